@@ -1,0 +1,50 @@
+"""What a client asked: the call, before anything is decided about it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from holdfast.facts.places import Dialect, Surface
+
+# Header names are lower case; order and repetition are kept as they came.
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """What a client asked, once.
+
+    `at` is the steady clock (seconds) when the whole request had been read; `wall` the UTC time.
+    `body` is exactly what arrived. `path` is raw, `query` the raw string behind `?` or empty.
+    `tool` is a short name of the asking tool, from its user agent. `retry_count` is the client's
+    own count (`x-stainless-retry-count`), None where it sends none. `credential_mark` is a salted
+    digest of the client's credential, good for equality within this process only.
+    """
+
+    id: str
+    at: float
+    wall: float
+    dialect: Dialect
+    surface: Surface
+    method: str = "POST"
+    path: str
+    query: str = ""
+    headers: Headers = ()
+    body: bytes = b""
+    model: str = ""
+    stream: bool = False
+    tool: str = ""
+    retry_count: int | None = None
+    credential_mark: str = ""
+
+
+class Peek(Struct, frozen=True, kw_only=True):
+    """What routing needs of a request body, read without parsing the rest of it.
+
+    `model_span` is the byte range of the model's JSON string (quotes included) in the body, so
+    that another target's name can be spliced in without touching any other byte; None when the
+    body names no model.
+    """
+
+    model: str
+    stream: bool
+    model_span: tuple[int, int] | None = None

@@ -1,0 +1,298 @@
+"""The flight's language: plans, events (past tense) and commands (imperative).
+
+A shell (real sockets in `net`, invented time in `sim`) feeds events to `core.flight.Flight` and
+carries out the commands that come back. Attempts are numbered from 1 within a flight; events of
+an attempt that is no longer the current one are ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from holdfast.facts.outcomes import Failure, Piece, Times, Usage, Verdict
+from holdfast.facts.places import Dialect, Surface, Target
+
+
+class Limits(Struct, frozen=True):
+    """Patience, in seconds. There is no total limit on a stream.
+
+    `headers_s` grows by one second for each 32 kB of body. `whole_s` is the headers limit of a
+    call that is not streamed: its head only comes when the answer is complete.
+    """
+
+    connect_s: float = 5.0
+    headers_s: float = 30.0
+    content_s: float = 60.0
+    idle_s: float = 60.0
+    whole_s: float = 600.0
+
+
+class Leg(Struct, frozen=True, kw_only=True):
+    """One target in a plan, and how it is to be asked.
+
+    `dialect` and `surface` are the target's; where `dialect` differs from the call's, the call
+    is written anew. `why` is in words. `trial`: it is in probation, this call finds out.
+    """
+
+    target: Target
+    dialect: Dialect
+    surface: Surface
+    why: str = ""
+    stand_in: bool = False
+    trial: bool = False
+    context_tokens: int | None = None
+    limits: Limits = Limits()
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """The order in which targets are asked, with the reasons for those left out."""
+
+    legs: tuple[Leg, ...] = ()
+    passed_over: tuple[tuple[str, str], ...] = ()
+    because: str = ""
+    last_resort: bool = False
+
+
+# ---------------------------------------------------------------- events
+
+
+class Started(Struct, frozen=True):
+    at: float
+
+
+class Sent(Struct, frozen=True):
+    """The request was handed to a connection; its last byte may still be on the way."""
+
+    at: float
+    attempt: int
+
+
+class Opened(Struct, frozen=True):
+    """The head of an answer arrived."""
+
+    at: float
+    attempt: int
+    status: int
+
+
+class Heard(Struct, frozen=True):
+    """Pieces of the answer, in order, as the tap read them."""
+
+    at: float
+    attempt: int
+    pieces: list[Piece]
+
+
+class Closed(Struct, frozen=True):
+    """The answer's body ended as HTTP says it should; what the tap still held came in `Heard`."""
+
+    at: float
+    attempt: int
+
+
+class Failed(Struct, frozen=True):
+    """The attempt failed on the way: dialling, sending, or the connection broke."""
+
+    at: float
+    attempt: int
+    failure: Failure
+
+
+class Unfit(Struct, frozen=True):
+    """The call cannot be carried to this target; nothing left the machine."""
+
+    at: float
+    attempt: int
+    why: str
+
+
+class Rang(Struct, frozen=True):
+    """`Flight.deadline` has come."""
+
+    at: float
+
+
+class Left(Struct, frozen=True):
+    """Nobody waits for the answer any more."""
+
+    at: float
+
+
+Event = Started | Sent | Opened | Heard | Closed | Failed | Unfit | Rang | Left
+
+# -------------------------------------------------------------- commands
+
+
+class Dial(Struct, frozen=True):
+    """Write the intent down, then ask this leg. `fresh`: not on a reused connection."""
+
+    attempt: int
+    leg: Leg
+    fresh: bool = False
+
+
+class HangUp(Struct, frozen=True):
+    """Close the attempt's connection at once; it is not to be used again."""
+
+    attempt: int
+
+
+class Release(Struct, frozen=True):
+    """The attempt's answer is whole; its connection may serve others."""
+
+    attempt: int
+
+
+class Begin(Struct, frozen=True):
+    """Start the reply with this attempt's own head (hygiene applied) and our headers."""
+
+    attempt: int
+    status: int
+
+
+class Say(Struct, frozen=True):
+    data: bytes
+
+
+class Finish(Struct, frozen=True):
+    """End the reply cleanly: the answer is whole."""
+
+
+class Break(Struct, frozen=True):
+    """End the reply uncleanly, behind an error event that was said before."""
+
+
+class Decline(Struct, frozen=True, kw_only=True):
+    """Nothing was said yet and nothing can be: answer with an error.
+
+    With `failure`, pass that upstream error on byte for byte (status, headers, body); without,
+    compose one in the client's dialect. `tried` has an entry for each attempt. `retry_after_s`
+    and `should_retry` become `retry-after` and `x-should-retry`; None leaves them alone.
+    """
+
+    verdict: Verdict
+    failure: Failure | None = None
+    tried: tuple[tuple[str, str], ...] = ()
+    retry_after_s: float | None = None
+    should_retry: bool | None = None
+
+
+class SayError(Struct, frozen=True):
+    """After the commit: an error event in the client's dialect. `Break` follows.
+
+    `data`: the upstream's own event, to be passed on as it came; empty: compose one.
+    """
+
+    verdict: Verdict
+    data: bytes = b""
+
+
+class AttemptEnded(Struct, frozen=True, kw_only=True):
+    """Settles the intent of this attempt, and is what the board observes."""
+
+    at: float
+    attempt: int
+    leg: Leg
+    outcome: Literal["ok", "failed", "abandoned", "unfit"]
+    failure: Failure | None = None
+    verdict: Verdict | None = None
+    times: Times = Times()
+    usage: Usage = Usage()
+
+
+class FlightEnded(Struct, frozen=True, kw_only=True):
+    """Exactly one for each flight."""
+
+    at: float
+    outcome: Literal["ok", "declined", "broken", "abandoned"]
+    served_by: Target | None = None
+    attempts: int = 0
+    stand_in: bool = False
+    verdict: Verdict | None = None
+
+
+Note = AttemptEnded | FlightEnded
+Command = Dial | HangUp | Release | Begin | Say | Finish | Break | Decline | SayError | Note
+
+# ------------------------------------------------------- as remembered
+
+
+class Intent(Struct, frozen=True, kw_only=True):
+    """Written before the request's bytes leave. `id` is `exchange.attempt`."""
+
+    id: str
+    exchange: str
+    attempt: int
+    wall: float
+    provider: str
+    model: str
+    surface: str
+    credential: str
+    asked_model: str
+    tool: str
+    bytes_out: int
+    why: str = ""
+
+
+class Settled(Struct, frozen=True, kw_only=True):
+    """How the attempt ended; `outcome` "unknown" stands for one whose end was not seen."""
+
+    id: str
+    outcome: Literal["ok", "failed", "abandoned", "unfit", "unknown"]
+    wall: float
+    status: int | None = None
+    failure_kind: str = ""
+    failure_text: str = ""
+    verdict: str = ""
+    because: tuple[str, ...] = ()
+    usage: Usage = Usage()
+    times: Times = Times()
+    bytes_in: int = 0
+
+
+class Exchange(Struct, frozen=True, kw_only=True):
+    """One call's line in the book, written when it has ended."""
+
+    id: str
+    wall: float
+    duration_s: float
+    dialect: str
+    surface: str
+    method: str
+    path: str
+    asked_model: str
+    stream: bool
+    tool: str
+    outcome: str
+    status: int
+    attempts: int
+    served_by: str = ""
+    stand_in: bool = False
+    verdict: str = ""
+    because: str = ""
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+class Observation(Struct, frozen=True, kw_only=True):
+    """Anything learnt at a time about a segment; the board folds these.
+
+    `at` is the steady clock of the shell, `wall` UTC. For failures `verdict` says what was made
+    of it at that moment. `first_content_s` is the time to the first content of a good answer.
+    """
+
+    at: float
+    wall: float
+    kind: Literal["traffic", "knock", "slept"]
+    provider: str
+    surface: str
+    model: str
+    credential: str
+    ok: bool
+    trial: bool = False
+    status: int | None = None
+    failure_kind: str = ""
+    verdict: Verdict | None = None
+    first_content_s: float | None = None
