@@ -1,0 +1,485 @@
+"""The flight: one call in the air. `handle(event) -> commands`; it opens nothing, asks no clock.
+
+Theory of operation. A flight walks through the legs of its plan. Each attempt passes the phases
+
+    dialling → waiting (sent, no head) → opened (head, no content) → speaking → landed
+
+and until `speaking` nothing has reached the client: the envelope of an answer (OPENING pieces)
+is held, so any failure before that can be answered by another target without the client seeing
+it. The first CONTENT piece is the *commit point*: what was held is said, and from then on the
+answer either ends with its terminal event or is broken off behind an error event. A stream that
+merely stops is never ended cleanly, because both official SDKs take that for a success.
+
+    phase      event                 next
+    ---------  --------------------  -----------------------------------------------
+    dialling   Sent                  waiting
+    waiting    Opened                opened
+    opened     CONTENT               speaking   (commit)
+    speaking   END                   landed     (Finish)
+    speaking   FAULT, Failed, silence, Closed   landed (SayError, Break)
+    the rest   FAULT, Failed, silence, Closed   next leg, or pausing, or landed (Decline)
+    pausing    Rang                  dialling   (the second round)
+    any        Left                  landed     (abandoned)
+
+The flight never judges: `judge` turns a failure into a verdict, and the flight obeys its action.
+`deadline` is the steady time at which the flight wants a `Rang`; a shell may look at it late, an
+early `Rang` does no harm. Going on elsewhere in mid-answer belongs where `_broken` is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from holdfast.facts.calls import Call
+from holdfast.facts.flights import (
+    AttemptEnded,
+    Begin,
+    Break,
+    Closed,
+    Command,
+    Decline,
+    Dial,
+    Event,
+    Failed,
+    Finish,
+    FlightEnded,
+    HangUp,
+    Heard,
+    Left,
+    Leg,
+    Opened,
+    Plan,
+    Rang,
+    Release,
+    Say,
+    SayError,
+    Sent,
+    Started,
+    Unfit,
+)
+from holdfast.facts.outcomes import Failure, FailureKind, Piece, PieceKind, Times, Verdict, Where
+
+ATTEMPTS_MAX = 4
+BODY_BYTES_PER_S = 32 * 1024
+SECOND_ROUND_S = 0.3
+# Waits up to this are taken inside; longer ones are the client's, which knows its own patience.
+WAIT_INSIDE_S = 1.5
+
+Judge = Callable[[Failure, Leg], Verdict]
+Transient = Callable[[Verdict], bool]
+Allowed = Callable[[Leg, float], bool]
+
+
+class Phase(Enum):
+    """Where the current attempt is; see the table above."""
+
+    DIALLING = "dialling"
+    WAITING = "waiting"
+    OPENED = "opened"
+    SPEAKING = "speaking"
+    PAUSING = "pausing"
+    LANDED = "landed"
+
+
+_SILENCE: dict[Phase, tuple[FailureKind, Where, str]] = {
+    Phase.DIALLING: ("connect_timeout", "connect", "no connection within the connect limit"),
+    Phase.WAITING: ("headers_timeout", "before_headers", "no answer within the headers limit"),
+    Phase.OPENED: ("content_timeout", "body", "headers, but no content within the limit"),
+    Phase.SPEAKING: ("idle_timeout", "in_stream", "the answer fell silent"),
+}
+
+
+class Policy:
+    """What the flight asks others: what a failure means, and whether a retry may be spent.
+
+    `judge(failure, leg)` gives the verdict; `transient(verdict)` says whether the same target
+    may be asked again for it; `may_retry(leg, at)` takes one retry from the budget, or refuses;
+    `dice()` is uniform in [0, 1).
+    """
+
+    __slots__ = ("dice", "judge", "may_retry", "transient")
+
+    def __init__(
+        self, judge: Judge, transient: Transient, may_retry: Allowed, dice: Callable[[], float]
+    ) -> None:
+        self.judge = judge
+        self.transient = transient
+        self.may_retry = may_retry
+        self.dice = dice
+
+
+class Flight:
+    """One call on its way through its plan. Feed every event to `handle`, obey what returns."""
+
+    __slots__ = (
+        "_attempt",
+        "_call",
+        "_content_at",
+        "_declined",
+        "_dialled",
+        "_headers_at",
+        "_held",
+        "_leg",
+        "_legs",
+        "_plan",
+        "_policy",
+        "_retries",
+        "_sent_at",
+        "_stale_leg",
+        "_started_at",
+        "_status",
+        "_tried",
+        "deadline",
+        "phase",
+    )
+
+    def __init__(self, call: Call, plan: Plan, policy: Policy) -> None:
+        self._call = call
+        self._plan = plan
+        self._policy = policy
+        self._legs = list(plan.legs)
+        self._retries: list[tuple[Leg, float]] = []
+        self._attempt = 0
+        self._dialled = 0
+        self._leg: Leg | None = None
+        self._stale_leg: Leg | None = None
+        self._held: list[bytes] = []
+        self._tried: list[tuple[str, str]] = []
+        # What each failed attempt was judged to be, first choice first.
+        self._declined: list[tuple[Leg, Failure, Verdict]] = []
+        self._status = 0
+        self._started_at = 0.0
+        self._sent_at: float | None = None
+        self._headers_at: float | None = None
+        self._content_at: float | None = None
+        self.deadline: float | None = None
+        self.phase = Phase.DIALLING
+
+    def __repr__(self) -> str:
+        return (
+            f"[{self.phase.value}, attempt {self._attempt}, leg {self._leg and self._leg.target}]"
+        )
+
+    def handle(self, event: Event) -> list[Command]:
+        """Take one event, return what is to be done now. Events of past attempts do nothing."""
+        if self.phase is Phase.LANDED:
+            return []
+        if getattr(event, "attempt", self._attempt) != self._attempt:
+            return []
+        return _HANDLE[type(event)](self, event)
+
+    # ------------------------------------------------------------ the way out
+
+    def _started(self, event: Started) -> list[Command]:
+        return self._next(event.at)
+
+    def _sent(self, event: Sent) -> list[Command]:
+        leg = self._leg
+        assert leg is not None  # noqa: S101 - an attempt is under way
+        self._sent_at = event.at
+        limits = leg.limits
+        patience_s = limits.headers_s if self._call.stream else limits.whole_s
+        self.deadline = event.at + patience_s + len(self._call.body) / BODY_BYTES_PER_S
+        self.phase = Phase.WAITING
+        return []
+
+    def _opened(self, event: Opened) -> list[Command]:
+        leg = self._leg
+        assert leg is not None  # noqa: S101 - an attempt is under way
+        self._headers_at = event.at
+        self._status = event.status
+        patience_s = leg.limits.content_s if self._call.stream else leg.limits.whole_s
+        self.deadline = event.at + patience_s
+        self.phase = Phase.OPENED
+        return []
+
+    def _heard(self, event: Heard) -> list[Command]:
+        commands: list[Command] = []
+        for piece in event.pieces:
+            kind = piece.kind
+            if kind is PieceKind.CONTENT:
+                self._content(event.at, piece, commands)
+            elif kind is PieceKind.END:
+                return self._whole(event.at, piece, commands)
+            elif kind is PieceKind.FAULT:
+                failure = piece.failure
+                assert failure is not None  # noqa: S101 - a FAULT says how
+                return commands + self._failed(event.at, failure, piece.data, hang_up=True)
+            elif self.phase is Phase.SPEAKING:
+                commands.append(Say(piece.data))
+            else:
+                self._held.append(piece.data)
+        if self.phase is Phase.SPEAKING and self._leg is not None:
+            self.deadline = event.at + self._leg.limits.idle_s
+        return commands
+
+    def _content(self, at: float, piece: Piece, commands: list[Command]) -> None:
+        if self.phase is not Phase.SPEAKING:
+            self._commit(at, commands)
+        if piece.data:
+            commands.append(Say(piece.data))
+
+    def _commit(self, at: float, commands: list[Command]) -> None:
+        self._content_at = at
+        self.phase = Phase.SPEAKING
+        commands.append(Begin(self._attempt, self._status))
+        if self._held:
+            commands.append(Say(b"".join(self._held)))
+            self._held.clear()
+
+    def _whole(self, at: float, piece: Piece, commands: list[Command]) -> list[Command]:
+        leg = self._leg
+        assert leg is not None  # noqa: S101 - an attempt is under way
+        if self.phase is not Phase.SPEAKING:
+            self._commit(at, commands)
+        if piece.data:
+            commands.append(Say(piece.data))
+        commands += (
+            Finish(),
+            Release(self._attempt),
+            AttemptEnded(
+                at=at, attempt=self._attempt, leg=leg, outcome="ok", times=self._times(at)
+            ),
+            FlightEnded(
+                at=at,
+                outcome="ok",
+                served_by=leg.target,
+                attempts=self._dialled,
+                stand_in=leg.stand_in,
+            ),
+        )
+        self._land()
+        return commands
+
+    def _closed(self, event: Closed) -> list[Command]:
+        """The body ended as HTTP says it should, yet the tap saw no end of the answer."""
+        failure = Failure(
+            kind="truncated",
+            where="in_stream" if self.phase is Phase.SPEAKING else "body",
+            text="the answer ended without its terminal event",
+            status=self._status,
+        )
+        return self._failed(event.at, failure, hang_up=True)
+
+    # -------------------------------------------------------------- failures
+
+    def _broke(self, event: Failed) -> list[Command]:
+        return self._failed(event.at, event.failure, hang_up=False)
+
+    def _rang(self, event: Rang) -> list[Command]:
+        at = event.at
+        if self.deadline is None or at < self.deadline:
+            return []
+        if self.phase is Phase.PAUSING:
+            return self._next(at)
+        kind, where, text = _SILENCE[self.phase]
+        failure = Failure(kind=kind, where=where, text=text)
+        return self._failed(at, failure, hang_up=True)
+
+    def _unfit(self, event: Unfit) -> list[Command]:
+        leg = self._leg
+        if leg is None:
+            return []
+        self._dialled -= 1  # nothing left the machine
+        self._tried.append((str(leg.target), f"not asked: {event.why}"))
+        ended = AttemptEnded(
+            at=event.at,
+            attempt=self._attempt,
+            leg=leg,
+            outcome="unfit",
+            failure=Failure(kind="internal", where="connect", text=event.why),
+        )
+        return [ended, *self._next(event.at)]
+
+    def _failed(
+        self, at: float, failure: Failure, data: bytes = b"", *, hang_up: bool
+    ) -> list[Command]:
+        leg = self._leg
+        assert leg is not None  # noqa: S101 - callers have looked
+        verdict = self._policy.judge(failure, leg)
+        commands: list[Command] = [HangUp(self._attempt)] if hang_up else []
+        commands.append(
+            AttemptEnded(
+                at=at,
+                attempt=self._attempt,
+                leg=leg,
+                outcome="failed",
+                failure=failure,
+                verdict=verdict,
+                times=self._times(at),
+            )
+        )
+        self._tried.append((str(leg.target), failure.text or failure.kind))
+        if self.phase is Phase.SPEAKING:
+            return commands + self._broken(at, leg, verdict, data)
+        self._held.clear()
+        self._sent_at = self._headers_at = self._content_at = None
+        if failure.kind == "stale" and self._stale_leg is not leg:
+            self._stale_leg = leg
+            return commands + self._dial(at, leg, fresh=True)
+        self._declined.append((leg, failure, verdict))
+        return commands + self._elsewhere(at, leg, verdict)
+
+    def _broken(self, at: float, leg: Leg, verdict: Verdict, data: bytes) -> list[Command]:
+        """The client has part of the answer. The seam for a rescue in mid-answer is here."""
+        self._land()
+        ended = FlightEnded(
+            at=at,
+            outcome="broken",
+            served_by=leg.target,
+            attempts=self._dialled,
+            stand_in=leg.stand_in,
+            verdict=verdict,
+        )
+        return [SayError(verdict, data), Break(), ended]
+
+    def _elsewhere(self, at: float, leg: Leg, verdict: Verdict) -> list[Command]:
+        action = verdict.action
+        if action == "surface_to_user":
+            return self._decline(at)
+        if action == "shrink_or_larger_context":
+            window = leg.context_tokens
+            self._retries.clear()
+            self._legs = [
+                other
+                for other in self._legs
+                if window is not None and (other.context_tokens or 0) > window
+            ]
+        elif self._policy.transient(verdict) and not self._plan.last_resort:
+            wait_s = verdict.rest_s if verdict.rest_s is not None else 0.0
+            if wait_s <= WAIT_INSIDE_S and all(leg is not other for other, _ in self._retries):
+                jitter = 1.0 + 0.5 * self._policy.dice()
+                self._retries.append((leg, at + max(wait_s, SECOND_ROUND_S * jitter)))
+        return self._next(at)
+
+    def _next(self, at: float) -> list[Command]:
+        """Go on to the next leg of the first round, then once more to those worth it."""
+        if self._dialled < ATTEMPTS_MAX:
+            if self._legs:
+                return self._dial(at, self._legs.pop(0))
+            while self._retries:
+                leg, not_before = self._retries[0]
+                if at < not_before:
+                    self._leg = None
+                    self.phase = Phase.PAUSING
+                    self.deadline = not_before
+                    return []
+                self._retries.pop(0)
+                if sum(other is leg for other, _, _ in self._declined) > 1:
+                    continue
+                if self._policy.may_retry(leg, at):
+                    return self._dial(at, leg, fresh=True)
+        return self._decline(at)
+
+    def _dial(self, at: float, leg: Leg, *, fresh: bool = False) -> list[Command]:
+        if self._dialled >= ATTEMPTS_MAX:
+            return self._decline(at)
+        self._attempt += 1
+        self._dialled += 1
+        self._leg = leg
+        self._started_at = at
+        self._status = 0
+        self.phase = Phase.DIALLING
+        self.deadline = at + leg.limits.connect_s
+        return [Dial(self._attempt, leg, fresh)]
+
+    def _decline(self, at: float) -> list[Command]:
+        """Nothing more can be done, and nothing has been said: the truth, in one reply."""
+        commands = [decline(self._declined, tuple(self._tried), several=self._several())]
+        verdict = commands[0].verdict
+        ended = FlightEnded(at=at, outcome="declined", attempts=self._dialled, verdict=verdict)
+        self._land()
+        return [*commands, ended]
+
+    def _several(self) -> bool:
+        return len({leg.target for leg, _, _ in self._declined}) > 1 or self._plan.last_resort
+
+    def _left(self, event: Left) -> list[Command]:
+        at = event.at
+        commands: list[Command] = []
+        if self._leg is not None:
+            commands = [
+                HangUp(self._attempt),
+                AttemptEnded(
+                    at=at,
+                    attempt=self._attempt,
+                    leg=self._leg,
+                    outcome="abandoned",
+                    times=self._times(at),
+                ),
+            ]
+        commands.append(FlightEnded(at=at, outcome="abandoned", attempts=self._dialled))
+        self._land()
+        return commands
+
+    # --------------------------------------------------------------- the rest
+
+    def _times(self, at: float) -> Times:
+        start = self._started_at
+        return Times(
+            sent=None if self._sent_at is None else self._sent_at - start,
+            headers=None if self._headers_at is None else self._headers_at - start,
+            content=None if self._content_at is None else self._content_at - start,
+            end=at - start,
+        )
+
+    def _land(self) -> None:
+        self.phase = Phase.LANDED
+        self.deadline = None
+        self._leg = None
+        self._held.clear()
+        self._legs.clear()
+
+
+_HANDLE: dict[type, Callable[[Flight, Any], list[Command]]] = {
+    Started: Flight._started,
+    Sent: Flight._sent,
+    Opened: Flight._opened,
+    Heard: Flight._heard,
+    Closed: Flight._closed,
+    Failed: Flight._broke,
+    Unfit: Flight._unfit,
+    Rang: Flight._rang,
+    Left: Flight._left,
+}
+
+
+def decline(
+    failed: list[tuple[Leg, Failure, Verdict]], tried: tuple[tuple[str, str], ...], *, several: bool
+) -> Decline:
+    """The one reply to a call that nobody could answer.
+
+    A matter of the request, or of an account with no other target, is the upstream's to say:
+    its bytes go through unchanged, because clients match on the wording. When several targets
+    failed, one of their errors would point at one fault of many (and perhaps at the user, who
+    has none), so the reply is our own and names each.
+    """
+    if not failed:
+        nobody = Verdict(
+            whose="request",
+            cause="no_target",
+            confidence=0.9,
+            action="surface_to_user",
+            because=("no target of the route can carry this call",),
+        )
+        return Decline(verdict=nobody, tried=tried, should_retry=False)
+    _, failure, verdict = failed[-1]
+    if verdict.action not in ("surface_to_user", "shrink_or_larger_context"):
+        # The first choice is what the person asked for: its verdict speaks.
+        _, failure, verdict = failed[0]
+    final = verdict.whose in ("request", "account") and verdict.cause != "rate_limit"
+    passed_on = failure if failure.status is not None and (final or not several) else None
+    waits = [v.rest_s for _, _, v in failed if v.rest_s is not None]
+    wait_s = min(waits) if waits else None
+    if final:
+        return Decline(verdict=verdict, failure=passed_on, tried=tried, should_retry=False)
+    soon = wait_s is None or wait_s <= 30
+    return Decline(
+        verdict=verdict,
+        failure=passed_on,
+        tried=tried,
+        retry_after_s=None if passed_on is not None and wait_s is not None else (wait_s or 3.0),
+        should_retry=soon,
+    )
