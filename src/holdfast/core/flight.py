@@ -433,6 +433,8 @@ class Flight:
         self._legs.clear()
 
 
+# The class's own table, outside it because it names its methods.
+# ruff: noqa: SLF001
 _HANDLE: dict[type, Callable[[Flight, Any], list[Command]]] = {
     Started: Flight._started,
     Sent: Flight._sent,
