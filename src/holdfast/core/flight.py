@@ -162,6 +162,11 @@ class Flight:
             f"[{self.phase.value}, attempt {self._attempt}, leg {self._leg and self._leg.target}]"
         )
 
+    @property
+    def attempts(self) -> int:
+        """Attempts that left, or tried to leave, this machine so far."""
+        return self._dialled
+
     def handle(self, event: Event) -> list[Command]:
         """Take one event, return what is to be done now. Events of past attempts do nothing."""
         if self.phase is Phase.LANDED:

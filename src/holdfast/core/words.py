@@ -1,0 +1,48 @@
+"""What people are told of a call that nobody could answer: what, whose fault, what to do."""
+
+from __future__ import annotations
+
+from holdfast.facts.flights import Decline
+from holdfast.facts.outcomes import Verdict
+
+DECLINED_STATUS = {"request": 400, "account": 403, "network": 503, "local": 503}
+_WHOSE = {
+    "provider": "the provider's fault, not yours",
+    "account": "a matter of the account or its key",
+    "request": "a matter of this request",
+    "network": "the network between this machine and the provider",
+    "local": "the engine on this machine",
+    "intermediary": "something between this machine and the provider",
+    "unknown": "whose fault is not clear yet",
+}
+
+
+def ascii_header(text: str) -> bytes:
+    """A header value that no reader stumbles over: printable ASCII, the rest as `?`."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text).encode()
+
+
+def sentence(verdict: Verdict, target: str) -> str:
+    """What happened, whose fault, what to do: for an answer that broke off."""
+    because = "; ".join(verdict.because) or verdict.cause
+    return (
+        f"holdfast: the answer from {target} broke off ({because}). Whose fault:"
+        f" {_WHOSE[verdict.whose]}. What you have is incomplete; ask again."
+    )
+
+
+def refusal(command: Decline) -> str:
+    """What happened, whose fault, what to do: for a call that nobody could answer."""
+    verdict = command.verdict
+    tried = "; ".join(f"{target}: {why}" for target, why in command.tried)
+    if not tried:
+        tried = "; ".join(verdict.because)
+    if command.should_retry:
+        wait = round(command.retry_after_s or 3)
+        remedy = f"Ask again in about {max(1, wait)} s; `holdfast status` shows what is up."
+    else:
+        remedy = "Asking again will not help by itself; `holdfast logs` shows each attempt."
+    return (
+        f"holdfast: no target could answer this call ({tried})."
+        f" Whose fault: {_WHOSE[verdict.whose]} ({verdict.cause}). {remedy}"
+    )

@@ -1,0 +1,352 @@
+"""The flight machine, as playbooks and as properties."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.core.playbook import Playbook, call, legs, policy
+
+from holdfast.core.flight import ATTEMPTS_MAX, Flight, Phase
+from holdfast.facts.flights import (
+    Begin,
+    Break,
+    Closed,
+    Decline,
+    Dial,
+    Failed,
+    Finish,
+    FlightEnded,
+    Heard,
+    Left,
+    Opened,
+    Plan,
+    Rang,
+    Say,
+    SayError,
+    Sent,
+    Started,
+    Unfit,
+)
+from holdfast.facts.outcomes import Failure, Piece, PieceKind, Said
+
+OPENING = Piece(PieceKind.OPENING, b"<open>")
+PING = Piece(PieceKind.PING, b"<ping>")
+END = Piece(PieceKind.END, b"<end>")
+
+
+def words(text: str) -> Piece:
+    return Piece(PieceKind.CONTENT, text.encode())
+
+
+def fault(kind: str = "error_event", data: bytes = b"", status: int | None = None) -> Piece:
+    failure = Failure(kind=kind, where="in_stream", text=kind, status=status)
+    return Piece(PieceKind.FAULT, data, failure)
+
+
+def status(code: int, said: Said | None = None) -> Piece:
+    failure = Failure(
+        kind="status", where="body", text=f"status {code}", status=code, said=said or Said()
+    )
+    return Piece(PieceKind.FAULT, b"", failure)
+
+
+def failed(attempt: int, kind: str = "refused", at: float = 1.0) -> Failed:
+    return Failed(at, attempt, Failure(kind=kind, where="connect", text=kind))
+
+
+def opened(play: Playbook, attempt: int = 1, at: float = 0.0) -> Playbook:
+    """Bring an attempt to the point where its head has come."""
+    return play >> Sent(at, attempt) >> Opened(at, attempt, 200)
+
+
+def test_a_whole_answer_is_passed_and_ended_once() -> None:
+    play = Playbook(legs("a", "b"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(0.1, 1, [OPENING, PING])
+    play >> Heard(0.2, 1, [words("hi")]) << "Begin 1" << "Say <open><ping>" << "Say hi"
+    play >> Heard(0.3, 1, [words(" you"), END]) << "Say  you" << "Say <end>" << "Finish"
+    play << "Release 1" << "Ended 1 ok" << "Flight ok"
+    play.quiet()
+    assert play.flight.phase is Phase.LANDED
+
+
+@pytest.mark.parametrize(
+    "kind", ["refused", "reset", "connect_timeout", "dns", "tls", "unreachable", "protocol"]
+)
+def test_before_the_commit_a_broken_way_leads_to_the_stand_in_at_once(kind: str) -> None:
+    play = Playbook(legs("a", "b"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    play >> failed(1, kind) << "Ended 1 failed" << "Dial 2 b/m"
+    play.quiet()
+
+
+@pytest.mark.parametrize("code", [401, 402, 403, 408, 429, 500, 502, 503, 529])
+def test_a_status_that_another_target_could_answer_goes_on_to_it(code: int) -> None:
+    play = Playbook(legs("a", "b"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(0.1, 1, [status(code)])
+    play << "HangUp 1" << "Ended 1 failed" << "Dial 2 b/m"
+
+
+def test_what_was_held_of_a_failed_answer_is_never_said() -> None:
+    play = Playbook(legs("a", "b"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(0.1, 1, [OPENING, fault()])
+    play << "HangUp 1" << "Ended 1 failed" << "Dial 2 b/m"
+    opened(play, 2) >> Heard(0.2, 2, [Piece(PieceKind.OPENING, b"<b>"), words("hi"), END])
+    play << "Begin 2" << "Say <b>" << "Say hi" << "Say <end>" << "Finish" << "Release 2"
+    play << "Ended 2 ok" << "Flight ok"
+
+
+def test_a_request_that_is_wrong_everywhere_goes_nowhere_else_and_comes_back_as_it_is() -> None:
+    play = Playbook(legs("a", "b"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(0.1, 1, [status(400)])
+    play << "HangUp 1" << "Ended 1 failed" << "Decline 400" << "Flight declined"
+    play.quiet()
+
+
+def test_a_context_too_long_goes_only_to_a_larger_window() -> None:
+    windows = {"a": 100, "b": 50, "c": 200}
+    play = Playbook(legs("a", "b", "c", windows=windows))
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(0.1, 1, [status(400, Said("context"))])
+    play << "HangUp 1" << "Ended 1 failed" << "Dial 2 c/m"
+    opened(play, 2) >> Heard(0.2, 2, [status(400, Said("context"))])
+    play << "HangUp 2" << "Ended 2 failed" << "Decline 400" << "Flight declined"
+
+
+@pytest.mark.parametrize("piece", [fault("garbage"), fault("error_event", b"<their error>")])
+def test_after_the_commit_a_fault_becomes_an_error_event_and_an_unclean_end(piece: Piece) -> None:
+    play = Playbook(legs("a", "b"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(0.1, 1, [words("half")]) << "Begin 1" << "Say half"
+    play >> Heard(0.2, 1, [piece]) << "HangUp 1" << "Ended 1 failed"
+    play << f"SayError {piece.data.decode()}".rstrip() << "Break" << "Flight broken"
+    play.quiet()
+
+
+def test_an_answer_that_merely_stops_is_never_ended_cleanly() -> None:
+    play = Playbook(legs("a"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(0.1, 1, [words("half")]) << "Begin 1" << "Say half"
+    play >> Closed(0.2, 1) << "HangUp 1" << "Ended 1 failed" << "SayError" << "Break"
+    play << "Flight broken"
+
+
+def test_silence_in_each_phase_is_its_own_failure() -> None:
+    for prepare, kind, patience_s in (
+        (0, "connect_timeout", 5),
+        (1, "headers_timeout", 31),
+        (2, "content_timeout", 61),
+    ):
+        play = Playbook(legs("a", "b"))
+        play >> Started(0.0) << "Dial 1 a/m"
+        if prepare > 0:
+            play >> Sent(0.0, 1)
+        if prepare > 1:
+            play >> Opened(0.0, 1, 200)
+        play >> Rang(0.1)  # too early: nothing happens
+        play >> Rang(float(patience_s)) << "HangUp 1" << "Ended 1 failed" << "Dial 2 b/m"
+        ended = play.commands[-2]
+        assert ended.failure is not None
+        assert ended.failure.kind == kind
+
+
+def test_pings_do_not_prolong_the_wait_for_content_but_events_prolong_a_stream() -> None:
+    play = Playbook(legs("a"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(50.0, 1, [PING])
+    assert play.flight.deadline == 60.0
+    play >> Heard(55.0, 1, [words("hi")]) << "Begin 1" << "Say <ping>" << "Say hi"
+    assert play.flight.deadline == 115.0
+    play >> Heard(100.0, 1, [PING]) << "Say <ping>"
+    assert play.flight.deadline == 160.0
+
+
+def test_the_headers_limit_grows_with_the_body_and_is_long_when_not_streamed() -> None:
+    big = Flight(call(body=b"x" * 320_000), Plan(legs=legs("a")), policy())
+    big.handle(Started(0.0))
+    big.handle(Sent(0.0, 1))
+    assert big.deadline == pytest.approx(30 + 320_000 / 32_768)
+    whole = Flight(call(stream=False), Plan(legs=legs("a")), policy())
+    whole.handle(Started(0.0))
+    whole.handle(Sent(0.0, 1))
+    assert whole.deadline is not None
+    assert whole.deadline > 599
+
+
+def test_a_stale_connection_is_asked_again_on_a_fresh_one_once() -> None:
+    play = Playbook(legs("a"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    play >> failed(1, "stale") << "Ended 1 failed" << "Dial 2 a/m fresh"
+    play.quiet()
+
+
+def test_a_second_round_asks_the_same_once_more_after_a_pause() -> None:
+    play = Playbook(legs("a", "b"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    play >> failed(1, "reset", 0.0) << "Ended 1 failed" << "Dial 2 b/m"
+    play >> failed(2, "reset", 0.0) << "Ended 2 failed"
+    assert play.flight.phase is Phase.PAUSING
+    play >> Rang(0.3) << "Dial 3 a/m fresh"
+    play >> failed(3, "reset", 0.3) << "Ended 3 failed" << "Dial 4 b/m fresh"
+    play >> failed(4, "reset", 0.3) << "Ended 4 failed" << "Decline own words"
+    play << "Flight declined"
+
+
+def test_without_budget_or_as_a_last_resort_nobody_is_asked_twice() -> None:
+    for options in ({"retries": False}, {"last_resort": True}):
+        play = Playbook(legs("a"), **options)
+        play >> Started(0.0) << "Dial 1 a/m"
+        play >> failed(1, "reset", 0.0)
+        play << "Ended 1 failed"
+        if play.flight.phase is Phase.PAUSING:
+            play >> Rang(0.3)
+        play << "Decline own words" << "Flight declined"
+
+
+def test_a_short_wait_is_taken_inside_and_a_long_one_is_the_clients() -> None:
+    short = Playbook(legs("a"))
+    short >> Started(0.0) << "Dial 1 a/m"
+    opened(short) >> Heard(0.0, 1, [status(429, Said(code="1"))])
+    short << "HangUp 1" << "Ended 1 failed"
+    assert short.flight.deadline == 1.0
+    long = Playbook(legs("a"))
+    long >> Started(0.0) << "Dial 1 a/m"
+    opened(long) >> Heard(0.0, 1, [status(429, Said(code="3600"))])
+    long << "HangUp 1" << "Ended 1 failed" << "Decline 429" << "Flight declined"
+    declined = long.commands[-2]
+    assert isinstance(declined, Decline)
+    assert declined.should_retry is False  # an SDK would sleep the hour in silence
+
+
+def test_a_target_that_cannot_carry_the_call_costs_no_attempt() -> None:
+    play = Playbook(legs("a", "b"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    play >> Unfit(0.0, 1, "images cannot cross") << "Ended 1 unfit" << "Dial 2 b/m"
+    play >> Unfit(0.0, 2, "images cannot cross") << "Ended 2 unfit" << "Decline own words"
+    play << "Flight declined"
+    assert play.flight.attempts == 0
+
+
+def test_one_target_alone_is_passed_on_byte_for_byte_and_several_in_our_words() -> None:
+    alone = Playbook(legs("a"), retries=False)
+    alone >> Started(0.0) << "Dial 1 a/m"
+    opened(alone) >> Heard(0.0, 1, [status(529)]) << "HangUp 1" << "Ended 1 failed"
+    alone >> Rang(0.5) << "Decline 529" << "Flight declined"
+    both = Playbook(legs("a", "b"), retries=False)
+    both >> Started(0.0) << "Dial 1 a/m"
+    opened(both) >> Heard(0.0, 1, [status(403)]) << "HangUp 1" << "Ended 1 failed" << "Dial 2 b/m"
+    both >> failed(2, "refused", 0.0) << "Ended 2 failed"
+    both >> Rang(0.5) << "Decline own words" << "Flight declined"
+    declined = both.commands[-2]
+    assert isinstance(declined, Decline)
+    assert [target for target, _ in declined.tried] == ["a/m", "b/m"]
+
+
+def test_a_client_that_left_takes_the_connection_with_it() -> None:
+    play = Playbook(legs("a", "b"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    play >> Left(0.1) << "HangUp 1" << "Ended 1 abandoned" << "Flight abandoned"
+    play >> failed(1)
+    play.quiet()
+
+
+def test_events_of_a_past_attempt_do_nothing() -> None:
+    play = Playbook(legs("a", "b"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    play >> failed(1) << "Ended 1 failed" << "Dial 2 b/m"
+    play >> Heard(1.1, 1, [words("late")])
+    play >> Closed(1.2, 1)
+    play.quiet()
+
+
+# ------------------------------------------------------------------ properties
+
+PIECES = st.sampled_from(
+    [
+        OPENING,
+        PING,
+        words("w"),
+        END,
+        fault("garbage"),
+        fault("error_event", b"<e>"),
+        status(400),
+        status(403),
+        status(529),
+        status(429, Said(code="1")),
+        status(400, Said("context")),
+    ]
+)
+STEPS = st.one_of(
+    st.just("sent"),
+    st.just("opened"),
+    st.lists(PIECES, min_size=1, max_size=4),
+    st.just("closed"),
+    st.just("left"),
+    st.just("ring"),
+    st.just("unfit"),
+    st.sampled_from(["refused", "reset", "stale", "truncated", "dns"]),
+)
+
+
+def event_for(step: object, at: float, attempt: int) -> object:
+    match step:
+        case "sent":
+            return Sent(at, attempt)
+        case "opened":
+            return Opened(at, attempt, 200)
+        case "closed":
+            return Closed(at, attempt)
+        case "left":
+            return Left(at)
+        case "ring":
+            return Rang(at + 1000)
+        case "unfit":
+            return Unfit(at, attempt, "cannot cross")
+        case str():
+            return failed(attempt, step, at)
+        case _:
+            return Heard(at, attempt, step)
+
+
+@given(st.lists(STEPS, max_size=40), st.integers(1, 5), st.booleans(), st.booleans())
+def test_any_course_of_events_keeps_the_laws(
+    steps: list[object], count: int, stream: bool, retries: bool
+) -> None:
+    """One ending; nothing behind it; at most four attempts; never a clean end without END."""
+    flight = Flight(call(stream=stream), Plan(legs=legs(*"abcde"[:count])), policy(retries=retries))
+    commands = flight.handle(Started(0.0))
+    whole = False
+    at = 0.0
+    for step in steps:
+        at += 0.1
+        landed = flight.phase is Phase.LANDED
+        event = event_for(step, at, sum(isinstance(c, Dial) for c in commands))
+        if flight.phase is Phase.PAUSING and not isinstance(event, Rang | Left):
+            continue
+        new = flight.handle(event)
+        if landed:
+            assert not new
+        whole = whole or any(isinstance(c, Finish) for c in new)
+        commands += new
+    if flight.phase is not Phase.LANDED:
+        commands += flight.handle(Left(at))
+    assert flight.phase is Phase.LANDED
+    assert flight.deadline is None
+    kinds = [type(command) for command in commands]
+    assert kinds.count(FlightEnded) == 1
+    assert kinds[-1] is FlightEnded
+    assert kinds.count(Begin) <= 1
+    endings = [kind for kind in kinds if kind in (Finish, Break, Decline)]
+    assert len(endings) == (commands[-1].outcome != "abandoned")
+    if Begin in kinds:
+        assert Decline not in kinds
+        assert kinds.index(Begin) < kinds.index(Say)
+    assert flight.attempts <= ATTEMPTS_MAX
+    if Break in kinds:
+        assert SayError in kinds
+        assert Finish not in kinds
+    assert whole == (commands[-1].outcome == "ok")
