@@ -1,0 +1,183 @@
+"""The asker's end of one asking: where its answer goes, how it is steered, what it took.
+
+A `Line` and the connection that carries it part when the answer is over, so an old line cannot
+touch a connection that meanwhile serves somebody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from msgspec import Struct
+
+from holdfast.facts.calls import Headers
+from holdfast.facts.outcomes import Failure
+
+
+class Sink(Protocol):
+    """Where an answer goes. Called on the loop's thread, never from within `ask`.
+
+    The order is `sent`, `head`, `body`*, then exactly one of `ended` or `broke`, which may come
+    at any point (`broke` even before `sent`, where dialling failed). After that, and after
+    `Line.hang_up` or `Line.release`, nothing more is called.
+    """
+
+    def sent(self, reused: bool) -> None:  # noqa: FBT001 - the only argument there is
+        """The request was handed to a connection, `reused` from an earlier answer or new."""
+
+    def head(self, status: int, headers: Headers) -> None:
+        """The final head arrived: names in lower case, order and repetition as they came."""
+
+    def body(self, data: bytes) -> None:
+        """Some of the body, free of chunk framing, as it came."""
+
+    def ended(self) -> None:
+        """The body ended as HTTP says it should."""
+
+    def broke(self, failure: Failure) -> None:
+        """The asking failed; `failure` says where, and how."""
+
+
+class Carrier(Protocol):
+    """The connection, as far as a line needs it (see `holdfast.net.pipe`)."""
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def settle(self) -> None: ...
+    def drop(self) -> None: ...
+
+
+class Way:
+    """How a connection came about: the evidence of its dialling.
+
+    Durations are in seconds, None where it did not get so far. `peer` is the address reached
+    (or last tried). `issuer` and `alpn` are None without TLS.
+    """
+
+    __slots__ = ("alpn", "connect_s", "dns_s", "issuer", "peer", "tls_s")
+
+    def __init__(self) -> None:
+        self.peer = ""
+        self.dns_s: float | None = None
+        self.connect_s: float | None = None
+        self.tls_s: float | None = None
+        self.issuer: str | None = None
+        self.alpn: str | None = None
+
+
+class Phases(Struct, frozen=True):
+    """Seconds each phase took; None: did not get so far, or was not needed.
+
+    The first three are those of the connection's dialling, which on a reused connection was
+    somebody else's. `first_byte_s` runs from handing the request over to the answer's first byte.
+    """
+
+    dns_s: float | None
+    connect_s: float | None
+    tls_s: float | None
+    first_byte_s: float | None
+
+
+class Line:
+    """The asker's end of one asking. Once the answer is over, its methods do nothing.
+
+    `eof_delimited` is known with the head: such an answer ends where the connection does.
+    """
+
+    __slots__ = (
+        "announced",
+        "bodiless",
+        "eof_delimited",
+        "first_byte_s",
+        "keep",
+        "paused",
+        "pipe",
+        "reused",
+        "sent_at",
+        "sink",
+        "task",
+        "way",
+    )
+
+    def __init__(self, sink: Sink, *, bodiless: bool, keep: bool) -> None:
+        self.sink: Sink | None = sink
+        self.bodiless = bodiless
+        self.keep = keep
+        self.reused = False
+        self.eof_delimited = False
+        self.announced = False
+        self.paused = False
+        self.sent_at = 0.0
+        self.first_byte_s: float | None = None
+        self.pipe: Carrier | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.way: Way | None = None
+
+    @property
+    def peer(self) -> str:
+        """The address that answered (or was tried last), as `host:port`; empty before that."""
+        return self.way.peer if self.way is not None else ""
+
+    @property
+    def issuer(self) -> str | None:
+        """Who issued the certificate of a TLS peer."""
+        return self.way.issuer if self.way is not None else None
+
+    @property
+    def alpn(self) -> str | None:
+        """The protocol a TLS peer chose."""
+        return self.way.alpn if self.way is not None else None
+
+    @property
+    def times(self) -> Phases:
+        """How long each phase took, as far as it got."""
+        way = self.way
+        if way is None:
+            return Phases(None, None, None, self.first_byte_s)
+        return Phases(way.dns_s, way.connect_s, way.tls_s, self.first_byte_s)
+
+    def pause(self) -> None:
+        """Read no more from the connection for now. What was already read still arrives."""
+        if not self.paused:
+            self.paused = True
+            if self.pipe is not None:
+                self.pipe.pause()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self.paused:
+            self.paused = False
+            if self.pipe is not None:
+                self.pipe.resume()
+
+    def hang_up(self) -> None:
+        """Give up now, whatever the state: the socket is closed at once, nothing is called."""
+        self.sink = None
+        if self.task is not None:
+            self.task.cancel()
+        elif self.pipe is not None:
+            self.pipe.drop()
+
+    def release(self) -> None:
+        """The answer is whole for us, though its framing may not have ended. Nothing is called.
+
+        The framing gets a second to end; then the connection serves others, else it is closed.
+        """
+        if self.task is not None:
+            self.hang_up()
+        self.sink = None
+        if self.pipe is not None:
+            self.pipe.settle()
+
+    def announce(self) -> None:
+        """Tell the sink, once, that the request was handed over."""
+        if not self.announced and self.sink is not None:
+            self.announced = True
+            self.sink.sent(self.reused)
+
+    def fail(self, failure: Failure) -> None:
+        """Tell the sink that it is over; nothing follows."""
+        sink, self.sink = self.sink, None
+        if sink is not None:
+            sink.broke(failure)
