@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "holdfast"
 PURE = ("facts", "core", "wire")
 AMBIENT = {
-    "asyncio", "datetime", "logging", "multiprocessing", "os", "pathlib", "random", "secrets",
+    "asyncio", "logging", "multiprocessing", "os", "pathlib", "random", "secrets",
     "select", "signal", "socket", "sqlite3", "ssl", "subprocess", "tempfile", "threading", "time",
     "uuid",
 }  # fmt: skip
@@ -38,6 +38,18 @@ def test_the_thinking_rooms_open_nothing_and_ask_no_clock() -> None:
         for path in sources()
         if path.relative_to(SOURCE).parts[0] in PURE and (bad := imported(path) & AMBIENT)
     }
+    assert not found
+
+
+def test_the_thinking_rooms_never_ask_what_time_it_is() -> None:
+    """`datetime` may read a date that somebody wrote; it may not look at the clock."""
+    found = [
+        f"{path.relative_to(SOURCE)}:{node.lineno}"
+        for path in sources()
+        if path.relative_to(SOURCE).parts[0] in PURE
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in ("now", "utcnow", "today")
+    ]
     assert not found
 
 
