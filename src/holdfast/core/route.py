@@ -1,0 +1,200 @@
+"""Which targets are asked, and in which order: `candidates` by the configuration, `plan` by the
+board. Every leg and every leg left out carries its reason in words.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from fnmatch import fnmatchcase
+
+import msgspec
+from msgspec import Struct
+
+from holdfast.core.board import Board, Standing
+from holdfast.facts.calls import Call
+from holdfast.facts.flights import Leg, Limits, Plan
+from holdfast.facts.places import Dialect, Provider, Route, Surface, Target
+
+LAST_RESORT_CONNECT_S = 1.0
+LAST_RESORT_SILENCE_S = 1.5
+AFFINITY_S = 300.0
+AFFINITY_MAX = 10_000
+# Only plain conversation is said in another dialect; the rest goes to targets that speak it.
+CROSSING: dict[tuple[str, str], Surface] = {
+    ("anthropic", "messages"): "messages",
+    ("openai", "chat"): "chat",
+}
+TALK: dict[Dialect, Surface] = {"anthropic": "messages", "openai": "chat"}
+
+
+class NoRoute(Struct, frozen=True):
+    """Nothing is named for this call; `text` says what there is and what to do."""
+
+    text: str
+
+
+def candidates(
+    routes: tuple[Route, ...], providers: dict[str, Provider], call: Call, limits: Limits
+) -> tuple[Leg, ...] | NoRoute:
+    """The legs that the configuration names for a call, in its order.
+
+    A model written `provider/model` addresses that one target; else the first route whose glob
+    matches; else the provider that is known to serve the model.
+    """
+    names = _targets(routes, providers, call)
+    legs = []
+    for name in names:
+        provider_name, _, model = name.partition("/")
+        provider = providers[provider_name]
+        leg = _leg(provider, call.model if model == "*" else model, call, limits)
+        if leg is not None:
+            legs.append(leg)
+    if not legs:
+        return NoRoute(_nothing(routes, providers, call, found=bool(names)))
+    return tuple(
+        msgspec.structs.replace(leg, stand_in=n > 0, why="first choice" if n == 0 else "stand-in")
+        for n, leg in enumerate(legs)
+    )
+
+
+def _targets(
+    routes: tuple[Route, ...], providers: dict[str, Provider], call: Call
+) -> tuple[str, ...]:
+    asked = call.model
+    if not asked:  # no model in the call: whoever speaks the dialect
+        return tuple(
+            f"{name}/*" for name, provider in providers.items() if call.dialect in provider.dialects
+        )
+    for route in routes:
+        if fnmatchcase(asked, route.model):
+            if "/" in asked and asked.partition("/")[0] in providers:
+                model = asked.partition("/")[2]
+                return tuple(t.replace("/*", f"/{model}") for t in route.targets)
+            return route.targets
+    if "/" in asked and asked.partition("/")[0] in providers:
+        return (asked,)
+    for name, provider in providers.items():
+        if any(fnmatchcase(asked, glob) for glob in provider.serves):
+            return (f"{name}/*",)
+    return ()
+
+
+def _leg(provider: Provider, model: str, call: Call, limits: Limits) -> Leg | None:
+    surface: Surface = call.surface
+    dialect = call.dialect
+    if dialect not in provider.dialects:
+        if (dialect, surface) not in CROSSING:
+            return None
+        dialect = provider.dialects[0]
+        if dialect not in TALK:
+            return None
+        surface = TALK[dialect]
+    facts = next((f for f in provider.models if fnmatchcase(model, f.model)), None)
+    return Leg(
+        target=Target(provider.name, model, provider.key),
+        dialect=dialect,
+        surface=surface,
+        context_tokens=facts.context_tokens if facts is not None else None,
+        limits=limits,
+    )
+
+
+def _nothing(
+    routes: tuple[Route, ...], providers: dict[str, Provider], call: Call, *, found: bool
+) -> str:
+    if found:
+        return (
+            f"holdfast: no target of the route for {call.model} can answer"
+            f" {call.surface} in the {call.dialect} dialect. Name one that speaks it."
+        )
+    globs = ", ".join(route.model for route in routes) or "none"
+    names = ", ".join(providers) or "none"
+    return (
+        f"holdfast: no route or provider serves the model {call.model!r}. Routes: {globs}."
+        f" Providers: {names}. Ask for provider/model, or add a [[routes]] to the configuration."
+    )
+
+
+def plan(call: Call, legs: tuple[Leg, ...], board: Board, *, sticky: Target | None = None) -> Plan:
+    """The order in which these legs are asked now.
+
+    Resting legs are left out. When all rest, the one that failed longest ago is asked once, with
+    little patience: better a last try than an instant refusal, and the truth within two seconds.
+    """
+    at = call.at
+    standings = [board.standing(leg, at) for leg in legs]
+    if sticky is None and all(s.open and not s.trial for s in standings):
+        return Plan(legs=legs, because="first choice")
+    open_legs: list[Leg] = []
+    passed: list[tuple[str, str]] = []
+    for leg, standing in zip(legs, standings, strict=True):
+        if not standing.open:
+            passed.append((str(leg.target), standing.why))
+        elif standing.trial:
+            open_legs.append(msgspec.structs.replace(leg, trial=True, why=f"{leg.why}, on trial"))
+        else:
+            open_legs.append(leg)
+    if not open_legs:
+        return _last_resort(legs, standings, board, tuple(passed))
+    because = "; ".join(f"{target} is {why}" for target, why in passed) or open_legs[0].why
+    kept = next((leg for leg in open_legs if leg.target == sticky), None)
+    if kept is not None:
+        open_legs.remove(kept)
+        open_legs.insert(0, msgspec.structs.replace(kept, why="the conversation is here"))
+        because = f"the conversation stays with {kept.target}"
+    return Plan(legs=tuple(open_legs), passed_over=tuple(passed), because=because)
+
+
+def _last_resort(
+    legs: tuple[Leg, ...],
+    standings: list[Standing],
+    board: Board,
+    passed: tuple[tuple[str, str], ...],
+) -> Plan:
+    leg, standing = min(zip(legs, standings, strict=True), key=lambda pair: pair[1].failed_at)
+    limits = msgspec.structs.replace(leg.limits, connect_s=LAST_RESORT_CONNECT_S)
+    typical = board.typical_s(leg.target.provider, leg.target.model)
+    if standing.silent and typical is not None:
+        patience_s = max(LAST_RESORT_SILENCE_S, 3 * typical)
+        limits = msgspec.structs.replace(
+            limits,
+            headers_s=min(limits.headers_s, patience_s),
+            content_s=min(limits.content_s, patience_s),
+            whole_s=min(limits.whole_s, patience_s),
+        )
+    last = msgspec.structs.replace(leg, limits=limits, trial=True, why="last resort: all rest")
+    return Plan(
+        legs=(last,),
+        passed_over=passed,
+        because="all targets rest: " + "; ".join(f"{target} {why}" for target, why in passed),
+        last_resort=True,
+    )
+
+
+class Affinity:
+    """Where conversations stay that a stand-in has taken over; bounded and forgetful."""
+
+    __slots__ = ("_places",)
+
+    def __init__(self) -> None:
+        self._places: OrderedDict[str, tuple[Target, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def note(self, conversation: str, target: Target, at: float) -> None:
+        """A stand-in answered this conversation."""
+        self._places[conversation] = (target, at + AFFINITY_S)
+        self._places.move_to_end(conversation)
+        if len(self._places) > AFFINITY_MAX:
+            self._places.popitem(last=False)
+
+    def target(self, conversation: str, at: float) -> Target | None:
+        """Where it stays, None where it is free to go."""
+        found = self._places.get(conversation)
+        if found is None:
+            return None
+        if at > found[1]:
+            del self._places[conversation]
+            return None
+        return found[0]

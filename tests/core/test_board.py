@@ -1,0 +1,167 @@
+"""Resting, trials and recovery: observations in, standings out."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.core.playbook import call
+
+from holdfast.core.blame import judge
+from holdfast.core.board import Board
+from holdfast.core.route import plan
+from holdfast.facts.flights import Leg, Observation
+from holdfast.facts.outcomes import Failure
+from holdfast.facts.places import Target
+
+LEGS = tuple(
+    Leg(
+        target=Target(name, "m", f"env:{name}"),
+        dialect="anthropic",
+        surface="messages",
+        stand_in=n > 0,
+    )
+    for n, name in enumerate("ab")
+)
+
+
+def asked(at: float):
+    import msgspec
+
+    return msgspec.structs.replace(call(), at=at)
+
+
+def tell(board: Board, leg: Leg, at: float, failure: Failure | None) -> None:
+    """What the shell does with the end of an attempt."""
+    around = board.circumstances(leg, at, local=False, retry_after_s=None)
+    board.observe(
+        Observation(
+            at=at,
+            wall=at,
+            kind="traffic",
+            provider=leg.target.provider,
+            surface=leg.surface,
+            model=leg.target.model,
+            credential=leg.target.credential,
+            ok=failure is None,
+            trial=leg.trial,
+            status=failure.status if failure else 200,
+            failure_kind=failure.kind if failure else "",
+            verdict=judge(failure, around) if failure else None,
+            first_content_s=0.1 if failure is None else None,
+        )
+    )
+
+
+def answer(status: int) -> Failure:
+    return Failure(kind="status", where="body", status=status)
+
+
+def live(board: Board, at: float, fails: dict[str, Failure]) -> tuple[str, list[str]]:
+    """One call through the plan: who served it, and who was asked."""
+    tried = []
+    for leg in plan(asked(at), LEGS, board).legs:
+        tried.append(leg.target.provider)
+        if leg.trial:
+            board.claim(leg, at)
+        failure = fails.get(leg.target.provider)
+        tell(board, leg, at, failure)
+        if failure is None:
+            return leg.target.provider, tried
+    return "", tried
+
+
+def board() -> Board:
+    return Board(dice=lambda: 0.0)
+
+
+def test_a_dead_first_choice_is_not_asked_by_every_call() -> None:
+    for failure in (answer(403), answer(529), Failure(kind="refused", where="connect")):
+        b = board()
+        asks = sum("a" in live(b, float(n), {"a": failure})[1] for n in range(600))
+        assert asks <= 60, failure
+        quick = board()
+        asks = sum("a" in live(quick, n / 100, {"a": failure})[1] for n in range(100))
+        assert asks <= 2, failure
+
+
+def test_it_is_back_within_thirty_seconds_of_its_recovery() -> None:
+    for down_s in (1, 5, 30, 300, 3600):
+        b = board()
+        for n in range(down_s):
+            live(b, float(n), {"a": answer(529)})
+        for n in range(down_s, down_s + 60):
+            live(b, float(n), {})
+        late = [live(b, float(n), {})[0] for n in range(down_s + 60, down_s + 70)]
+        assert late == ["a"] * 10
+        b = board()
+        for n in range(down_s):
+            live(b, float(n), {"a": answer(529)})
+        back = next(n for n in range(down_s, down_s + 60) if live(b, float(n), {})[0] == "a")
+        assert back - down_s <= 30
+
+
+def test_flapping_does_not_flap_the_user() -> None:
+    b = board()
+    served = []
+    for n in range(600):
+        fails = {"a": answer(529)} if (n // 10) % 2 else {}
+        served.append(live(b, float(n), fails)[0])
+    assert "" not in served
+    switches = sum(x != y for x, y in itertools.pairwise(served))
+    assert switches <= 40  # going back at once would make 60
+
+
+def test_one_error_among_many_good_answers_changes_nothing() -> None:
+    b = board()
+    live(b, 0.0, {})
+    assert live(b, 1.0, {"a": answer(500)})[0] == "b"
+    assert live(b, 2.0, {})[0] == "a"
+
+
+def test_when_all_rest_the_one_that_failed_longest_ago_is_asked_once() -> None:
+    b = board()
+    down = {"a": answer(403), "b": answer(403)}
+    live(b, 0.0, down)
+    chosen = plan(asked(0.5), LEGS, b)
+    assert chosen.last_resort
+    assert len(chosen.legs) == 1
+    assert chosen.legs[0].limits.connect_s == 1.0
+
+
+def test_a_request_that_is_wrong_says_nothing_about_its_target() -> None:
+    b = board()
+    for n in range(10):
+        assert live(b, float(n), {"a": answer(400)})[1] == ["a", "b"]
+    assert b.rows(10.0)[0].state == "well"
+
+
+def test_one_surface_down_leaves_the_others_open() -> None:
+    b = board()
+    live(b, 0.0, {"a": answer(403)})
+    import msgspec
+
+    counting = msgspec.structs.replace(LEGS[0], surface="count_tokens")
+    assert b.standing(counting, 1.0).open
+    assert not b.standing(LEGS[0], 1.0).open
+
+
+@given(st.lists(st.tuples(st.sampled_from([None, 400, 403, 429, 500, 529]), st.floats(0, 20))))
+def test_a_resting_target_is_never_asked_but_by_one_trial(course: list) -> None:
+    b = board()
+    at = 0.0
+    for status, pause in course:
+        at += pause
+        chosen = plan(asked(at), LEGS, b)
+        assert chosen.legs
+        trials = [leg for leg in chosen.legs if leg.trial]
+        for leg in trials:
+            b.claim(leg, at)
+        again = plan(asked(at), LEGS, b)
+        if not again.last_resort:
+            assert not [leg for leg in again.legs if leg.trial]
+        for leg in trials:
+            tell(b, leg, at, None if status is None else answer(status))
+        if not trials:
+            tell(b, LEGS[0], at, None if status is None else answer(status))
