@@ -110,7 +110,8 @@ def test_flapping_does_not_flap_the_user() -> None:
         served.append(live(b, float(n), fails)[0])
     assert "" not in served
     switches = sum(x != y for x, y in itertools.pairwise(served))
-    assert switches <= 40  # going back at once would make 60
+    # Going back at once would make 60; conversations already under way stay (see Affinity).
+    assert switches <= 45
 
 
 def test_one_error_among_many_good_answers_changes_nothing() -> None:

@@ -11,8 +11,8 @@ Kinds that leave no doubt (nobody listens, the key is refused, a limit with a ti
 down at once; others on the second in a row. A segment that is down rests: 3 s, doubled with each
 trip within five minutes, at most 15 s, so that a call a second finds a recovery within 30 s. The
 other side's own `Retry-After` may lengthen a rest, never shorten it. Then one trial at a time is
-let through. Who tripped once is well after one good trial; who tripped again needs two, five seconds
-apart, and eleven from the third trip on, so that flapping does not flap the user.
+let through. Who tripped once is well after one good trial; who tripped again needs two, five
+seconds apart, and eleven from the third trip on, so that flapping does not flap the user.
 """
 
 from __future__ import annotations
