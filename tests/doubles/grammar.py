@@ -1,0 +1,349 @@
+"""The two dialects as the doubles speak them: what they refuse, and the exact shape of answers.
+
+After the public API references: Anthropic Messages (streaming, errors) and OpenAI Chat
+Completions. A double refuses what the real API refuses, so that a broken request is seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from tests.doubles.acts import word
+
+Json = dict[str, Any]
+
+
+class Refusal(NamedTuple):
+    """What the real API answers to a request that is wrong."""
+
+    status: int
+    type: str
+    message: str
+
+
+class Frame(NamedTuple):
+    """One event of a stream, and how many words were said once it has left."""
+
+    data: bytes
+    words: int
+
+
+def dumps(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+# ------------------------------------------------------------------ Anthropic Messages
+
+MESSAGE_FIELDS = {
+    "model", "messages", "max_tokens", "system", "stream", "temperature", "top_p", "top_k",
+    "stop_sequences", "metadata", "tools", "tool_choice", "thinking", "service_tier",
+    "output_config", "inference_geo", "cache_control",
+}  # fmt: skip
+BLOCKS = {
+    "text", "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking",
+    "search_result", "server_tool_use", "web_search_tool_result",
+}  # fmt: skip
+ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    503: "api_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+
+def anthropic_error(status: int, message: str = "", type_: str = "") -> bytes:
+    kind = type_ or ANTHROPIC_TYPES.get(status, "api_error")
+    said = message or {529: "Overloaded", 500: "Internal server error"}.get(status, kind)
+    error = {"type": kind, "message": said}
+    return dumps({"type": "error", "error": error, "request_id": "req_011CSHoEeqs5C35K2UUqR7Fy"})
+
+
+def _bad(message: str) -> Refusal:
+    return Refusal(400, "invalid_request_error", message)
+
+
+def check_messages(headers: Mapping[str, str], body: Json, *, counting: bool) -> Refusal | None:
+    """The refusals of `/v1/messages` and its token counting."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", headers.get("anthropic-version", "")):
+        return _bad("anthropic-version: header is required")
+    fields = MESSAGE_FIELDS - ({"max_tokens", "stream"} if counting else set())
+    extra = sorted(set(body) - fields)
+    if extra and "anthropic-beta" not in headers:
+        return _bad(f"{extra[0]}: Extra inputs are not permitted")
+    if not isinstance(body.get("model"), str):
+        return _bad("model: Field required")
+    tokens = body.get("max_tokens")
+    if not counting and (not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1):
+        return _bad("max_tokens: Field required")
+    if not isinstance(body.get("stream", False), bool):
+        return _bad("stream: Input should be a valid boolean")
+    if not isinstance(body.get("system", ""), str | list):
+        return _bad("system: Input should be a valid string or list")
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        return _bad("messages: at least one message is required")
+    return next(_wrong_messages(messages), None)
+
+
+def _wrong_messages(messages: list[Any]) -> Iterator[Refusal]:
+    for number, message in enumerate(messages):
+        if not isinstance(message, dict) or set(message) - {"role", "content", "cache_control"}:
+            yield _bad(f"messages.{number}: Extra inputs are not permitted")
+        elif message.get("role") not in ("user", "assistant", "system"):
+            yield _bad(f"messages.{number}.role: Input should be 'user' or 'assistant'")
+        elif not isinstance(content := message.get("content"), str | list) or not content:
+            yield _bad(f"messages.{number}: content must be non-empty")
+        elif isinstance(content, list):
+            for at, block in enumerate(content):
+                if not isinstance(block, dict) or block.get("type") not in BLOCKS:
+                    yield _bad(f"messages.{number}.content.{at}.type: unknown block")
+                elif block["type"] == "text" and not block.get("text"):
+                    yield _bad("messages: text content blocks must be non-empty")
+    if messages[0].get("role") == "assistant":
+        yield _bad("messages: first message must use the user role")
+
+
+def _sse(event: str, value: Json) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (event.encode(), dumps(value))
+
+
+def _usage(body: Json, words: int) -> Json:
+    said = len(dumps(body.get("messages", ""))) // 4
+    return {
+        "input_tokens": said,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "output_tokens": words,
+    }
+
+
+def _message(body: Json, content: list[Json], words: int) -> Json:
+    return {
+        "id": "msg_013Zva2CMHLNnXjNJJKqJ2EF",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": content,
+        "stop_reason": "end_turn" if content else None,
+        "stop_sequence": None,
+        "usage": _usage(body, words),
+    }
+
+
+def message(name: str, body: Json, words: int) -> bytes:
+    said = "".join(word(name, number) for number in range(1, words + 1))
+    return dumps(_message(body, [{"type": "text", "text": said}], words))
+
+
+def message_stream(name: str, body: Json, words: int) -> Iterator[Frame]:
+    """message_start, a content block with a ping in it, deltas, message_delta, message_stop."""
+    start = {"type": "message_start", "message": _message(body, [], 1)}
+    yield Frame(_sse("message_start", start), 0)
+    block = {"type": "text", "text": ""}
+    opened = {"type": "content_block_start", "index": 0, "content_block": block}
+    yield Frame(_sse("content_block_start", opened), 0)
+    yield Frame(_sse("ping", {"type": "ping"}), 0)
+    for number in range(1, words + 1):
+        delta = {"type": "text_delta", "text": word(name, number)}
+        event = {"type": "content_block_delta", "index": 0, "delta": delta}
+        yield Frame(_sse("content_block_delta", event), number)
+    stopped = {"type": "content_block_stop", "index": 0}
+    yield Frame(_sse("content_block_stop", stopped), words + 1)
+    ended = {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+        "usage": {"output_tokens": words},
+    }
+    yield Frame(_sse("message_delta", ended), words + 1)
+    yield Frame(_sse("message_stop", {"type": "message_stop"}), words + 1)
+
+
+def anthropic_fault(type_: str) -> bytes:
+    error = {"type": type_, "message": "Overloaded"}
+    return _sse("error", {"type": "error", "error": error})
+
+
+ANTHROPIC_GARBAGE = b'event: content_block_delta\ndata: {"type":"content_blo\x00<<\xff\n\n'
+
+
+def anthropic_models(models: tuple[str, ...]) -> bytes:
+    data = [
+        {"type": "model", "id": m, "display_name": m, "created_at": "2026-01-01T00:00:00Z"}
+        for m in models
+    ]
+    return dumps({"data": data, "has_more": False, "first_id": models[0], "last_id": models[-1]})
+
+
+# --------------------------------------------------------------- OpenAI Chat Completions
+
+CHAT_FIELDS = {
+    "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens",
+    "temperature", "top_p", "n", "stop", "seed", "user", "tools", "tool_choice",
+    "parallel_tool_calls", "response_format", "presence_penalty", "frequency_penalty", "logprobs",
+    "top_logprobs", "logit_bias", "metadata", "store", "reasoning_effort", "verbosity",
+    "service_tier", "prompt_cache_key", "safety_identifier", "modalities", "audio", "prediction",
+}  # fmt: skip
+OPENAI_TYPES = {
+    401: ("invalid_request_error", "invalid_api_key"),
+    404: ("invalid_request_error", "model_not_found"),
+    429: ("requests", "rate_limit_exceeded"),
+    500: ("server_error", None),
+    503: ("server_error", None),
+    529: ("server_error", None),
+}
+
+
+def openai_error(status: int, message: str = "", type_: str = "") -> bytes:
+    kind, code = OPENAI_TYPES.get(status, ("invalid_request_error", None))
+    error = {"message": message or f"status {status}", "type": type_ or kind, "param": None}
+    return dumps({"error": {**error, "code": code}})
+
+
+def check_chat(headers: Mapping[str, str], body: Json) -> Refusal | None:
+    """The refusals of `/v1/chat/completions`."""
+    if "anthropic-version" in headers or "x-api-key" in headers:
+        return _bad("headers of another provider's API travelled here")
+    if extra := sorted(set(body) - CHAT_FIELDS):
+        return _bad(f"Unrecognized request argument supplied: {extra[0]}")
+    if not isinstance(body.get("model"), str):
+        return _bad("you must provide a model parameter")
+    if "stream_options" in body and not body.get("stream"):
+        return _bad("The 'stream_options' parameter is only allowed when 'stream' is enabled.")
+    if "max_tokens" in body and re.match(r"gpt-5|o\d", body["model"]):
+        return _bad(
+            "Unsupported parameter: 'max_tokens' is not supported with this model. "
+            "Use 'max_completion_tokens' instead."
+        )
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        return _bad("Invalid type for 'messages': expected an array of objects.")
+    roles = {"system", "developer", "user", "assistant", "tool", "function"}
+    for number, said in enumerate(messages):
+        if not isinstance(said, dict) or said.get("role") not in roles:
+            return _bad(f"Invalid value for 'messages[{number}].role'.")
+        content = said.get("content")
+        if not isinstance(content, str | list) and not said.get("tool_calls"):
+            return _bad(f"Invalid type for 'messages[{number}].content'.")
+        for part in content if isinstance(content, list) else []:
+            if part.get("type") not in ("text", "image_url", "input_audio", "file", "refusal"):
+                return _bad(f"Invalid value: '{part.get('type')}' in 'messages[{number}]'.")
+    return None
+
+
+def check_embeddings(_: Mapping[str, str], body: Json) -> Refusal | None:
+    if not isinstance(body.get("model"), str) or not body.get("input"):
+        return _bad("you must provide a model and an input")
+    return None
+
+
+def _chat_usage(body: Json, words: int) -> Json:
+    said = len(dumps(body["messages"])) // 4
+    return {
+        "prompt_tokens": said,
+        "completion_tokens": words,
+        "total_tokens": said + words,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+    }
+
+
+def _chat_head(body: Json, kind: str) -> Json:
+    head = {"id": "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT", "object": kind}
+    return {**head, "created": 1764000000, "model": body["model"]}
+
+
+def chat(name: str, body: Json, words: int) -> bytes:
+    said = "".join(word(name, number) for number in range(1, words + 1))
+    reply = {"role": "assistant", "content": said, "refusal": None, "annotations": []}
+    choice = {"index": 0, "message": reply, "logprobs": None, "finish_reason": "stop"}
+    head = _chat_head(body, "chat.completion")
+    return dumps({**head, "choices": [choice], "usage": _chat_usage(body, words)})
+
+
+def chat_stream(name: str, body: Json, words: int) -> Iterator[Frame]:
+    """A role chunk, content chunks, the finish reason, usage where asked for, [DONE]."""
+    head = _chat_head(body, "chat.completion.chunk")
+    counted = bool((body.get("stream_options") or {}).get("include_usage"))
+
+    def chunk(delta: Json, finish: str | None, said: int) -> Frame:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        usage = {"usage": None} if counted else {}
+        return Frame(b"data: %b\n\n" % dumps({**head, "choices": [choice], **usage}), said)
+
+    yield chunk({"role": "assistant", "content": "", "refusal": None}, None, 0)
+    for number in range(1, words + 1):
+        yield chunk({"content": word(name, number)}, None, number)
+    yield chunk({}, "stop", words + 1)
+    if counted:
+        last = {**head, "choices": [], "usage": _chat_usage(body, words)}
+        yield Frame(b"data: %b\n\n" % dumps(last), words + 1)
+    yield Frame(b"data: [DONE]\n\n", words + 1)
+
+
+def openai_fault(type_: str) -> bytes:
+    error = {"message": "The server is overloaded", "type": type_, "param": None, "code": None}
+    return b"data: %b\n\n" % dumps({"error": error})
+
+
+OPENAI_GARBAGE = b'data: {"id":"chatcmpl-B9M","choi\x00<<\xff\n\n'
+
+
+def openai_models(models: tuple[str, ...]) -> bytes:
+    data = [{"id": m, "object": "model", "created": 1764000000, "owned_by": "x"} for m in models]
+    return dumps({"object": "list", "data": data})
+
+
+def embeddings(body: Json) -> bytes:
+    """Four numbers for each input; base64 of float32 where asked, as the SDK does by default."""
+    inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
+    vector = [0.25, -0.5, 1.0, 2.0]
+    packed = base64.b64encode(struct.pack("<4f", *vector)).decode()
+    value = packed if body.get("encoding_format") == "base64" else vector
+    data = [{"object": "embedding", "index": i, "embedding": value} for i in range(len(inputs))]
+    usage = {"prompt_tokens": len(inputs), "total_tokens": len(inputs)}
+    return dumps({"object": "list", "data": data, "model": body["model"], "usage": usage})
+
+
+class Grammar(NamedTuple):
+    """All that a double needs of one dialect."""
+
+    models: tuple[str, ...]
+    error: Callable[[int, str, str], bytes]
+    stream: Callable[[str, Json, int], Iterator[Frame]]
+    whole: Callable[[str, Json, int], bytes]
+    fault: Callable[[str], bytes]
+    garbage: bytes
+    list_models: Callable[[tuple[str, ...]], bytes]
+
+
+GRAMMARS = {
+    "anthropic": Grammar(
+        ("claude-opus-5-5", "claude-haiku-5", "claude-sonnet-4-5"),
+        anthropic_error,
+        message_stream,
+        message,
+        anthropic_fault,
+        ANTHROPIC_GARBAGE,
+        anthropic_models,
+    ),
+    "openai": Grammar(
+        ("gpt-5.1", "gpt-4o-mini", "text-embedding-3-small"),
+        openai_error,
+        chat_stream,
+        chat,
+        openai_fault,
+        OPENAI_GARBAGE,
+        openai_models,
+    ),
+}
