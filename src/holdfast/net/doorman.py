@@ -116,9 +116,7 @@ class Doorman:
             " page can reach the gateway through a name of its own.)",
         )
 
-    def _check_page(
-        self, method: str, path: str, named: Mapping[bytes, bytes]
-    ) -> Refusal | None:
+    def _check_page(self, method: str, path: str, named: Mapping[bytes, bytes]) -> Refusal | None:
         origin = named.get(b"origin")
         if origin is not None and origin not in self._origins:
             # An allowed address (see `any_address`) is its own page's origin.
