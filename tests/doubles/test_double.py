@@ -204,13 +204,17 @@ def test_down_refuses_and_up_listens_on_the_same_port() -> None:
             assert reply.status == 200
 
 
+def read_one(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), 1) as line:
+        return line.recv(1)
+
+
 def test_holes_are_what_they_say() -> None:
     """Refused, silent, and reset at once."""
     with holes.refused() as url, pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 1)
     with holes.blackhole() as url, pytest.raises(TimeoutError):
         socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 0.2)
-    with holes.resets() as url:
-        line = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 1)
-        with line, pytest.raises(ConnectionError):
-            line.recv(1)
+    # On a busy machine the reset may overtake the connect itself.
+    with holes.resets() as url, pytest.raises(ConnectionError):
+        read_one(int(url.rpartition(":")[2]))
