@@ -1,0 +1,75 @@
+"""The player: an HTTP request's fields in, the script of the right surface out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from holdfast.sim.faults import MODELS
+from holdfast.sim.player import Player
+from holdfast.sim.provider import SimProvider
+from holdfast.sim.script import body_of, head_of
+from holdfast.sim.timeline import Span, Timeline
+
+MESSAGE = b'{"model":"steady","max_tokens":9,"messages":[{"role":"user","content":"x"}]}'
+VERSION = ((b"anthropic-version", b"2023-06-01"),)
+
+
+def player(timeline: Timeline | None = None, begun_at_s: float = 0.0) -> Player:
+    return Player(SimProvider(1, timeline or Timeline()), begun_at_s)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/v1/messages", MESSAGE, 200),
+        ("POST", "/v1/messages/count_tokens", MESSAGE, 200),
+        ("POST", "/v1/chat/completions", MESSAGE, 200),
+        ("POST", "/v1/embeddings", b'{"model":"steady","input":"x"}', 200),
+        ("GET", "/v1/models", b"", 200),
+        ("GET", "/v1/models/steady", b"", 200),
+        ("HEAD", "/", b"", 200),
+        ("POST", "/v1/nowhere", b"{}", 404),
+        ("GET", "/v1/messages", b"", 404),
+    ],
+)
+def test_paths_lead_to_surfaces(method: str, path: str, body: bytes, status: int) -> None:
+    assert head_of(player().script(0.0, method, path, (), body)).status == status
+
+
+@pytest.mark.parametrize("headers", [(), VERSION])
+def test_the_list_of_models_is_the_table_of_behaviours(headers: tuple) -> None:
+    found = json.loads(body_of(player().script(0.0, "GET", "/v1/models", headers, b"")))
+    assert [row["id"] for row in found["data"]] == list(MODELS)
+    assert ("has_more" in found) is bool(headers)
+
+
+def test_requests_are_numbered_so_that_ids_differ() -> None:
+    one = player()
+    bodies = {body_of(one.script(0.0, "POST", "/v1/messages", (), MESSAGE)) for _ in range(3)}
+    assert len(bodies) == 3
+
+
+def test_the_provider_s_time_begins_when_its_player_does() -> None:
+    late = player(Timeline((Span(from_s=0, until_s=1, fault="error"),)), begun_at_s=100.0)
+    statuses = [
+        head_of(late.script(now_s, "POST", "/v1/messages", (), MESSAGE)).status
+        for now_s in (100.5, 101.5)
+    ]
+    assert statuses == [500, 200]
+
+
+def test_one_credential_may_fail_while_another_works() -> None:
+    """Both ways in which clients send a key are read."""
+    span = Span(from_s=0, until_s=9, fault="unauthorized", credentials=("bad",))
+    one = player(Timeline((span,)))
+    statuses = [
+        head_of(one.script(0.0, "POST", "/v1/messages", (header,), MESSAGE)).status
+        for header in (
+            (b"x-api-key", b"bad"),
+            (b"authorization", b"Bearer bad"),
+            (b"x-api-key", b"good"),
+        )
+    ]
+    assert statuses == [401, 401, 200]
