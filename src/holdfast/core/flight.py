@@ -171,7 +171,9 @@ class Flight:
         """Take one event, return what is to be done now. Events of past attempts do nothing."""
         if self.phase is Phase.LANDED:
             return []
-        if getattr(event, "attempt", self._attempt) != self._attempt:
+        attempt = getattr(event, "attempt", None)
+        # Between two attempts there is no leg: what the last one still says is past.
+        if attempt is not None and (attempt != self._attempt or self._leg is None):
             return []
         return _HANDLE[type(event)](self, event)
 
