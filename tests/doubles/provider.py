@@ -388,7 +388,8 @@ class Provider:
             elif act.kind == "end":
                 body = body[:at]
             else:
-                await wire.send(_head(200, length=len(body), extra=act.headers, eof=act.eof))
+                length = None if act.eof else len(body)
+                await wire.send(_head(200, length=length, extra=act.headers, eof=act.eof))
                 if act.where != "after_headers":
                     await wire.send(body[:at])
                 return await self._fault(wire, act)
