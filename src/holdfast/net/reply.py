@@ -1,0 +1,284 @@
+"""One request as it was read, and the reply to it as it is written: HTTP/1.1 framing, outwards.
+
+A reply writes straight to the transport: head and chunks of one turn of the loop leave together.
+It ends once: properly, visibly broken, or because the client left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from http import HTTPStatus
+from time import time
+from typing import Protocol
+
+from holdfast.facts.calls import Headers
+
+# Up to here one copy is cheaper than a second buffer to hand to the kernel.
+JOIN_MAX = 65_536
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_BODILESS = (204, 304)
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+
+# How a reply's body ends.
+_UNSET, _CHUNKED, _COUNTED, _WITH_CONNECTION, _ABSENT = range(5)
+
+
+class Request:
+    """What a client asked, whole. `path` is raw and without the query, `query` without the `?`.
+
+    Header names are lower case, in the order in which they came. `received_at` is the loop's
+    clock (seconds) when the last byte had come. `peer` is the client's `address:port`.
+    """
+
+    __slots__ = (
+        "_named",
+        "body",
+        "headers",
+        "http10",
+        "keep_alive",
+        "method",
+        "path",
+        "peer",
+        "query",
+        "received_at",
+    )
+
+    def __init__(
+        self, method: str, path: str, query: str, headers: Headers, named: dict[bytes, bytes]
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self._named = named
+        self.body = b""
+        self.http10 = False
+        self.keep_alive = True
+        self.peer = ""
+        self.received_at = 0.0
+
+    def header(self, name: bytes) -> bytes | None:
+        """The value of a header by its lower-case name; the first, where it is repeated."""
+        return self._named.get(name)
+
+
+class Carrier(Protocol):
+    """The connection, as far as a reply needs it (see `holdfast.net.listen`)."""
+
+    written: int  # bytes handed to the transport so far
+
+    @property
+    def last(self) -> bool:
+        """Whether the connection closes behind the current reply anyway."""
+
+    def done(self, reply: Reply) -> None:
+        """The reply has ended properly."""
+
+    def broken(self, *, reset: bool) -> None:
+        """The reply must be seen to have broken off; `reset` where a FIN would look clean."""
+
+
+class Reply:
+    """The reply to one request. After its end, or once the client has left, calls do nothing.
+
+    `on_gone` is called once if the client leaves before the end (a half-close counts, as it does
+    for nginx). `writable` turns False when the client reads too slowly; `on_writable` is called
+    when it may be given more. Neither is called from within one of the methods here.
+    `close_after`, set before `begin`, closes the connection behind this reply.
+    """
+
+    __slots__ = (
+        "_carrier",
+        "_framing",
+        "_head_only",
+        "_http10",
+        "_left",
+        "_transport",
+        "begun",
+        "close_after",
+        "ended",
+        "on_gone",
+        "on_writable",
+        "writable",
+    )
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        transport: asyncio.WriteTransport,
+        *,
+        head_only: bool,
+        http10: bool,
+        keep_alive: bool,
+    ) -> None:
+        self._carrier = carrier
+        self._transport = transport
+        self._head_only = head_only
+        self._http10 = http10
+        self._framing = _UNSET
+        self._left = 0
+        self.begun = False
+        self.ended = False
+        self.writable = True
+        self.close_after = not keep_alive
+        self.on_gone: Callable[[], None] | None = None
+        self.on_writable: Callable[[], None] | None = None
+
+    def begin(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], length: int | None = None
+    ) -> None:
+        """Write the head. `length` is the body's size in bytes; None: as long as it turns out.
+
+        `headers` have lower-case names; framing and `connection` are not theirs to say, and a
+        header that would split the head is left out. Raises RuntimeError on a second begin.
+        """
+        if self.ended:
+            return
+        head = self._head(status, headers, length)
+        self._carrier.written += len(head)
+        self._transport.write(head)
+
+    def say(self, data: bytes) -> None:
+        """Write some of the body. Raises RuntimeError before `begin`."""
+        if self.ended or not data:
+            return
+        framing = self._framing
+        if framing == _CHUNKED:
+            if len(data) <= JOIN_MAX:
+                data = b"%x\r\n%b\r\n" % (len(data), data)
+            else:
+                self._transport.write(b"%x\r\n" % len(data))
+                self._transport.write(data)
+                data = b"\r\n"
+        elif framing == _COUNTED:
+            self._left -= len(data)
+            if self._left < 0:  # more than was promised would be read as the next reply
+                self.break_()
+                return
+        elif framing == _ABSENT:
+            return
+        elif framing == _UNSET:
+            raise RuntimeError("a reply must begin before it says something")
+        self._carrier.written += len(data)
+        self._transport.write(data)
+
+    def finish(self) -> None:
+        """End the reply properly; one that owes bytes of its length is broken instead."""
+        if self.ended:
+            return
+        framing = self._framing
+        if framing == _UNSET:
+            raise RuntimeError("a reply must begin before it can finish")
+        if framing == _COUNTED and self._left:
+            self.break_()
+            return
+        self.ended = True
+        if framing == _CHUNKED:
+            self._carrier.written += 5
+            self._transport.write(b"0\r\n\r\n")
+        self._carrier.done(self)
+
+    def break_(self) -> None:
+        """End the reply so that no client takes it for whole; what was said before is flushed.
+
+        A chunked reply lacks its last chunk, one with a length lacks bytes; where the
+        connection's end alone would end the body, the connection is reset.
+        """
+        if self.ended:
+            return
+        self.ended = True
+        cut = self._framing in (_UNSET, _CHUNKED) or (self._framing == _COUNTED and self._left > 0)
+        self._carrier.broken(reset=not cut)
+
+    def send(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+        """The whole reply at once."""
+        if self.ended:
+            return
+        data = self._head(status, headers, len(body))
+        if self._framing == _COUNTED:
+            if len(body) <= JOIN_MAX:
+                data += body
+            else:
+                self._carrier.written += len(data)
+                self._transport.write(data)
+                data = body
+        self._carrier.written += len(data)
+        self._transport.write(data)
+        self.ended = True
+        self._carrier.done(self)
+
+    def _head(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], length: int | None
+    ) -> bytes:
+        if self.begun:
+            raise RuntimeError("a reply begins once")
+        self.begun = True
+        if self._head_only or status in _BODILESS:
+            self._framing = _ABSENT
+        elif length is not None:
+            self._framing = _COUNTED
+            self._left = length
+        else:
+            self._framing = _WITH_CONNECTION if self._http10 else _CHUNKED
+        if self._carrier.last or self._framing == _WITH_CONNECTION:
+            self.close_after = True
+        framing = b""
+        if self._framing == _CHUNKED:
+            framing = b"transfer-encoding: chunked\r\n"
+        elif length is not None and status not in _BODILESS:
+            framing = b"content-length: %d\r\n" % length
+        if self.close_after:
+            framing += b"connection: close\r\n"
+        elif self._http10:
+            framing += b"connection: keep-alive\r\n"
+        head = _STATUS_LINES.get(status) or _status_line(status)
+        head += _lines(headers)
+        if b"\ndate: " not in head:
+            head += _date()
+        return head + framing + b"\r\n"
+
+
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Header lines. Looking for trouble in all of them at once is cheaper than in each."""
+    lines = [b"%b: %b\r\n" % pair for pair in headers]
+    joined = b"".join(lines)
+    count = len(lines)
+    if (
+        joined.count(b"\n") != count
+        or joined.count(b"\r") != count
+        or b"\0" in joined
+        or b"connection: " in joined
+        or b"content-length: " in joined
+        or b"transfer-encoding: " in joined
+    ):
+        return b"".join([line for line in lines if _is_fit(line)])
+    return joined
+
+
+def _is_fit(line: bytes) -> bool:
+    inner = line[:-2]
+    return inner.partition(b":")[0].lower() not in _FRAMING and not any(
+        byte in inner for byte in (b"\r", b"\n", b"\0")
+    )
+
+
+def _status_line(status: int) -> bytes:
+    line = b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status, "Unknown").encode())
+    if len(_STATUS_LINES) < 1000:
+        _STATUS_LINES[status] = line
+    return line
+
+
+_STATUS_LINES: dict[int, bytes] = {}
+_dated: tuple[int, bytes] = (0, b"")
+
+
+def _date() -> bytes:
+    """The Date header (RFC 9110, 6.6.1), made once a second."""
+    global _dated  # noqa: PLW0603 - a cache of one entry
+    now = int(time())
+    if _dated[0] != now:
+        _dated = (now, b"date: %b\r\n" % formatdate(now, usegmt=True).encode())
+    return _dated[1]
