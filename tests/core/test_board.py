@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,8 +73,8 @@ def live(board: Board, at: float, fails: dict[str, Failure]) -> tuple[str, list[
     return "", tried
 
 
-def board() -> Board:
-    return Board(dice=lambda: 0.0)
+def board(seed: int = 7) -> Board:
+    return Board(dice=random.Random(seed).random)
 
 
 def test_a_dead_first_choice_is_not_asked_by_every_call() -> None:
@@ -111,7 +112,7 @@ def test_flapping_does_not_flap_the_user() -> None:
     assert "" not in served
     switches = sum(x != y for x, y in itertools.pairwise(served))
     # Going back at once would make 60; conversations already under way stay (see Affinity).
-    assert switches <= 45
+    assert switches <= 40
 
 
 def test_one_error_among_many_good_answers_changes_nothing() -> None:

@@ -1,46 +1,62 @@
 """The board: the present state of every segment, folded from observations.
 
-`observe` folds, `view` shows. The board composes and judges nothing itself: a failure comes with
-its verdict, and the verdict's scope says which part of the tree it speaks about.
+`observe` folds; `standing` and `rows` show. The board composes and judges nothing itself: a
+failure comes with its verdict, and the verdict's scope says which part of the tree it speaks of.
 
     provider ── surface ── model
                    └────── credential
 
-Two models down on one surface put the surface down, two credentials likewise, two surfaces down
-this way the provider.
+Two models in trouble on one surface put the surface down, two credentials likewise, and two
+surfaces that went down this way the provider. Law of replay: folding the same observations again
+(with the same dice) gives an equal board. Claims of trials are the one thing beside the fold; the
+observation of a trial's end takes its claim away.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from msgspec import Struct
 
-from holdfast.core.health import Health, Node, Params, State
+from holdfast.core.health import CONNECT_KINDS, SILENT_KINDS, Health, Node, Params, State
 from holdfast.facts.flights import Leg, Observation
 from holdfast.facts.outcomes import Verdict
 from holdfast.facts.places import Segment
 
-BURST_S = 300.0
+# "Lately", for evidence.
+LATELY_S = 300.0
 BURST_COUNT = 2
+# Weight of the newest time to first content in the moving average.
 SMOOTHING = 0.2
 KNOWN_MAX = 10_000
+IN_TROUBLE = (State.DOWN, State.PROBATION)
 
 
 class Circumstances(Struct, frozen=True, kw_only=True):
-    """What stood around a failure, for the judge. Seconds; None: not known."""
+    """What stood around a failure, for the judge. Seconds; None: not known.
+
+    `other_surfaces_ok`: the same credential has worked on another surface of the provider since
+    this surface got into trouble. `other_surfaces_failing`: another surface fails although its
+    failures name no user.
+    """
 
     local: bool = False
     credential_last_ok_s: float | None = None
     overload_burst: bool = False
     other_surfaces_failing: bool = False
     other_surfaces_ok: bool = False
+    other_models_failing: bool = False
+    other_credentials_failing: bool = False
     other_providers_ok: bool = False
     retry_after_s: float | None = None
 
 
 class Standing(Struct, frozen=True):
-    """How one leg stands now. `open`: it may be asked; `trial`: as one trial."""
+    """How one leg stands now. `open`: it may be asked; `trial`: as one trial.
+
+    `failed_at`: the last failure of what keeps it from being well; `silent`: that was silence.
+    """
 
     open: bool
     trial: bool = False
@@ -50,7 +66,7 @@ class Standing(Struct, frozen=True):
 
 
 class SegmentRow(Struct, frozen=True, kw_only=True):
-    """One line of the board for people and scripts."""
+    """One line of the board for people and scripts. `since` is UTC seconds."""
 
     segment: Segment
     state: str
@@ -67,112 +83,168 @@ WELL = Standing(open=True)
 
 
 class Board:
-    """Told everything in order; asks nobody."""
+    """Told everything in order; asks nobody. `dice` is uniform in [0, 1)."""
 
-    __slots__ = ("_bursts", "_health", "_last_ok", "_seen", "_surface_ok", "_typical")
+    __slots__ = ("_bursts", "_health", "_last_ok", "_seen", "_typical")
 
     def __init__(self, dice: Callable[[], float], params: Params | None = None) -> None:
         self._health = Health(dice, params)
-        self._last_ok: dict[tuple[str, str], float] = {}
-        self._surface_ok: dict[tuple[str, str], float] = {}
+        # (provider, credential, surface) → when it last worked.
+        self._last_ok: dict[tuple[str, str, str], float] = {}
         self._typical: dict[tuple[str, str], float] = {}
         self._bursts: dict[str, list[float]] = {}
-        self._seen: dict[Segment, float] = {}
+        self._seen: dict[tuple[str, str, str, str], float] = {}
 
     # ------------------------------------------------------------- the fold
 
     def observe(self, obs: Observation) -> None:
         """Fold one observation."""
-        if obs.kind == "slept":
+        if obs.kind == "traffic":
+            if obs.ok:
+                self._succeeded(obs)
+            elif obs.verdict is not None:
+                self._failed(obs, obs.verdict)
+        elif obs.kind == "knock":
+            self._health.knock(Segment(obs.provider), obs.at, obs.wall, ok=obs.ok)
+        else:
             self._health.wake(obs.at, obs.wall)
-        elif obs.ok:
-            self._succeeded(obs)
-        elif obs.verdict is not None:
-            self._failed(obs, obs.verdict)
 
     def _succeeded(self, obs: Observation) -> None:
-        provider = obs.provider
-        self._last_ok[provider, obs.credential] = obs.at
-        self._surface_ok[provider, obs.surface] = obs.at
+        provider, surface, model, credential = (
+            obs.provider,
+            obs.surface,
+            obs.model,
+            obs.credential,
+        )
+        self._last_ok[provider, credential, surface] = obs.at
         if obs.first_content_s is not None:
-            key = (provider, obs.model)
-            before = self._typical.get(key, obs.first_content_s)
-            self._typical[key] = before + SMOOTHING * (obs.first_content_s - before)
-        if len(self._typical) > KNOWN_MAX:
-            self._typical.clear()
-        leaf = Segment(provider, obs.surface, obs.model, obs.credential)
-        if len(self._seen) < KNOWN_MAX:
-            self._seen.setdefault(leaf, obs.wall)
+            self._learn(provider, model, obs.first_content_s)
+        leaf = (provider, surface, model, credential)
+        if leaf not in self._seen and len(self._seen) < KNOWN_MAX:
+            self._seen[leaf] = obs.wall
         if self._health.nodes:
-            for segment in covering(leaf):
+            for segment in covering(*leaf):
                 self._health.succeed(segment, obs.at, obs.wall)
 
+    def _learn(self, provider: str, model: str, first_content_s: float) -> None:
+        typical = self._typical
+        before = typical.get((provider, model))
+        if before is None:
+            if len(typical) >= KNOWN_MAX:
+                typical.clear()
+            typical[provider, model] = first_content_s
+        else:
+            typical[provider, model] = before + SMOOTHING * (first_content_s - before)
+
     def _failed(self, obs: Observation, verdict: Verdict) -> None:
-        leaf = Segment(obs.provider, obs.surface, obs.model, obs.credential)
         if obs.status is not None and obs.status >= 500:
             burst = self._bursts.setdefault(obs.provider, [])
             burst.append(obs.at)
             del burst[:-BURST_COUNT]
-        segment = scoped(leaf, verdict)
-        if segment is None:
-            if obs.trial:  # it ended without telling anything: the next may try
-                for other in covering(leaf):
-                    node = self._health.nodes.get(other)
-                    if node is not None:
-                        node.trial_until = 0.0
-            return
-        health = self._health
-        health.fail(segment, obs.at, obs.wall, verdict, obs.failure_kind, obs.status)
-        if obs.trial:
-            for other in covering(leaf):
-                node = health.nodes.get(other)
-                if node is not None and node.state is not State.WELL and other != segment:
-                    health.fail(other, obs.at, obs.wall, verdict, obs.failure_kind, obs.status)
-        self._promote(segment, obs, verdict)
+        leaf = Segment(obs.provider, obs.surface, obs.model, obs.credential)
+        named = scoped(leaf, verdict)
+        self._tried(obs, verdict, named)
+        if named is not None:
+            fail(self._health, named, obs, verdict)
+            self._promote(named, obs, verdict)
 
-    def _promote(self, segment: Segment, obs: Observation, verdict: Verdict) -> None:
-        """Several down under one parent: the parent is."""
-        for part in (segment, Segment(segment.provider, segment.surface)):
+    def _tried(self, obs: Observation, verdict: Verdict, named: Segment | None) -> None:
+        """What a failure tells of the other segments that it went through."""
+        health = self._health
+        if not health.nodes:
+            return
+        for segment in covering(obs.provider, obs.surface, obs.model, obs.credential):
+            node = health.nodes.get(segment)
+            if node is None or segment == named:
+                continue
+            state = node.state_at(obs.at, health.params.memory_s)
+            if state not in IN_TROUBLE:
+                continue
+            if obs.status is not None and node.kind in CONNECT_KINDS:
+                # Nobody could be reached there, and now somebody answered, if only with an error.
+                health.succeed(segment, obs.at, obs.wall)
+            elif obs.trial and named is not None:
+                fail(health, segment, obs, verdict)
+            elif obs.trial:
+                health.unclaim(segment)
+
+    def _promote(self, named: Segment, obs: Observation, verdict: Verdict) -> None:
+        """Several in trouble under one parent: the parent is."""
+        part: Segment | None = named
+        while part is not None:
             parent = above(part)
-            if parent is None:
+            if parent is None or not self._has_trouble_beside(part, obs.at):
                 return
-            siblings = [
-                node
-                for node in self._health.nodes.values()
-                if node.state is State.DOWN
-                and above(node.segment) == parent
-                and (node.segment.model is None) == (part.model is None)
-            ]
-            if len(siblings) < 2:
-                return
-            self._health.fail(parent, obs.at, obs.wall, verdict, obs.failure_kind, obs.status)
+            fail(self._health, parent, obs, verdict, sure=True)
+            part = parent
+
+    def _has_trouble_beside(self, part: Segment, at: float) -> bool:
+        """Whether a brother of this segment, of the same sort, is in trouble lately, as it is."""
+        nodes = self._health.nodes
+        own = nodes.get(part)
+        return (
+            own is not None
+            and own.state in IN_TROUBLE
+            and any(
+                node.state in IN_TROUBLE and at - node.failed_at < LATELY_S
+                for segment, node in nodes.items()
+                if segment != part and sort_of(segment) == sort_of(part)
+            )
+        )
 
     # ----------------------------------------------------------- the showing
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing has been in trouble lately: every leg stands well."""
+        return not self._health.nodes
 
     def standing(self, leg: Leg, at: float) -> Standing:
         """How a leg stands: open, open for one trial, or resting (with the reason)."""
         nodes = self._health.nodes
         if not nodes:
             return WELL
-        trial = False
-        for segment in covering(leaf_of(leg)):
+        shut: Node | None = None
+        trial: Node | None = None
+        failed_at = 0.0
+        target = leg.target
+        for segment in covering(target.provider, leg.surface, target.model, target.credential):
             node = nodes.get(segment)
-            if node is None or node.state in (State.WELL, State.DOUBTFUL):
+            if node is None or node.state not in IN_TROUBLE:
                 continue
-            if at < node.rests_until or at < node.trial_until:
-                return Standing(
-                    open=False,
-                    failed_at=node.failed_at,
-                    silent=node.kind.endswith("timeout"),
-                    why=why_resting(node, at),
-                )
-            trial = True
-        return Standing(open=True, trial=True, why="on probation") if trial else WELL
+            failed_at = max(failed_at, node.failed_at)
+            if not node.shut(at):
+                trial = node
+            elif shut is None or node.rests_until > shut.rests_until:
+                shut = node
+        worst = shut or trial
+        if worst is None:
+            return WELL
+        return Standing(
+            open=shut is None,
+            trial=shut is None,
+            failed_at=failed_at,
+            silent=worst.kind in SILENT_KINDS,
+            why=why_resting(worst, at) if shut is not None else "on probation",
+        )
 
     def claim(self, leg: Leg, at: float) -> None:
-        """This leg's trial is under way."""
-        for segment in covering(leaf_of(leg)):
+        """This leg's trial is under way: it was dialled. Its observation ends the claim."""
+        for segment in path_of(leg):
             self._health.claim(segment, at)
+
+    def unclaim(self, leg: Leg) -> None:
+        """This leg's trial ended without an observation (the client left)."""
+        for segment in path_of(leg):
+            self._health.unclaim(segment)
+
+    def knocks_due(self, at: float) -> list[str]:
+        """Providers that nobody could reach and at whose door somebody should knock now.
+
+        A knock is a bare connection; its end is observed with kind "knock". A shell that is still
+        knocking there does not start another.
+        """
+        return [segment.provider for segment in self._health.knocks_due(at)]
 
     def typical_s(self, provider: str, model: str) -> float | None:
         """The usual time to first content there, None where nothing was seen yet."""
@@ -183,58 +255,94 @@ class Board:
         waits = [
             node.rests_until - at
             for node in self._health.nodes.values()
-            if node.state is State.DOWN and node.rests_until > at
+            if node.state in IN_TROUBLE and node.rests_until > at
         ]
         return min(waits) if waits else None
 
     def circumstances(
-        self, leg: Leg, at: float, *, local: bool, retry_after_s: float | None
+        self, leg: Leg, at: float, *, local: bool = False, retry_after_s: float | None = None
     ) -> Circumstances:
         """What stands around a failure of this leg now."""
-        provider = leg.target.provider
-        last_ok = self._last_ok.get((provider, leg.target.credential))
-        burst = self._bursts.get(provider, [])
-        down = [node for node in self._health.nodes.values() if node.state is State.DOWN]
+        target, surface = leg.target, leg.surface
+        provider, credential = target.provider, target.credential
+        own = {
+            elsewhere: ok
+            for (name, key, elsewhere), ok in self._last_ok.items()
+            if name == provider and key == credential
+        }
+        trouble = self._trouble(provider, at)
+        burst = self._bursts.get(provider, ())
+        node = self._health.nodes.get(Segment(provider, surface, None, credential))
+        began_at = node.began_at if node is not None and node.state in IN_TROUBLE else at
         return Circumstances(
             local=local,
-            credential_last_ok_s=None if last_ok is None else at - last_ok,
-            overload_burst=len(burst) >= BURST_COUNT and at - burst[0] < BURST_S,
+            credential_last_ok_s=max(0.0, at - max(own.values())) if own else None,
+            overload_burst=len(burst) >= BURST_COUNT and at - burst[0] < LATELY_S,
             other_surfaces_failing=any(
-                node.segment.provider == provider
-                and node.segment.surface not in (None, leg.surface)
-                for node in down
+                s.surface is not None and s.surface != surface and s.credential is None
+                for s in trouble
             ),
             other_surfaces_ok=any(
-                name == provider and surface != leg.surface and at - ok < BURST_S
-                for (name, surface), ok in self._surface_ok.items()
+                elsewhere != surface and ok > began_at for elsewhere, ok in own.items()
+            ),
+            other_models_failing=any(
+                s.model is not None and s.model != target.model and s.credential is None
+                for s in trouble
+            ),
+            other_credentials_failing=any(
+                s.model is None and s.credential is not None and s.credential != credential
+                for s in trouble
             ),
             other_providers_ok=any(
-                name != provider and at - ok < BURST_S for (name, _), ok in self._last_ok.items()
+                name != provider and at - ok < LATELY_S
+                for (name, _, _), ok in self._last_ok.items()
             ),
             retry_after_s=retry_after_s,
         )
 
+    def _trouble(self, provider: str, at: float) -> list[Segment]:
+        """The provider's segments in trouble lately."""
+        return [
+            segment
+            for segment, node in self._health.nodes.items()
+            if segment.provider == provider
+            and node.state in IN_TROUBLE
+            and at - node.failed_at < LATELY_S
+        ]
+
     def rows(self, at: float) -> list[SegmentRow]:
         """The whole board: segments in trouble first, then those seen and well."""
+        memory_s = self._health.params.memory_s
         rows = [
-            row_of(node, at) for node in self._health.nodes.values() if node.state is not State.WELL
+            row_of(node, at, memory_s)
+            for node in self._health.nodes.values()
+            if node.state_at(at, memory_s) is not State.WELL
         ]
         troubled = {row.segment for row in rows}
         rows += [
-            SegmentRow(segment=segment, state=State.WELL.value, since=since)
-            for segment, since in self._seen.items()
-            if segment not in troubled
+            SegmentRow(segment=Segment(*leaf), state=State.WELL.value, since=since)
+            for leaf, since in self._seen.items()
+            if troubled.isdisjoint(covering(*leaf))
         ]
         return rows
 
 
-def row_of(node: Node, at: float) -> SegmentRow:
+def fail(
+    health: Health, segment: Segment, obs: Observation, verdict: Verdict, *, sure: bool = False
+) -> None:
+    """One failed attempt, as a failure of this segment."""
+    health.fail(segment, obs.at, obs.wall, verdict, obs.failure_kind, obs.status, sure=sure)
+
+
+def row_of(node: Node, at: float, memory_s: float) -> SegmentRow:
     """A node as one line of the board."""
     verdict = node.verdict
+    state = node.state_at(at, memory_s)
+    rested = state is not node.state
     return SegmentRow(
         segment=node.segment,
-        state=node.state.value,
-        since=node.since_wall,
+        state=state.value,
+        since=node.rests_until + node.wall_ahead_s if rested else node.since_wall,
         kind=node.kind,
         status=node.status,
         verdict="" if verdict is None else str(verdict),
@@ -253,21 +361,21 @@ def why_resting(node: Node, at: float) -> str:
     return f"resting for {max(1, round(left))} s more after {what}"
 
 
-def leaf_of(leg: Leg) -> Segment:
-    """The segment that a leg goes through."""
+def path_of(leg: Leg) -> tuple[Segment, ...]:
+    """The segments that a leg goes through."""
     target = leg.target
-    return Segment(target.provider, leg.surface, target.model, target.credential)
+    return covering(target.provider, leg.surface, target.model, target.credential)
 
 
-def covering(leaf: Segment) -> tuple[Segment, ...]:
+@lru_cache(maxsize=4096)
+def covering(provider: str, surface: str, model: str, credential: str) -> tuple[Segment, ...]:
     """The segments that speak for a leaf, itself included."""
-    provider, surface = leaf.provider, leaf.surface
     return (
         Segment(provider),
         Segment(provider, surface),
-        Segment(provider, surface, leaf.model),
-        Segment(provider, surface, None, leaf.credential),
-        leaf,
+        Segment(provider, surface, model),
+        Segment(provider, surface, None, credential),
+        Segment(provider, surface, model, credential),
     )
 
 
@@ -287,7 +395,14 @@ def scoped(leaf: Segment, verdict: Verdict) -> Segment | None:
 
 
 def above(segment: Segment) -> Segment | None:
-    """The parent in the tree, None for a provider."""
+    """The parent that brothers in trouble put down; a leaf's limit speaks for no parent."""
+    if segment.model is not None and segment.credential is not None:
+        return None
     if segment.model is not None or segment.credential is not None:
         return Segment(segment.provider, segment.surface)
     return Segment(segment.provider) if segment.surface is not None else None
+
+
+def sort_of(segment: Segment) -> tuple[Segment | None, bool, bool]:
+    """Brothers share it: the parent, and whether they are models or credentials."""
+    return above(segment), segment.model is None, segment.credential is None

@@ -1,18 +1,27 @@
 """A segment's health as a table, and who rests for how long.
 
-    state      failure            success               time
-    ---------  -----------------  --------------------  ------------------------
-    well       doubtful or down   well                  –
-    doubtful   down               well                  –
-    down       down (later)       probation or well     rest over: probation
-    probation  down (a new trip)  well when enough      –
+    state      DOUBT     TRIP  GOOD       ENOUGH  RESTED     KNOCKED_IN_VAIN  QUIET
+    ---------  --------  ----  ---------  ------  ---------  ---------------  -----
+    well       doubtful  down  well       well    –          –                –
+    doubtful   down      down  well       well    –          –                well
+    down       down      down  probation  well    probation  down             –
+    probation  down      down  probation  well    probation  down             –
 
-Kinds that leave no doubt (nobody listens, the key is refused, a limit with a time) put a segment
-down at once; others on the second in a row. A segment that is down rests: 3 s, doubled with each
-trip within five minutes, at most 15 s, so that a call a second finds a recovery within 30 s. The
-other side's own `Retry-After` may lengthen a rest, never shorten it. Then one trial at a time is
-let through. Who tripped once is well after one good trial; who tripped again needs two, five
-seconds apart, and eleven from the third trip on, so that flapping does not flap the user.
+TRIP is a failure that leaves no doubt (nobody listens, the key is refused, a limit with a time
+stated), DOUBT one that may be chance: of those it takes two in a row. A segment that is down
+rests: 3 s, doubled with each trip within five minutes, at most 15 s, so that a call a second finds
+a recovery within 30 s. The other side's own `Retry-After` may lengthen a rest, never shorten it.
+When the rest is over, one trial at a time is let through.
+
+How many good trials are ENOUGH depends on relapses, not on the length of one outage: who was down
+once, however long, is well after one good trial; who fell again within five minutes needs two,
+five seconds apart, and from the third fall on ten seconds apart, after rests of up to 18 s.
+Flapping every ten seconds then never counts as well, and a true recovery is still taken within
+30 s.
+
+Knocks (a bare connection, no call) find out about those whom nobody could reach, without costing
+a user's call. A knock that was answered although the next trial failed has lied: that segment's
+knocks are not believed again until it is well.
 """
 
 from __future__ import annotations
@@ -35,44 +44,93 @@ class State(Enum):
     PROBATION = "probation"
 
 
+class Turn(Enum):
+    """What moves a segment from one state to another; see the table above."""
+
+    DOUBT = "a failure that may be chance"
+    TRIP = "a failure that leaves no doubt"
+    GOOD = "a good answer"
+    ENOUGH = "good answers enough"
+    RESTED = "the rest is over"
+    KNOCKED_IN_VAIN = "nobody opened"
+    QUIET = "nothing more was heard"
+
+
+WELL, DOUBTFUL, DOWN, PROBATION = State
+TABLE: dict[State, dict[Turn, State]] = {
+    WELL: {Turn.DOUBT: DOUBTFUL, Turn.TRIP: DOWN, Turn.GOOD: WELL, Turn.ENOUGH: WELL},
+    DOUBTFUL: {
+        Turn.DOUBT: DOWN,
+        Turn.TRIP: DOWN,
+        Turn.GOOD: WELL,
+        Turn.ENOUGH: WELL,
+        Turn.QUIET: WELL,
+    },
+    DOWN: {
+        Turn.DOUBT: DOWN,
+        Turn.TRIP: DOWN,
+        Turn.GOOD: PROBATION,
+        Turn.ENOUGH: WELL,
+        Turn.RESTED: PROBATION,
+        Turn.KNOCKED_IN_VAIN: DOWN,
+    },
+    PROBATION: {
+        Turn.DOUBT: DOWN,
+        Turn.TRIP: DOWN,
+        Turn.GOOD: PROBATION,
+        Turn.ENOUGH: WELL,
+        Turn.RESTED: PROBATION,
+        Turn.KNOCKED_IN_VAIN: DOWN,
+    },
+}
+
+
 class Params(Struct, frozen=True):
-    """Seconds and counts of the table above."""
+    """Seconds and counts. `jitter` is the share by which a rest of its own varies both ways.
+
+    A recovery is found within `rest_max_s`, and counts as one `apart_s` later at most; who flaps
+    is back after `rest_flapping_max_s + apart_flapping_s`. Both sums stay below 30 s.
+    """
 
     rest_s: float = 3.0
     rest_max_s: float = 15.0
+    rest_flapping_max_s: float = 18.0
     asked_rest_max_s: float = 3600.0
     jitter: float = 0.2
     memory_s: float = 300.0
     trial_s: float = 90.0
     apart_s: float = 5.0
-    apart_flapping_s: float = 11.0
+    apart_flapping_s: float = 10.0
+    knock_every_s: float = 2.0
+    nodes_max: int = 10_000
 
 
-# These say by themselves that the next call would fare alike.
-AT_ONCE = frozenset(
-    {
-        "refused",
-        "unreachable",
-        "dns",
-        "tls",
-        "connect_timeout",
-        "headers_timeout",
-        "content_timeout",
-    }
-)
-AT_ONCE_STATUS = frozenset({401, 402, 403})
+# Nobody was reached: a knock can find out whether that has changed.
 CONNECT_KINDS = frozenset({"refused", "unreachable", "dns", "tls", "connect_timeout"})
-SILENT_KINDS = frozenset({"headers_timeout", "content_timeout", "connect_timeout"})
+SILENT_KINDS = frozenset({"connect_timeout", "headers_timeout", "content_timeout", "idle_timeout"})
+# These say by themselves that the next call would fare alike.
+AT_ONCE_KINDS = CONNECT_KINDS | {"headers_timeout", "content_timeout"}
+AT_ONCE_STATUSES = frozenset({401, 402, 403})
+FLAPPING_RELAPSES = 3
+TIMES_KEPT = 16
 
 
 class Node:
-    """One segment that is, or lately was, in trouble."""
+    """One segment that is, or lately was, in trouble. Times are steady seconds.
+
+    `began_at` is when it left `well`; `trips` and `relapses` are the times of the last few.
+    """
 
     __slots__ = (
+        "began_at",
         "failed_at",
         "good_at",
         "goods",
         "kind",
+        "knocked",
+        "knocked_at",
+        "knocks_lie",
+        "relapses",
         "rests_until",
         "segment",
         "since_wall",
@@ -81,18 +139,25 @@ class Node:
         "trial_until",
         "trips",
         "verdict",
+        "wall_ahead_s",
     )
 
     def __init__(self, segment: Segment, wall: float) -> None:
         self.segment = segment
-        self.state = State.WELL
+        self.state = WELL
         self.since_wall = wall
+        self.wall_ahead_s = 0.0
+        self.began_at = 0.0
         self.failed_at = 0.0
         self.rests_until = 0.0
         self.trial_until = 0.0
         self.trips: list[float] = []
+        self.relapses: list[float] = []
         self.goods = 0
         self.good_at = 0.0
+        self.knocked = False
+        self.knocked_at = 0.0
+        self.knocks_lie = False
         self.kind = ""
         self.status: int | None = None
         self.verdict: Verdict | None = None
@@ -100,20 +165,51 @@ class Node:
     def __repr__(self) -> str:
         return f"[{self.segment}: {self.state.value}, {len(self.trips)} trips]"
 
-    def turn(self, state: State, wall: float) -> None:
+    def turn(self, turn: Turn, wall: float) -> State:
+        """Move as the table says; returns the new state."""
+        state = TABLE[self.state][turn]
         if state is not self.state:
             self.state = state
             self.since_wall = wall
+        return state
+
+    def state_at(self, at: float, memory_s: float) -> State:
+        """The state, with what the mere passing of time has done to it."""
+        if self.state is DOWN and at >= self.rests_until:
+            return TABLE[DOWN][Turn.RESTED]
+        if self.state is DOUBTFUL and at - self.failed_at > memory_s:
+            return TABLE[DOUBTFUL][Turn.QUIET]
+        return self.state
+
+    def settle(self, at: float, memory_s: float) -> State:
+        """Make `state_at` the stored state."""
+        if self.state_at(at, memory_s) is not self.state:
+            rested = self.state is DOWN
+            since = self.rests_until if rested else self.failed_at + memory_s
+            self.turn(Turn.RESTED if rested else Turn.QUIET, since + self.wall_ahead_s)
+        return self.state
+
+    def shut(self, at: float) -> bool:
+        """Whether no call should go there now: it rests, or its trial is under way."""
+        if self.state is DOWN or self.state is PROBATION:
+            return at < self.rests_until or at < self.trial_until
+        return False
+
+    def recent(self, times: list[float], at: float, memory_s: float) -> int:
+        return sum(at - time < memory_s for time in times)
 
 
 class Health:
-    """The nodes in trouble. What has no node is well."""
+    """The nodes in trouble. What has no node is well.
 
-    __slots__ = ("_dice", "_params", "nodes")
+    `dice` is uniform in [0, 1) and spreads the rests.
+    """
+
+    __slots__ = ("_dice", "nodes", "params")
 
     def __init__(self, dice: Callable[[], float], params: Params | None = None) -> None:
         self._dice = dice
-        self._params = params or Params()
+        self.params = params or Params()
         self.nodes: dict[Segment, Node] = {}
 
     def fail(
@@ -124,65 +220,136 @@ class Health:
         verdict: Verdict,
         kind: str,
         status: int | None,
+        *,
+        sure: bool = False,
     ) -> None:
-        """One failure that speaks about this segment."""
+        """One failure that speaks about this segment. `sure`: it puts it down whatever it is."""
+        memory_s = self.params.memory_s
         node = self.nodes.get(segment)
         if node is None:
-            node = self.nodes[segment] = Node(segment, wall)
+            node = self._new(segment, wall)
+        before = node.settle(at, memory_s)
+        node.wall_ahead_s = wall - at
         node.failed_at, node.kind, node.status, node.verdict = at, kind, status, verdict
-        node.goods = 0
-        clear = kind in AT_ONCE or status in AT_ONCE_STATUS or verdict.rest_s is not None
-        was_resting = node.state is State.DOWN and at < node.rests_until
         node.trial_until = 0.0
-        if node.state is State.WELL and not clear:
-            node.turn(State.DOUBTFUL, wall)
+        if before is DOWN:
+            # It rests already: an answer to a call from before is no new trip, but a longer wait
+            # that the other side asks for counts.
+            node.rests_until = max(node.rests_until, at + self._asked_s(verdict))
             return
-        if not was_resting:
-            node.trips = [trip for trip in node.trips if at - trip < self._params.memory_s]
-            node.trips.append(at)
-        node.rests_until = max(node.rests_until, at + self._rest_s(node, verdict.rest_s))
-        node.turn(State.DOWN, wall)
+        if before is WELL:
+            node.began_at = at
+        clear = kind in AT_ONCE_KINDS or status in AT_ONCE_STATUSES or verdict.rest_s is not None
+        if node.turn(Turn.TRIP if sure or clear else Turn.DOUBT, wall) is not DOWN:
+            return
+        if before is not PROBATION or node.goods:
+            node.relapses = [*node.relapses, at][-TIMES_KEPT:]
+        if node.knocked:
+            node.knocks_lie = True
+        node.knocked = False
+        node.goods = 0
+        node.trips = [*node.trips, at][-TIMES_KEPT:]
+        node.rests_until = at + max(self._own_rest_s(node, at), self._asked_s(verdict))
 
-    def _rest_s(self, node: Node, asked_s: float | None) -> float:
-        params = self._params
-        own = min(params.rest_s * 2.0 ** (len(node.trips) - 1), params.rest_max_s)
-        own *= 1.0 - params.jitter * self._dice()
-        return max(own, min(asked_s or 0.0, params.asked_rest_max_s))
+    def _own_rest_s(self, node: Node, at: float) -> float:
+        params = self.params
+        trips = node.recent(node.trips, at, params.memory_s)
+        flapping = node.recent(node.relapses, at, params.memory_s) >= FLAPPING_RELAPSES
+        longest_s = params.rest_flapping_max_s if flapping else params.rest_max_s
+        longest_s /= 1.0 + params.jitter
+        usual_s = min(params.rest_s * 2.0 ** (trips - 1), longest_s)
+        return usual_s * (1.0 + params.jitter * (2.0 * self._dice() - 1.0))
+
+    def _asked_s(self, verdict: Verdict) -> float:
+        return min(verdict.rest_s or 0.0, self.params.asked_rest_max_s)
+
+    def _new(self, segment: Segment, wall: float) -> Node:
+        if len(self.nodes) >= self.params.nodes_max:
+            oldest_first = sorted(self.nodes.values(), key=lambda node: node.failed_at)
+            for node in oldest_first[: max(1, self.params.nodes_max // 10)]:
+                del self.nodes[node.segment]
+        node = self.nodes[segment] = Node(segment, wall)
+        return node
 
     def succeed(self, segment: Segment, at: float, wall: float) -> None:
         """One good answer that went through this segment."""
         node = self.nodes.get(segment)
         if node is None:
             return
+        params = self.params
+        state = node.settle(at, params.memory_s)
+        node.wall_ahead_s = wall - at
         node.trial_until = 0.0
-        if node.state in (State.WELL, State.DOUBTFUL):
-            node.turn(State.WELL, wall)
-            if at - node.failed_at > self._params.memory_s:
+        if state is WELL or state is DOUBTFUL:
+            node.turn(Turn.GOOD, wall)
+            if at - node.failed_at > params.memory_s:
                 del self.nodes[segment]
             return
-        params = self._params
-        recent = sum(at - trip < params.memory_s for trip in node.trips)
-        apart_s = params.apart_s if recent < 3 else params.apart_flapping_s
+        relapses = node.recent(node.relapses, at, params.memory_s)
+        apart_s = params.apart_s if relapses < FLAPPING_RELAPSES else params.apart_flapping_s
         if node.goods and at - node.good_at < apart_s:
             return
         node.goods += 1
         node.good_at = at
-        if node.goods >= min(max(recent, 1), 2):
-            node.turn(State.WELL, wall)
+        if node.goods >= min(max(relapses, 1), 2):
+            node.turn(Turn.ENOUGH, wall)
+            node.goods = 0
+            node.knocked = node.knocks_lie = False
         else:
-            node.turn(State.PROBATION, wall)
+            node.turn(Turn.GOOD, wall)
             node.rests_until = at + apart_s
 
     def claim(self, segment: Segment, at: float) -> None:
         """A trial is under way through this segment; no other starts until it has ended."""
         node = self.nodes.get(segment)
-        if node is not None and node.state in (State.DOWN, State.PROBATION):
-            node.trial_until = at + self._params.trial_s
+        if node is not None and node.settle(at, self.params.memory_s) is PROBATION:
+            node.trial_until = at + self.params.trial_s
+
+    def unclaim(self, segment: Segment) -> None:
+        """A trial ended and told nothing: the next call may try."""
+        node = self.nodes.get(segment)
+        if node is not None:
+            node.trial_until = 0.0
+
+    def knock(self, segment: Segment, at: float, wall: float, *, ok: bool) -> None:
+        """Somebody opened the door there, or nobody did; no call was made."""
+        node = self.nodes.get(segment)
+        if node is None or not self._knockable(node, at):
+            return
+        node.knocked_at = at
+        node.wall_ahead_s = wall - at
+        if ok:
+            node.knocked = True
+            node.rests_until = min(node.rests_until, at)
+            node.settle(at, self.params.memory_s)
+        elif at >= node.trial_until:
+            node.turn(Turn.KNOCKED_IN_VAIN, wall)
+            node.rests_until = max(node.rests_until, at + self.params.rest_s)
+
+    def knocks_due(self, at: float) -> list[Segment]:
+        """Segments at whose door somebody should knock now."""
+        every_s = self.params.knock_every_s
+        return [
+            node.segment
+            for node in self.nodes.values()
+            if self._knockable(node, at) and at - max(node.failed_at, node.knocked_at) >= every_s
+        ]
+
+    def _knockable(self, node: Node, at: float) -> bool:
+        state = node.state_at(at, self.params.memory_s)
+        return (
+            (state is DOWN or state is PROBATION)
+            and node.kind in CONNECT_KINDS
+            and not node.goods
+            and not node.knocked
+            and not node.knocks_lie
+        )
 
     def wake(self, at: float, wall: float) -> None:
-        """The machine slept: what rested may be tried."""
+        """The machine slept: what rested may be tried, and old trips tell nothing."""
         for node in self.nodes.values():
             node.rests_until = min(node.rests_until, at)
             node.trial_until = 0.0
-            if node.state is State.DOWN:
-                node.turn(State.PROBATION, wall)
+            node.trips, node.relapses = [], []
+            node.wall_ahead_s = wall - at
+            node.settle(at, self.params.memory_s)
