@@ -271,7 +271,7 @@ class Board:
             if name == provider and key == credential
         }
         trouble = self._trouble(provider, at)
-        burst = self._bursts.get(provider, ())
+        burst = self._bursts.get(provider, [])
         node = self._health.nodes.get(Segment(provider, surface, None, credential))
         began_at = node.began_at if node is not None and node.state in IN_TROUBLE else at
         return Circumstances(

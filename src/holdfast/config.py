@@ -1,0 +1,1 @@
+"""Text in; one frozen Config, or every problem at once, out."""
