@@ -1,1 +1,0 @@
-"""Text in; one frozen Config, or every problem at once, out."""

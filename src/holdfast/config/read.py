@@ -1,0 +1,303 @@
+"""Text in; one frozen Config, or every problem at once, out."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal, cast
+
+import platformdirs
+from msgspec import Struct
+
+from holdfast.config import addresses, keys, provide
+from holdfast.config.addresses import AddressError
+from holdfast.config.catalogue import Catalogue, catalogue
+from holdfast.config.keys import Secret
+from holdfast.config.lines import Lines
+from holdfast.config.problems import ConfigError, one
+from holdfast.config.tables import Sheet, Table
+from holdfast.facts.flights import Limits
+from holdfast.facts.places import Provider, Route
+
+VARIABLE = "HOLDFAST_CONFIG"
+_MAX_BYTES = 1_000_000
+_AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+
+
+class GatewayConfig(Struct, frozen=True, kw_only=True):
+    """Where the gateway listens and keeps its files; `keys`: whether clients need one of ours."""
+
+    host: str = "127.0.0.1"
+    port: int = 4141
+    data_dir: Path
+    keys: Literal["off", "required"] = "off"
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """A whole configuration, checked.
+
+    `providers` stand in the order of the file, `routes`, too. `secrets` holds the key of each
+    provider that has one (not for `none` and `client`), by the provider's name. `source` is the
+    file, None for a text without one. `notices` are sentences about what works but should be known.
+    """
+
+    gateway: GatewayConfig
+    providers: dict[str, Provider]
+    routes: tuple[Route, ...] = ()
+    limits: Limits = Limits()
+    source: Path | None = None
+    notices: tuple[str, ...] = ()
+    secrets: dict[str, Secret] = {}
+
+    def describe(self) -> list[str]:
+        """The configuration for people: providers, where their keys come from, routes."""
+        lines = ["providers"]
+        wide = max(map(len, self.providers), default=0)
+        for name, provider in self.providers.items():
+            place = "built in, simulated" if provider.kind == "sim" else provider.base_url
+            key = "" if provider.kind == "sim" else f", {keys.origin(provider.key)}"
+            dialects = " + ".join(provider.dialects)
+            lines.append(f"  {name:<{wide}}  {place} ({provider.kind}, {dialects}){key}")
+        lines.append("routes")
+        wide = max((len(route.model) for route in self.routes), default=0)
+        lines += [f"  {route.model:<{wide}}  {' → '.join(route.targets)}" for route in self.routes]
+        if not self.routes:
+            lines.append("  none: a model goes to the provider that is known to serve it")
+        return lines
+
+
+def default_path() -> Path:
+    """The configuration file that is looked for when none is named."""
+    return Path(platformdirs.user_config_dir("holdfast", appauthor=False)) / "config.toml"
+
+
+def locate(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The file to read: the named one, else $HOLDFAST_CONFIG, else the user's own if it is there.
+
+    None: nothing is named and there is no file yet. The working directory is never looked at.
+    """
+    if path is not None:
+        return path
+    named = environ.get(VARIABLE, "").strip()
+    if named:
+        return Path(named)
+    return default_path() if default_path().exists() else None
+
+
+def read(path: Path | None, environ: Mapping[str, str], entries: Catalogue | None = None) -> Config:
+    """Read and check the configuration file (see `locate`). Raises ConfigError with all problems.
+
+    `entries`: the known providers; default: our own data.
+    """
+    file = locate(path, environ)
+    if file is None:
+        raise one(
+            default_path(),
+            "there is no configuration file",
+            "`holdfast up` writes one to begin with, or name yours with --config FILE.",
+        )
+    return parse(_text(file), environ, source=file, entries=entries)
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        remedy = f"Correct --config or ${VARIABLE}, or make the file."
+        raise one(file, "there is no such file", remedy) from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not a path"
+        remedy = "Name a file that you may read."
+        raise one(file, f"the file cannot be read ({why})", remedy) from None
+    if len(data) > _MAX_BYTES:
+        raise one(file, "the file is larger than 1 MB", "Name a holdfast configuration.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise one(file, "the file is not UTF-8 text", "Save it as UTF-8.", line) from None
+
+
+def parse(
+    text: str,
+    environ: Mapping[str, str],
+    *,
+    source: Path | None = None,
+    entries: Catalogue | None = None,
+) -> Config:
+    """Check a configuration given as text. Raises ConfigError with all problems."""
+    name = str(source) if source is not None else "configuration"
+    root = _root(text, name)
+    known = catalogue() if entries is None else entries
+    gateway = _gateway(root.table("gateway"))
+    limits = _limits(root.table("limits"))
+    providers: dict[str, Provider] = {}
+    secrets: dict[str, Secret] = {}
+    tables = root.table("providers")
+    for each in tables.names():
+        providers[each], secret = provide.provider(each, tables.table(each), known, environ)
+        if secret is not None:
+            secrets[each] = secret
+    routes = _routes(root.tables("routes"), providers)
+    root.close()
+    sheet = root.sheet
+    if not providers and not sheet.problems:
+        remedy = "Add a [providers.NAME] table; the built-in simulator needs nothing else."
+        sheet.wrong(("providers",), "there is none", remedy)
+    if sheet.problems:
+        raise ConfigError(sorted(sheet.problems, key=lambda problem: problem.line or 0))
+    return Config(
+        gateway=gateway,
+        providers=providers,
+        routes=routes,
+        limits=limits,
+        source=source,
+        notices=tuple(sheet.notices),
+        secrets=secrets,
+    )
+
+
+def _root(text: str, name: str) -> Table:
+    try:
+        raw: dict[str, object] = tomllib.loads(text)
+    except RecursionError:
+        raise one(name, "brackets are nested too deep", "Take some of them out.") from None
+    except ValueError as error:
+        said = str(error)
+        match = _AT_LINE.search(said)
+        line = int(match[1]) if match and match[1] else text.count("\n") + 1
+        # What the parser says beyond the place may quote the file, and so a secret.
+        what = "this is not valid TOML"
+        if match and '"' not in said and "'" not in said:
+            what += f" ({said[: match.start()]})"
+        raise one(name, what, "Correct this line; texts need quotes.", line) from None
+    return Table(Sheet(name, Lines(text)), (), raw)
+
+
+def _gateway(table: Table) -> GatewayConfig:
+    host = table.text("host") or "127.0.0.1"
+    try:
+        host = addresses.listen_host(host)
+    except AddressError as bad:
+        table.wrong("host", bad.what, bad.remedy)
+        host = "127.0.0.1"
+    wanted = cast("Literal['off', 'required'] | None", table.text("keys", ("off", "required")))
+    if wanted != "required" and not addresses.is_loopback(host):
+        table.wrong(
+            "host",
+            "is not this machine alone, and anybody who reaches it could spend your keys",
+            'Listen on "127.0.0.1", or write keys = "required".',
+        )
+    found = GatewayConfig(
+        host=host,
+        port=table.whole("port", 1, 65535) or 4141,
+        data_dir=_data_dir(table),
+        keys=wanted or "off",
+    )
+    table.close()
+    return found
+
+
+def _usual_data_dir() -> str:
+    return platformdirs.user_data_dir("holdfast", appauthor=False)
+
+
+def _data_dir(table: Table) -> Path:
+    text = table.text("data_dir")
+    path = Path(_usual_data_dir() if text is None else text)
+    try:
+        path = path.expanduser()
+    except RuntimeError:
+        table.wrong("data_dir", "names a home that is not known", "Write the whole path.")
+        return path
+    if not path.is_absolute():
+        table.wrong("data_dir", "is a relative path", "Write the whole path, from the root on.")
+        return path
+    there = path
+    try:
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        fine = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    except (OSError, ValueError):  # no entry, a name too long, a loop of links
+        fine = False
+    if not fine:
+        what = "is not a directory that can be written to" if there == path else "cannot be made"
+        table.wrong(
+            "data_dir", f"{path} {what}", "Choose one where you may write, or change its rights."
+        )
+    return path
+
+
+def _limits(table: Table) -> Limits:
+    base = Limits()
+    found = {}
+    for name in Limits.__struct_fields__:
+        # Ten minutes are the longest that today's clients wait; a day is the longest we believe.
+        value = table.number(name, 0.001, 86_400)
+        found[name] = getattr(base, name) if value is None else value
+    table.close()
+    return Limits(**found)
+
+
+def _routes(tables: list[Table], providers: dict[str, Provider]) -> tuple[Route, ...]:
+    routes: list[Route] = []
+    for table in tables:
+        glob = table.text("model")
+        if glob is None and "model" not in table:
+            table.wrong("model", "is missing", 'Say which models: model = "name or glob".')
+        if "targets" not in table:
+            table.wrong("targets", "is missing", 'Write targets = ["provider/model"].')
+        targets = table.texts("targets")
+        for target in targets:
+            _check_target(table, target, providers)
+        table.close()
+        if glob is None:
+            continue
+        if " " in glob:
+            table.wrong("model", "holds a blank, and no model's name does", "Take it out.")
+        before = next((route.model for route in routes if _covers(route.model, glob)), None)
+        if before is not None:
+            table.note(
+                "model",
+                f"this route is never reached, because {before} stands before it and matches"
+                " everything that this one would. Put it further up.",
+            )
+        routes.append(Route(glob, tuple(targets)))
+    return tuple(routes)
+
+
+def _check_target(table: Table, target: str, providers: dict[str, Provider]) -> None:
+    name, slash, model = target.partition("/")
+    if not slash or not name or not model or " " in target:
+        table.wrong(
+            "targets", f"{target} is not provider/model", "Write it like provider/model, * allowed."
+        )
+        return
+    if model != "*" and any(char in model for char in "*?"):
+        table.wrong(
+            "targets",
+            f"{target} holds a pattern, and a target is one model",
+            f"Write {name}/* to keep the asked name, or one model's name.",
+        )
+    if name not in providers:
+        known = ", ".join(providers) or "none"
+        table.wrong(
+            "targets",
+            f"{target} names a provider that is not there",
+            f"Add [providers.{name}], or use one of: {known}.",
+        )
+
+
+def _covers(earlier: str, later: str) -> bool:
+    """Whether every name that the later glob matches is surely matched by the earlier one."""
+    if earlier == later:
+        return True
+    if any(char in earlier for char in "?[") or "[" in later:
+        return False
+    # The later one's own stars can only fall under the earlier one's stars.
+    return fnmatchcase(later, earlier)
