@@ -24,8 +24,8 @@ from holdfast.net.reach import Names, Resolve, ask_system, reach
 __all__ = ["Counts", "Dialer", "Line", "Origin", "Phases", "Sink"]
 
 _PORTS = {"http": 80, "https": 443}
-# RFC 9110, 5.6.2; names are lower case in this house, but a client's may not be.
-_TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+# RFC 9110, 5.6.2, but lower case only: what is looked up in `_OURS` has one spelling.
+_TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 # What frames the request or speaks of the connection is ours to say.
 _OURS = frozenset(
     {
@@ -99,9 +99,11 @@ class Counts(Struct, frozen=True):
 
 
 def request_head(
-    method: str, target: str, authority: str, headers: Headers, body: bytes, *, keep: bool
+    method: str, target: str, host: bytes, headers: Headers, body: bytes, *, keep: bool
 ) -> bytes:
-    """The request line and headers as bytes; host, framing and connection headers are ours.
+    """The request line and headers as bytes. `host` is that header's line, without its end.
+
+    Framing and connection headers are ours, too; those in `headers` are dropped.
 
     Raises ValueError for anything that could be read as more, or as something else, than meant.
     """
@@ -109,36 +111,32 @@ def request_head(
         raise ValueError(f"{method!r} is not an HTTP method")
     if not (target.startswith("/") and target.isascii() and target.isprintable()) or " " in target:
         raise ValueError("the request target must be an ASCII path without spaces")
-    parts = [f"{method} {target} HTTP/1.1\r\nhost: {authority}\r\n".encode("ascii")]
-    lines = 2
-    for name, value in headers:
-        if name in _OURS or name.lower() in _OURS:
-            continue
-        if not name or name.translate(None, _TOKEN):
-            raise ValueError(f"{name[:60]!r} is not a header name")
-        parts += (name, b": ", value, b"\r\n")
-        lines += 1
+    kept = [header for header in headers if header[0] not in _OURS]
+    names = [name for name, _ in kept]
+    if b"" in names or b"".join(names).translate(None, _TOKEN):
+        raise ValueError("a header name is empty, or holds what no (lower-case) name may hold")
+    lines = [f"{method} {target} HTTP/1.1".encode(), host]
+    lines += [b": ".join(header) for header in kept]
     if body or method not in ("GET", "HEAD", "DELETE", "OPTIONS"):
-        parts.append(b"content-length: %d\r\n" % len(body))
-        lines += 1
+        lines.append(b"content-length: %d" % len(body))
     if not keep:
-        parts.append(b"connection: close\r\n")
-        lines += 1
-    head = b"".join(parts)
-    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
-        raise ValueError("a header value holds a line break or a NUL; it was not sent")
-    return head + b"\r\n"
+        lines.append(b"connection: close")
+    head = b"\r\n".join(lines)
+    breaks = len(lines) - 1
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+        raise ValueError("a header value holds a line break or a NUL; the request was not sent")
+    return head + b"\r\n\r\n"
 
 
 class _Pool:
     """One origin's connections. The idle ones are in the order in which they became idle."""
 
-    __slots__ = ("_dialer", "authority", "idle", "origin", "where")
+    __slots__ = ("_dialer", "host", "idle", "origin", "where")
 
     def __init__(self, dialer: Dialer, origin: Origin) -> None:
         self._dialer = dialer
         self.origin = origin
-        self.authority = origin.authority
+        self.host = f"host: {origin.authority}".encode()
         self.where = str(origin)
         self.idle: list[Pipe] = []
 
@@ -239,7 +237,7 @@ class Dialer:
         pool = self._pools.get(origin)
         if pool is None:
             pool = self._pools[origin] = _Pool(self, origin)
-        head = request_head(method, target, pool.authority, headers, body, keep=keep)
+        head = request_head(method, target, pool.host, headers, body, keep=keep)
         line = Line(sink, bodiless=method == "HEAD", keep=keep)
         loop = asyncio.get_running_loop()
         if keep and not fresh:

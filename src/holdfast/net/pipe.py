@@ -66,6 +66,7 @@ class Pipe(asyncio.Protocol):
         "_headers",
         "_heard",
         "_home",
+        "_large",
         "_line",
         "_parser",
         "_reusable",
@@ -89,6 +90,7 @@ class Pipe(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._status = 0  # of the final head, once it is there
         self._barren = 0  # bytes since the start of the head, or since the last piece of body
+        self._large = False  # whether the request's body was a large one
         self._heard = False  # whether a byte of the answer came
         self._done = False  # whether its framing ended
         self._reusable = False
@@ -114,11 +116,12 @@ class Pipe(asyncio.Protocol):
         line.pipe = self
         line.task = None
         line.way = self.way
-        if len(body) <= JOIN_MAX:
-            transport.write(head + body)
-        else:
+        self._large = len(body) > JOIN_MAX
+        if self._large:
             transport.write(head)
             transport.write(body)
+        else:
+            transport.write(head + body)
         line.sent_at = monotonic()
         if line.paused:
             self.pause()
@@ -156,8 +159,10 @@ class Pipe(asyncio.Protocol):
         if self._dropped or transport is None:
             return
         self._dropped = True
-        uploading = not transport.is_closing() and transport.get_write_buffer_size()
-        if uploading and self.sock is not None:
+        # What the TLS layer has passed down it no longer counts: a large body without an answer
+        # is taken for one still under way.
+        uploading = transport.get_write_buffer_size() or (self._large and not self._heard)
+        if uploading and self.sock is not None and not transport.is_closing():
             # What the kernel still holds is to be thrown away too, or the other side would read
             # it to its end before it learnt that we had left.
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
@@ -208,13 +213,27 @@ class Pipe(asyncio.Protocol):
 
     def eof_received(self) -> None:
         line = self._line
-        if line is not None and line.eof_delimited:
+        if line is not None and line.eof_delimited and self._said_goodbye():
             self._reusable = False
             self._finish(line)
         elif line is not None:
             self._cut(line, None)
         else:
             self.drop()
+
+    def _said_goodbye(self) -> bool:
+        """Whether the end is meant: always without TLS; with it, after its close_notify.
+
+        One loop's TLS layer reports a bare FIN, which anybody can send, just the same.
+        """
+        if self.way.tls_s is None or self._transport is None:
+            return True
+        try:
+            return not self._transport.get_extra_info("ssl_object").read(1)
+        except ssl.SSLZeroReturnError:
+            return True
+        except ssl.SSLError:
+            return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._dropped:
@@ -282,9 +301,9 @@ class Pipe(asyncio.Protocol):
             size = sum(len(name) + len(value) + 4 for name, value in headers)
             if size > HEAD_MAX:
                 raise _MalformedError(f"a head beyond {HEAD_MAX // 1024} kB")
-        for name, value in headers:
-            if name == b"transfer-encoding" and value.lower() != b"chunked":
-                raise _MalformedError("a transfer coding that was not asked for")
+        codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
+        if codings and codings != [b"chunked"]:
+            raise _MalformedError("a transfer coding that was not asked for")
 
     def _finish(self, line: Line) -> None:
         """The framing ended: first home, then the word, so that the next asking may have it."""

@@ -147,22 +147,36 @@ async def _connect(
     sock = await _first_to_connect(addresses, way)
     connected = monotonic()
     way.connect_s = connected - named
+    name = None if tls is None else host
     try:
-        if tls is None:
-            await loop.create_connection(lambda: pipe, sock=sock)
-        else:
-            transport, _ = await loop.create_connection(
-                lambda: pipe, sock=sock, ssl=tls, server_hostname=host
-            )
-            way.tls_s = monotonic() - connected
-            secured = transport.get_extra_info("ssl_object")
-            way.alpn = secured.selected_alpn_protocol()
-            way.issuer = _issuer(secured.getpeercert())
-        pipe.sock = sock
-    finally:
-        if pipe.sock is None:
-            pipe.drop()  # it may have got its transport just when we were cancelled
-            sock.close()
+        transport, _ = await loop.create_connection(
+            lambda: pipe, sock=sock, ssl=tls, server_hostname=name
+        )
+    except BaseException:
+        pipe.drop()  # it may have got its transport just when we were cancelled
+        _disown(loop, sock)
+        raise
+    if transport.is_closing():
+        _disown(loop, sock)
+    pipe.sock = sock
+    if tls is not None:
+        way.tls_s = monotonic() - connected
+        secured = transport.get_extra_info("ssl_object")
+        way.alpn = secured.selected_alpn_protocol()
+        way.issuer = _issuer(secured.getpeercert())
+
+
+def _disown(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    """See to it that a socket handed to the loop is closed, and its number only once.
+
+    asyncio closes the object we gave it. libuv closes the number; uvloop 0.23 then takes it from
+    the object, but not where the connection was reset while it was handed over: closed again
+    when the object dies, the number may meanwhile belong to somebody else.
+    """
+    if isinstance(loop, asyncio.BaseEventLoop):
+        sock.close()
+    else:
+        sock.detach()
 
 
 def _issuer(certificate: dict[str, Any]) -> str | None:
