@@ -257,7 +257,7 @@ class Flight:
                 stand_in=leg.stand_in,
             ),
         )
-        self._land()
+        self.land()
         return commands
 
     def _closed(self, event: Closed) -> list[Command]:
@@ -331,7 +331,7 @@ class Flight:
 
     def _broken(self, at: float, leg: Leg, verdict: Verdict, data: bytes) -> list[Command]:
         """The client has part of the answer. The seam for a rescue in mid-answer is here."""
-        self._land()
+        self.land()
         ended = FlightEnded(
             at=at,
             outcome="broken",
@@ -397,7 +397,7 @@ class Flight:
         commands = [decline(self._declined, tuple(self._tried), several=self._several())]
         verdict = commands[0].verdict
         ended = FlightEnded(at=at, outcome="declined", attempts=self._dialled, verdict=verdict)
-        self._land()
+        self.land()
         return [*commands, ended]
 
     def _several(self) -> bool:
@@ -418,7 +418,7 @@ class Flight:
                 ),
             ]
         commands.append(FlightEnded(at=at, outcome="abandoned", attempts=self._dialled))
-        self._land()
+        self.land()
         return commands
 
     # --------------------------------------------------------------- the rest
@@ -432,7 +432,8 @@ class Flight:
             end=at - start,
         )
 
-    def _land(self) -> None:
+    def land(self) -> None:
+        """Over: whatever comes now does nothing. A shell whose own code broke says so by this."""
         self.phase = Phase.LANDED
         self.deadline = None
         self._leg = None

@@ -1,0 +1,113 @@
+"""The house fails open: when our own code breaks before the first byte, traffic passes.
+
+A bypass carries the raw request to the original provider and the raw answer back, by the
+shortest way: no plan, no tap, no timers but the dialler's. A continuity layer must never be the
+outage.
+"""
+
+from __future__ import annotations
+
+from holdfast.facts.calls import Call, Headers
+from holdfast.facts.flights import Exchange, Leg
+from holdfast.facts.outcomes import Failure
+from holdfast.net.dial import Line
+from holdfast.net.pilot import Desk
+from holdfast.net.reply import Reply
+from holdfast.wire import speak
+from holdfast.wire.headers import credential_headers, to_client, to_upstream
+
+
+class Bypass:
+    """One raw relay. It is the `Sink` of its only attempt."""
+
+    __slots__ = ("_call", "_desk", "_leg", "_line", "_reply", "_why")
+
+    def __init__(self, desk: Desk, call: Call, leg: Leg, reply: Reply, error: Exception) -> None:
+        self._desk = desk
+        self._call = call
+        self._leg = leg
+        self._reply = reply
+        self._why = f"holdfast's own code failed ({type(error).__name__}); passed through raw"
+        self._line: Line | None = None
+
+    def start(self) -> None:
+        """Send the raw request on its way."""
+        call, place = self._call, self._desk.places[self._leg.target.provider]
+        own = speak.client_credential(call.headers)
+        secret = place.secret
+        if place.provider.key == "client":
+            secret = own[1] if own is not None else None
+        headers: Headers = to_upstream(call.headers)
+        if secret is not None:
+            headers += credential_headers(call.dialect, secret, call.headers)
+        query = f"?{call.query}" if call.query else ""
+        self._reply.on_gone = self._gone
+        self._reply.on_writable = self._resume
+        self._line = self._desk.dialer.ask(
+            place.origin,
+            call.method,
+            f"{place.prefix}{call.path}{query}",
+            headers,
+            call.body,
+            self,
+            connect_s=self._leg.limits.connect_s,
+            fresh=True,
+            keep=False,
+        )
+
+    def _gone(self) -> None:
+        if self._line is not None:
+            self._line.hang_up()
+
+    def _resume(self) -> None:
+        if self._line is not None:
+            self._line.resume()
+
+    def sent(self, reused: bool) -> None:  # noqa: FBT001 - the Sink's signature
+        """Nothing to do: nobody waits for it."""
+
+    def head(self, status: int, headers: Headers) -> None:
+        ours = ((b"x-holdfast-exchange", self._call.id.encode()),)
+        self._reply.begin(status, (*to_client(headers), *ours))
+        self._record("bypassed", status)
+
+    def body(self, data: bytes) -> None:
+        self._reply.say(data)
+        if not self._reply.writable and self._line is not None:
+            self._line.pause()
+
+    def ended(self) -> None:
+        self._reply.finish()
+
+    def broke(self, failure: Failure) -> None:
+        if self._reply.begun:
+            self._reply.break_()
+            return
+        text = f"{self._why}; {failure.text or failure.kind}. Please report this."
+        dialect = self._call.dialect
+        headers, body = speak.error_reply(dialect, 502, text)
+        self._reply.send(502, headers, body)
+        self._record("broken", 502)
+
+    def _record(self, outcome: str, status: int) -> None:
+        call = self._call
+        self._desk.book.record(
+            Exchange(
+                id=call.id,
+                wall=call.wall,
+                duration_s=self._desk.clock() - call.at,
+                dialect=call.dialect,
+                surface=call.surface,
+                method=call.method,
+                path=call.path,
+                asked_model=call.model,
+                stream=call.stream,
+                tool=call.tool,
+                outcome=outcome,
+                status=status,
+                attempts=1,
+                served_by=str(self._leg.target),
+                because=self._why,
+                bytes_in=len(call.body),
+            )
+        )

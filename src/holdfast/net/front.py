@@ -1,0 +1,305 @@
+"""The front of the house: a request that came in becomes a call, and a pilot flies it.
+
+Paths decide the dialect and the surface; the query string does not matter. What cannot become a
+call (unknown path, malformed body, unknown model) is answered here, in the client's dialect.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+
+from holdfast.core.blame import judge, transient
+from holdfast.core.budget import Budget
+from holdfast.core.flight import Flight, Policy
+from holdfast.core.route import Affinity, NoRoute, candidates, plan
+from holdfast.core.words import ascii_header
+from holdfast.facts.calls import Call, Headers
+from holdfast.facts.flights import Exchange, Leg, Limits
+from holdfast.facts.outcomes import Failure, Verdict
+from holdfast.facts.places import Dialect, Provider, Route, Surface
+from holdfast.net.bypass import Bypass
+from holdfast.net.pilot import Desk, Pilot
+from holdfast.net.reply import Reply, Request
+from holdfast.wire import speak
+from holdfast.wire.retry_after import retry_after_s
+
+Door = tuple[Dialect, Surface]
+
+DOORS: dict[tuple[str, str], Door] = {
+    ("POST", "/v1/messages"): ("anthropic", "messages"),
+    ("POST", "/v1/messages/count_tokens"): ("anthropic", "count_tokens"),
+    ("POST", "/v1/chat/completions"): ("openai", "chat"),
+    ("POST", "/v1/embeddings"): ("openai", "embeddings"),
+}
+BATCHES = "/v1/messages/batches"
+MODELS = "/v1/models"
+CACHED_ROUTES_MAX = 4096
+
+
+class Rules:
+    """What one configuration says about routing; a reload puts another in its place."""
+
+    __slots__ = ("cache", "limits", "providers", "routes")
+
+    def __init__(
+        self, providers: dict[str, Provider], routes: tuple[Route, ...], limits: Limits
+    ) -> None:
+        self.providers = providers
+        self.routes = routes
+        self.limits = limits
+        self.cache: dict[tuple[str, str, str], tuple[Leg, ...] | NoRoute] = {}
+
+    def legs(self, call: Call) -> tuple[Leg, ...] | NoRoute:
+        """The legs that the routes name for this call, in order."""
+        key = (call.dialect, call.surface, call.model)
+        found = self.cache.get(key)
+        if found is None:
+            found = candidates(self.routes, self.providers, call, self.limits)
+            if len(self.cache) >= CACHED_ROUTES_MAX:
+                self.cache.clear()
+            self.cache[key] = found
+        return found
+
+
+class Front:
+    """The data plane's handler. `control` gets everything under `/-/`."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        rules: Rules,
+        *,
+        budget: Budget,
+        affinity: Affinity,
+        dice: Callable[[], float],
+        prefix: str,
+        control: Callable[[Request, Reply], None],
+    ) -> None:
+        self.desk = desk
+        self.rules = rules
+        self._budget = budget
+        self._affinity = affinity
+        self._dice = dice
+        self._prefix = prefix
+        self._control = control
+        self._count = 0
+        self.crashes: deque[str] = deque(maxlen=100)
+        # Good for telling credentials apart within this process, and for nothing else.
+        self._salt = hashlib.blake2b(prefix.encode(), digest_size=16).digest()
+        self._tools: dict[bytes, str] = {}
+
+    def __call__(self, request: Request, reply: Reply) -> None:
+        """Handle one request of the listener."""
+        path = request.path
+        door = DOORS.get((request.method, path))
+        if door is not None:
+            self._call(request, reply, *door)
+        elif path.startswith("/-/") or path == "/-":
+            self._control(request, reply)
+        elif path == "/" and request.method in ("GET", "HEAD"):
+            reply.send(200, JSON, b'{"holdfast":"ready","see":"/-/status.json"}\n')
+        elif path == MODELS and request.method == "GET":
+            self._models(request, reply)
+        elif path == BATCHES or path.startswith(BATCHES + "/"):
+            self._call(request, reply, "anthropic", "batches")
+        elif path.startswith(MODELS + "/") and request.method == "GET":
+            self._call(request, reply, dialect_of(request), "models")
+        else:
+            self._refuse(request, reply, 404, no_such_path(request))
+
+    # ---------------------------------------------------------------- calls
+
+    def _call(self, request: Request, reply: Reply, dialect: Dialect, surface: Surface) -> None:
+        model, stream = "", False
+        if surface == "models":
+            model = request.path[len(MODELS) + 1 :]
+        elif request.method == "POST" and surface != "batches":
+            try:
+                peek = speak.peek(dialect, request.body)
+            except speak.BadBodyError as problem:
+                self._refuse(request, reply, 400, str(problem), dialect)
+                return
+            model, stream = peek.model, peek.stream
+        call = self._ask(request, dialect, surface, model, stream=stream)
+        if call.retry_count and self._join(call, reply):
+            return
+        legs = self.rules.legs(call)
+        if isinstance(legs, NoRoute):
+            self._refuse(request, reply, 404, legs.text, dialect, call=call)
+            return
+        self._fly(call, legs, reply)
+
+    def _fly(self, call: Call, legs: tuple[Leg, ...], reply: Reply) -> None:
+        desk = self.desk
+        sticky = None
+        if self._affinity:
+            digest = speak.conversation(call.dialect, call.body)
+            sticky = self._affinity.target(digest, call.at)
+        chosen = plan(call, legs, desk.board, sticky=sticky)
+        flight = Flight(call, chosen, self._policy())
+        pilot = Pilot(desk, call, flight, reply, because=chosen.because)
+        pilot.on_crash = self._fail_open
+        pilot.take_off()
+
+    def _fail_open(self, pilot: Pilot, reply: Reply, error: Exception) -> None:
+        """Our own code broke: the raw request goes to the original provider, and that is told."""
+        self.crashes.append(f"{type(error).__name__}: {error}")
+        legs = self.rules.legs(pilot.call)
+        if not reply.begun and isinstance(legs, tuple):
+            Bypass(self.desk, pilot.call, legs[0], reply, error).start()
+
+    def _policy(self) -> Policy:
+        desk = self.desk
+
+        def verdict(failure: Failure, leg: Leg) -> Verdict:
+            at = desk.clock()
+            place = desk.places.get(leg.target.provider)
+            around = desk.board.circumstances(
+                leg,
+                at,
+                local=place is not None and place.provider.kind == "local",
+                retry_after_s=retry_after_s(failure.headers, desk.wall()),
+            )
+            return judge(failure, around)
+
+        def may_retry(leg: Leg, at: float) -> bool:
+            return self._budget.take(leg.target.provider, at)
+
+        return Policy(verdict, transient, may_retry, self._dice)
+
+    def _ask(
+        self, request: Request, dialect: Dialect, surface: Surface, model: str, *, stream: bool
+    ) -> Call:
+        self._count += 1
+        headers = request.headers
+        retry, agent = request.header(b"x-stainless-retry-count"), request.header(b"user-agent")
+        own = speak.client_credential(headers)
+        mark = ""
+        if own is not None:
+            mark = hashlib.blake2b(own[1], digest_size=8, key=self._salt).hexdigest()
+        return Call(
+            id=f"{self._prefix}{self._count:07x}",
+            at=self.desk.clock(),
+            wall=self.desk.wall(),
+            dialect=dialect,
+            surface=surface,
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            headers=headers,
+            body=request.body,
+            model=model,
+            stream=stream,
+            tool=self._tool(agent),
+            retry_count=int(retry) if retry is not None and retry.isdigit() else None,
+            credential_mark=mark,
+        )
+
+    def _tool(self, agent: bytes | None) -> str:
+        if agent is None:
+            return ""
+        known = self._tools.get(agent)
+        if known is None:
+            words = agent.decode("latin-1").split("/")[0].split()
+            known = "".join(c for c in (words[-1] if words else "") if c.isalnum() or c in "-_.")
+            if len(self._tools) < 1000:
+                self._tools[agent] = known[:40]
+        return known[:40]
+
+    def _join(self, call: Call, reply: Reply) -> bool:
+        """Attach a client's own retry to the same call still in the air, if there is one."""
+        for pilot in self.desk.flying:
+            other = pilot.call
+            if (
+                pilot.joinable
+                and other.credential_mark == call.credential_mark
+                and other.path == call.path
+                and other.body == call.body
+            ):
+                pilot.join(reply)
+                return True
+        return False
+
+    # --------------------------------------------------------- own answers
+
+    def _models(self, request: Request, reply: Reply) -> None:
+        ids = sorted(
+            {route.model for route in self.rules.routes if not set(route.model) & set("*?[")}
+            | {
+                f"{name}/{facts.model}"
+                for name, provider in self.rules.providers.items()
+                for facts in provider.models
+                if not set(facts.model) & set("*?[")
+            }
+        )
+        reply.send(200, JSON, speak.models_reply(dialect_of(request), ids))
+
+    def _refuse(
+        self,
+        request: Request,
+        reply: Reply,
+        status: int,
+        text: str,
+        dialect: Dialect | None = None,
+        call: Call | None = None,
+    ) -> None:
+        dialect = dialect or dialect_of(request)
+        headers, body = speak.error_reply(dialect, status, text)
+        ours: Headers = (
+            (
+                b"x-holdfast-verdict",
+                b"request;%b;0.99" % (b"unknown" if status == 404 else b"invalid"),
+            ),
+            (b"x-should-retry", b"false"),
+        )
+        if call is not None:
+            ours += ((b"x-holdfast-exchange", ascii_header(call.id)),)
+            self.desk.book.record(refused(call, status, text, len(body)))
+        reply.send(status, (*headers, *ours), body)
+
+
+JSON: Headers = ((b"content-type", b"application/json"),)
+
+
+def refused(call: Call, status: int, text: str, bytes_out: int) -> Exchange:
+    """The line in the book of a call that never left."""
+    return Exchange(
+        id=call.id,
+        wall=call.wall,
+        duration_s=0.0,
+        dialect=call.dialect,
+        surface=call.surface,
+        method=call.method,
+        path=call.path,
+        asked_model=call.model,
+        stream=call.stream,
+        tool=call.tool,
+        outcome="declined",
+        status=status,
+        attempts=0,
+        because=text,
+        bytes_in=len(call.body),
+        bytes_out=bytes_out,
+    )
+
+
+def dialect_of(request: Request) -> Dialect:
+    """Whose shapes a client expects where the path does not say: its headers tell."""
+    if request.header(b"anthropic-version") is not None or request.path.startswith("/v1/messages"):
+        return "anthropic"
+    return "openai"
+
+
+def no_such_path(request: Request) -> str:
+    """What to say to a request for something that is not here."""
+    known = sorted({path for method, path in DOORS if method == request.method})
+    other = [method for (method, path) in DOORS if path == request.path]
+    if other:
+        return f"holdfast: {request.path} takes {other[0]}, not {request.method}."
+    return (
+        f"holdfast: there is no {request.method} {request.path} here. It answers"
+        f" {', '.join([*known, MODELS, BATCHES])}. A base URL usually ends at the port"
+        f" (Anthropic) or in /v1 (OpenAI)."
+    )

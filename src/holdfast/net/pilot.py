@@ -1,0 +1,633 @@
+"""One pilot for each call: carries out what the flight commands, on real connections.
+
+A pilot decides nothing. It turns what sockets do into events, feeds the flight, and obeys. It is
+all callbacks on the loop's thread: a call costs no task and no future. The order is that of one
+list: intent to the ledger, bytes to the target, pieces to the client, facts to the board.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from holdfast.core.board import Board
+from holdfast.core.flight import Flight
+from holdfast.core.words import DECLINED_STATUS, ascii_header, refusal, sentence
+from holdfast.facts.calls import Call, Headers
+from holdfast.facts.flights import (
+    AttemptEnded,
+    Begin,
+    Break,
+    Closed,
+    Command,
+    Decline,
+    Dial,
+    Event,
+    Exchange,
+    Failed,
+    Finish,
+    FlightEnded,
+    HangUp,
+    Heard,
+    Intent,
+    Left,
+    Leg,
+    Observation,
+    Opened,
+    Rang,
+    Release,
+    Say,
+    SayError,
+    Sent,
+    Settled,
+    Started,
+    Unfit,
+)
+from holdfast.facts.outcomes import Failure, Usage
+from holdfast.facts.places import Provider
+from holdfast.net.dial import Dialer, Line, Origin
+from holdfast.net.reply import Reply
+from holdfast.wire import speak
+from holdfast.wire.headers import credential_headers, to_client, to_upstream
+from holdfast.wire.tap import Tap
+
+# A client's own retry comes back within half a second (both SDKs: 0.5 s less up to a quarter);
+# a call that such a client left is kept this long, so that the retry can join it.
+JOIN_GRACE_S = 0.75
+TRANSCRIPT_BYTES_MAX = 1 << 20
+
+
+class Book(Protocol):
+    """What a pilot writes down. `intend` returns when the record is with the kernel (True), or
+    has failed to get there (False, which is the book's alarm and not the call's trouble).
+    """
+
+    def intend(self, intent: Intent) -> bool: ...
+    def settle(self, settled: Settled) -> None: ...
+    def record(self, exchange: Exchange) -> None: ...
+
+
+class Place:
+    """A provider as the pilot needs it: where to connect, and the secret bound to that host."""
+
+    __slots__ = ("origin", "prefix", "provider", "secret")
+
+    def __init__(self, provider: Provider, secret: bytes | None) -> None:
+        self.provider = provider
+        self.origin, self.prefix = Origin.of(provider.base_url)
+        self.secret = secret
+
+
+class Desk:
+    """What the pilots of one gateway share."""
+
+    __slots__ = (
+        "affinity",
+        "board",
+        "book",
+        "clock",
+        "credit",
+        "dialer",
+        "flying",
+        "places",
+        "wall",
+    )
+
+    def __init__(
+        self,
+        *,
+        board: Board,
+        book: Book,
+        dialer: Dialer,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        credit: Callable[[str, float], None],
+        affinity: Callable[[Call, Leg, float], None],
+    ) -> None:
+        self.board = board
+        self.book = book
+        self.dialer = dialer
+        self.clock = clock
+        self.wall = wall
+        self.credit = credit
+        self.affinity = affinity
+        self.places: dict[str, Place] = {}
+        self.flying: set[Pilot] = set()
+
+
+class Pilot:
+    """Flies one call. It is the `Sink` of the attempt under way."""
+
+    __slots__ = (
+        "_attempt",
+        "_begun_with",
+        "_bytes_in",
+        "_bytes_out",
+        "_desk",
+        "_grace",
+        "_head",
+        "_leg",
+        "_line",
+        "_outgoing",
+        "_paused",
+        "_secret",
+        "_status",
+        "_tap",
+        "_timer",
+        "_transcript",
+        "_transcript_bytes",
+        "call",
+        "flight",
+        "on_crash",
+        "plan_because",
+        "replies",
+    )
+
+    def __init__(
+        self, desk: Desk, call: Call, flight: Flight, reply: Reply, *, because: str = ""
+    ) -> None:
+        self._desk = desk
+        self.call = call
+        self.flight = flight
+        self.plan_because = because
+        self.replies: list[Reply] = [reply]
+        self.on_crash: Callable[[Pilot, Reply, Exception], None] | None = None
+        self._attempt = 0
+        self._leg: Leg | None = None
+        self._line: Line | None = None
+        self._tap: Tap | None = None
+        self._head: Headers = ()
+        self._outgoing: Headers | None = None
+        self._secret: bytes | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._grace: asyncio.TimerHandle | None = None
+        self._paused = False
+        self._status = 0
+        self._bytes_in = 0
+        self._bytes_out = 0
+        # What the client was told so far, kept only for clients that may come back and join.
+        self._begun_with: tuple[int, Headers] | None = None
+        self._transcript: list[bytes] | None = [] if call.retry_count is not None else None
+        self._transcript_bytes = 0
+        self._listen_to(reply)
+
+    def take_off(self) -> None:
+        """Begin. Everything else comes by callbacks."""
+        self._desk.flying.add(self)
+        self._safely(self._start)
+
+    # ------------------------------------------------------------ the Sink
+
+    def sent(self, reused: bool) -> None:  # noqa: ARG002, FBT001 - the dialler's evidence
+        self._safely(self._sent)
+
+    def head(self, status: int, headers: Headers) -> None:
+        self._safely(self._head_came, status, headers)
+
+    def body(self, data: bytes) -> None:
+        self._safely(self._body_came, data)
+
+    def ended(self) -> None:
+        self._safely(self._body_ended)
+
+    def broke(self, failure: Failure) -> None:
+        self._safely(self._broke, failure)
+
+    def _safely(self, step: Callable[..., None], *given: object) -> None:
+        """The supervisor of one call: what breaks in here ends this call and nothing else."""
+        try:
+            step(*given)
+        except Exception as error:  # noqa: BLE001 - supervisor: the house fails open
+            self._crashed(error)
+
+    def _crashed(self, error: Exception) -> None:
+        desk = self._desk
+        if self not in desk.flying:
+            return
+        desk.flying.discard(self)
+        self.flight.land()
+        for timer in (self._timer, self._grace):
+            if timer is not None:
+                timer.cancel()
+        line = self._part()
+        if line is not None:
+            line.hang_up()
+        for reply in self.replies:
+            reply.on_gone = reply.on_writable = None
+            if reply.begun and not reply.ended:
+                reply.break_()
+            if self.on_crash is not None:
+                self.on_crash(self, reply, error)
+
+    def _start(self) -> None:
+        self.feed(Started(self._desk.clock()))
+
+    def _sent(self) -> None:
+        self.feed(Sent(self._desk.clock(), self._attempt))
+
+    def _head_came(self, status: int, headers: Headers) -> None:
+        leg = self._leg
+        if leg is None:
+            return
+        self._head = headers
+        self._tap = speak.tap(self.call, leg, status, headers)
+        self.feed(Opened(self._desk.clock(), self._attempt, status))
+
+    def _body_came(self, data: bytes) -> None:
+        tap = self._tap
+        if tap is None:
+            return
+        self._bytes_in += len(data)
+        pieces = tap.feed(data)
+        if pieces:
+            self.feed(Heard(self._desk.clock(), self._attempt, pieces))
+
+    def _body_ended(self) -> None:
+        tap, attempt = self._tap, self._attempt
+        if tap is None:
+            return
+        pieces = tap.close()
+        at = self._desk.clock()
+        if pieces:
+            self.feed(Heard(at, attempt, pieces))
+        self.feed(Closed(at, attempt))
+
+    def _broke(self, failure: Failure) -> None:
+        self.feed(Failed(self._desk.clock(), self._attempt, failure))
+
+    # ------------------------------------------------------------ the client
+
+    def join(self, reply: Reply) -> None:
+        """Attach a client's own retry to this call: it gets the answer from its first byte."""
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+        self._listen_to(reply)
+        self.replies.append(reply)
+        if self._begun_with is not None:
+            status, headers = self._begun_with
+            reply.begin(status, headers)
+            if self._transcript:
+                reply.say(b"".join(self._transcript))
+
+    @property
+    def joinable(self) -> bool:
+        """Whether all that was said so far is still at hand."""
+        return self._transcript is not None
+
+    def _listen_to(self, reply: Reply) -> None:
+        reply.on_gone = lambda: self._gone(reply)
+        reply.on_writable = self._flow
+
+    def _gone(self, reply: Reply) -> None:
+        if reply in self.replies:
+            self.replies.remove(reply)
+        if self.replies or self not in self._desk.flying:
+            return
+        if self.joinable:
+            loop = asyncio.get_running_loop()
+            self._grace = loop.call_later(JOIN_GRACE_S, self._leave)
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._grace = None
+        if not self.replies:
+            self._safely(self.feed, Left(self._desk.clock()))
+
+    def _flow(self) -> None:
+        """Read from the target only while every client takes what it is given."""
+        writable = all(reply.writable for reply in self.replies)
+        if self._line is not None and writable == self._paused:
+            self._paused = not writable
+            (self._line.resume if writable else self._line.pause)()
+
+    # -------------------------------------------------------------- obeying
+
+    def feed(self, event: Event) -> None:
+        """Give the flight one event and carry out what it commands."""
+        commands = self.flight.handle(event)
+        if commands:
+            self._obey(commands)
+        self._arm()
+
+    def _obey(self, commands: Sequence[Command]) -> None:
+        if (
+            len(commands) > 2
+            and type(commands[0]) is Begin
+            and type(commands[1]) is Say
+            and type(commands[2]) is Finish
+        ):
+            self._send_whole(commands[0], commands[1].data)
+            commands = commands[3:]
+        for command in commands:
+            _OBEY[type(command)](self, command)
+
+    def _finish(self, _: Finish) -> None:
+        for reply in self.replies:
+            reply.finish()
+
+    def _break(self, _: Break) -> None:
+        for reply in self.replies:
+            reply.break_()
+
+    def _hang_up(self, _: HangUp) -> None:
+        line = self._part()
+        if line is not None:
+            line.hang_up()
+
+    def _release(self, _: Release) -> None:
+        line = self._part()
+        if line is not None:
+            line.release()
+
+    def _part(self) -> Line | None:
+        line, self._line = self._line, None
+        self._paused = False
+        return line
+
+    def _dial(self, command: Dial) -> None:
+        desk, call, leg = self._desk, self.call, command.leg
+        self._attempt, self._leg, self._tap = command.attempt, leg, None
+        self._head = ()
+        self._bytes_in = 0
+        place = desk.places.get(leg.target.provider)
+        at = desk.clock()
+        if place is None:
+            self.feed(Unfit(at, command.attempt, "it is no longer in the configuration"))
+            return
+        try:
+            outgoing = speak.compose(call, leg)
+        except speak.CannotCrossError as reason:
+            self.feed(Unfit(at, command.attempt, str(reason)))
+            return
+        try:
+            credential = self._credential(place, leg)
+        except PermissionError as reason:
+            self.feed(Unfit(at, command.attempt, str(reason)))
+            return
+        if leg.trial:
+            desk.board.claim(leg, at)
+        if self._outgoing is None:
+            self._outgoing = to_upstream(call.headers)
+        named = {name for name, _ in outgoing.headers}
+        headers = (
+            *(pair for pair in self._outgoing if pair[0] not in named),
+            *outgoing.headers,
+            *credential,
+        )
+        desk.book.intend(
+            Intent(
+                id=f"{call.id}.{command.attempt}",
+                exchange=call.id,
+                attempt=command.attempt,
+                wall=desk.wall(),
+                provider=leg.target.provider,
+                model=leg.target.model,
+                surface=leg.surface,
+                credential=leg.target.credential,
+                asked_model=call.model,
+                tool=call.tool,
+                bytes_out=len(outgoing.body),
+                why=leg.why,
+            )
+        )
+        self._line = desk.dialer.ask(
+            place.origin,
+            call.method,
+            place.prefix + outgoing.path,
+            headers,
+            outgoing.body,
+            self,
+            connect_s=leg.limits.connect_s,
+            fresh=command.fresh,
+            # Local engines have been seen to close a kept connection under the next request.
+            keep=place.provider.kind != "local",
+        )
+
+    def _credential(self, place: Place, leg: Leg) -> Headers:
+        """The credential for this host, and for no other.
+
+        Raises PermissionError, with a sentence for people, where it may not or cannot be sent.
+        """
+        provider = place.provider
+        secret = place.secret
+        if provider.key == "client":
+            own = speak.client_credential(self.call.headers)
+            secret = own[1] if own is not None else None
+            if speak.is_subscription(secret) and not provider.allow_subscription:
+                raise PermissionError(
+                    f"{provider.name} was asked with a subscription token; the provider's"
+                    f" terms forbid third parties to carry these. Use an API key, or set"
+                    f" allow_subscription = true in [providers.{provider.name}]"
+                )
+        self._secret = secret
+        if secret is None:
+            return ()
+        return credential_headers(leg.dialect, secret, self.call.headers)
+
+    # ------------------------------------------------------------- replying
+
+    def _ours(self, attempt: int) -> list[tuple[bytes, bytes]]:
+        headers = [
+            (b"x-holdfast-exchange", self.call.id.encode()),
+            (b"x-holdfast-attempts", b"%d" % self.flight.attempts),
+        ]
+        leg = self._leg
+        if attempt and leg is not None:
+            headers.append((b"x-holdfast-served-by", ascii_header(str(leg.target))))
+            if leg.stand_in:
+                headers.append((b"x-holdfast-stand-in", b"true"))
+        return headers
+
+    def _reply_headers(self, attempt: int) -> list[tuple[bytes, bytes]]:
+        tap = self._tap
+        own = tap.head if tap is not None else None
+        headers = list(to_client(self._head if own is None else own))
+        headers += self._ours(attempt)
+        return headers
+
+    def _send_whole(self, begin: Begin, data: bytes) -> None:
+        headers = self._reply_headers(begin.attempt)
+        self._status = begin.status
+        self._bytes_out += len(data)
+        for reply in self.replies:
+            reply.send(begin.status, headers, data)
+
+    def _begin(self, command: Begin) -> None:
+        headers = self._reply_headers(command.attempt)
+        self._status = command.status
+        self._begun_with = (command.status, tuple(headers))
+        for reply in self.replies:
+            reply.begin(command.status, headers)
+
+    def _tell(self, command: Say) -> None:
+        self._say(command.data)
+
+    def _say(self, data: bytes) -> None:
+        self._bytes_out += len(data)
+        if self._transcript is not None:
+            self._transcript.append(data)
+            self._transcript_bytes += len(data)
+            if self._transcript_bytes > TRANSCRIPT_BYTES_MAX:
+                self._transcript = None
+        for reply in self.replies:
+            reply.say(data)
+            if not reply.writable:
+                self._flow()
+
+    def _say_error(self, command: SayError) -> None:
+        data = command.data
+        if not data:
+            text = sentence(command.verdict, f"{self._leg.target}" if self._leg else "")
+            data = speak.error_event(self.call.dialect, 529, text)
+        self._say(self._masked(data))
+
+    def _decline(self, command: Decline) -> None:
+        ours = [*self._ours(0), (b"x-holdfast-verdict", ascii_header(str(command.verdict)))]
+        if command.retry_after_s is not None:
+            ours.append((b"retry-after", b"%d" % max(1, round(command.retry_after_s))))
+        if command.should_retry is not None:
+            ours.append((b"x-should-retry", b"true" if command.should_retry else b"false"))
+        failure = command.failure
+        if failure is not None and failure.status is not None:
+            status, data = failure.status, self._masked(failure.body)
+            told = {name for name, _ in ours}
+            head = [pair for pair in to_client(failure.headers) if pair[0] not in told]
+        else:
+            status = DECLINED_STATUS.get(command.verdict.whose, 503)
+            text = refusal(command)
+            entity, data = speak.error_reply(self.call.dialect, status, text)
+            head = list(entity)
+        self._status = status
+        self._bytes_out += len(data)
+        for reply in self.replies:
+            reply.send(status, [*head, *ours], data)
+
+    def _masked(self, data: bytes) -> bytes:
+        secret = self._secret
+        if secret and len(secret) >= 8 and secret in data:
+            return data.replace(secret, b"[key masked by holdfast]")
+        return data
+
+    # -------------------------------------------------------------- the facts
+
+    def _attempt_ended(self, note: AttemptEnded) -> None:
+        if note.outcome == "unfit":
+            return  # no intent was written: nothing left the machine
+        desk, call, leg, target = self._desk, self.call, note.leg, note.leg.target
+        tap, failure, verdict = self._tap, note.failure, note.verdict
+        wall = desk.wall()
+        desk.book.settle(
+            Settled(
+                id=f"{call.id}.{note.attempt}",
+                outcome=note.outcome,
+                wall=wall,
+                status=failure.status if failure is not None else (self._status or None),
+                failure_kind=failure.kind if failure is not None else "",
+                failure_text=failure.text if failure is not None else "",
+                verdict=str(verdict) if verdict is not None else "",
+                because=verdict.because if verdict is not None else (),
+                usage=tap.usage if tap is not None else Usage(),
+                times=note.times,
+                bytes_in=self._bytes_in,
+            )
+        )
+        if note.outcome == "abandoned":
+            if leg.trial:
+                desk.board.unclaim(leg)
+            return
+        ok = note.outcome == "ok"
+        if ok:
+            desk.credit(target.provider, note.at)
+            if leg.stand_in:
+                desk.affinity(call, leg, note.at)
+        desk.board.observe(
+            Observation(
+                at=note.at,
+                wall=wall,
+                kind="traffic",
+                provider=target.provider,
+                surface=leg.surface,
+                model=target.model,
+                credential=target.credential,
+                ok=ok,
+                trial=leg.trial,
+                status=failure.status if failure is not None else self._status,
+                failure_kind=failure.kind if failure is not None else "",
+                verdict=verdict,
+                first_content_s=note.times.content,
+            )
+        )
+
+    def _flight_ended(self, note: FlightEnded) -> None:
+        desk, call = self._desk, self.call
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+        desk.flying.discard(self)
+        verdict = note.verdict
+        desk.book.record(
+            Exchange(
+                id=call.id,
+                wall=call.wall,
+                duration_s=note.at - call.at,
+                dialect=call.dialect,
+                surface=call.surface,
+                method=call.method,
+                path=call.path,
+                asked_model=call.model,
+                stream=call.stream,
+                tool=call.tool,
+                outcome=note.outcome,
+                status=self._status,
+                attempts=note.attempts,
+                served_by=str(note.served_by) if note.served_by is not None else "",
+                stand_in=note.stand_in,
+                verdict=str(verdict) if verdict is not None else "",
+                because=self.plan_because,
+                bytes_in=len(call.body),
+                bytes_out=self._bytes_out,
+            )
+        )
+        for reply in self.replies:
+            reply.on_gone = reply.on_writable = None
+
+    # -------------------------------------------------------------- the time
+
+    def _arm(self) -> None:
+        """One timer a flight, set anew only when the deadline came nearer."""
+        deadline = self.flight.deadline
+        if deadline is None:
+            return
+        timer = self._timer
+        if timer is None or deadline < timer.when():
+            if timer is not None:
+                timer.cancel()
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._safely(self.feed, Rang(self._desk.clock()))
+
+
+# The class's own table, outside it because it names its methods.
+# ruff: noqa: SLF001
+_OBEY: dict[type, Callable[[Pilot, Any], None]] = {
+    Say: Pilot._tell,
+    Begin: Pilot._begin,
+    Finish: Pilot._finish,
+    Dial: Pilot._dial,
+    AttemptEnded: Pilot._attempt_ended,
+    FlightEnded: Pilot._flight_ended,
+    HangUp: Pilot._hang_up,
+    Release: Pilot._release,
+    SayError: Pilot._say_error,
+    Break: Pilot._break,
+    Decline: Pilot._decline,
+}
