@@ -154,7 +154,7 @@ async def _get(place: Address, path: str, limit_s: float) -> bytes | None:
                 "Accept: */*\r\nConnection: close\r\n\r\n".encode()
             )
             return await _body(reader)
-    except (OSError, httptools.HttpParserError):  # TimeoutError is an OSError
+    except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade):
         return None
     finally:
         if writer is not None:
