@@ -290,15 +290,15 @@ def write_starter(path: Path, text: str) -> bool:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         _write_new(draft, text)
-        # A link, unlike a rename, fails where there is a file already.
-        os.link(draft, path)
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without links
         try:
-            _write_new(path, text)
+            # A link, unlike a rename, fails where there is a file already.
+            os.link(draft, path)
         except FileExistsError:
             return False
+        except OSError:  # a file system without links
+            if path.exists():
+                return False
+            draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
     return True
