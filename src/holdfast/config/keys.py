@@ -37,6 +37,10 @@ class Secret:
     def __repr__(self) -> str:
         return "Secret(…)"
 
+    def __format__(self, spec: str) -> str:
+        # Any width or precision that a table asks for is laid on what may be shown.
+        return format(repr(self), spec)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
