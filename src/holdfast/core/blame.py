@@ -23,6 +23,8 @@ from holdfast.facts.outcomes import Action, Failure, Scope, Verdict, Whose
 RECENT_S = 3600.0
 # A stated wait longer than this is not "a moment": go elsewhere and tell.
 SHORT_WAIT_S = 60.0
+# From here on the wording itself says whose it is; below, the same bytes came in outages, too.
+CLEAR = 0.6
 WORDS_MAX = 4000
 
 
@@ -72,9 +74,13 @@ LARGER: Action = "shrink_or_larger_context"
 PAGE = "<page>"
 SERVER = tuple(range(500, 600))
 MONEY = (
-    r"~credit balance|insufficient_quota|credit_balance_exhausted|billing|spend.?limit"
+    r"~credit balance|insufficient_quota|credit_balance_exhausted|billing|spend(?:ing)?.?limit"
     r"|api usage limits|exceeded your current quota|out of credits|insufficient balance"
-    r"|extra usage, not your plan"
+    r"|extra usage, not your plan|purchase (?:more )?credits|any credits|more credits are required"
+)
+FILTER = (
+    r"~content.?filter|content_policy|content management policy|responsible.?ai|safety system"
+    r"|moderation|usage polic|(?:prompt|input|message|content)\b.{0,60}\bflagged|flagged this"
 )
 
 MEANINGS = (
@@ -85,19 +91,25 @@ MEANINGS = (
     # count exceeds"; Groq 413/429 "Request too large for model": no waiting cures those.
     _row("context_too_long", "request", 0.9, LARGER, "nothing",
          r"~prompt is too long|context_length_exceeded|maximum context length|exceed_context_size"
-         r"|context (?:window|limit|length|size)|input token count.{0,40}exceeds"
+         r"|context (?:window|limit|length|size|(?:the )?overflows)|input token count.{0,40}exceeds"
          r"|request too large for"),
     # Azure code content_filter / ResponsibleAIPolicyViolation, OpenAI content_policy_violation,
-    # OpenRouter 403 moderation. Going round a refusal is not ours to decide.
-    _row("content_filter", "request", 0.9, SAY, "nothing", 400, 403, 422,
-         r"~content_filter|content_policy|content management policy|responsible.?ai"
-         r"|safety system|moderation|flagged"),
-    _row("content_filter", "request", 0.9, SAY, "nothing", "error_event",
-         r"~content_filter|content_policy|content management policy|responsible.?ai"),
+    # Anthropic "Output blocked by content filtering policy", OpenRouter 403 moderation. Going
+    # round a refusal is not ours to decide.
+    _row("content_filter", "request", 0.9, SAY, "nothing", 400, 403, 422, FILTER),
+    _row("content_filter", "request", 0.9, SAY, "nothing", "error_event", FILTER),
     # --- HTML where JSON was due: not the API speaking, so not its word on the request ------
     _row("proxy_or_captive_portal", "intermediary", 0.5, GO, "model",
          400, 401, 403, 404, 405, 407, "~^<page>"),
     # --- the account -----------------------------------------------------------------------
+    # A limit that says when it ends is one, even where it names quota (Google: "exceeded your
+    # current quota … Please retry in 26.6s") or billing (Groq: "try again in 1.2s … Upgrade …
+    # /settings/billing").
+    _row("rate_limit", "account", 0.7, WAIT, "leaf", 429, r"~\b(?:re)?try (?:again )?in \d"),
+    # Anthropic 429 "Extra usage is required for long context requests": no wait cures it, and
+    # the same key still serves shorter ones.
+    _row("quota_or_billing", "account", 0.6, GO_TELL, "nothing", 429,
+         r"~extra usage is required"),
     # Anthropic 400 "Your credit balance is too low", "specified API usage limits", 402 and 429
     # spend limits; OpenAI 429 insufficient_quota; xAI 403 "run out of credits"; DeepSeek 402.
     _row("quota_or_billing", "account", 0.8, GO_TELL, "credential", 400, 401, 402, 403, 429, MONEY),
@@ -105,30 +117,42 @@ MEANINGS = (
     # OpenAI 403 "Project … does not have access to model", Anthropic 403 api_key_scope_missing.
     _row("permission_model_access", "account", 0.7, GO_TELL, "leaf", 401, 403, 404,
          r"~not have access to (?:the )?model|api_key_scope_missing|must be verified to use"),
+    # OpenAI 404 "… does not exist or you do not have access to it": most often the second.
+    _row("permission_model_access", "account", 0.5, GO_TELL, "leaf", 404,
+         r"~or you do not have access"),
     # OpenAI 403 unsupported_country_region_territory, Google 400 "User location is not
     # supported", and the edge's 403 "Request not allowed" before Anthropic's API.
     _row("region_blocked", "account", 0.7, GO_TELL, "credential", 400, 403,
-         r"~unsupported_country|user location|^forbidden.{0,20}request not allowed"),
-    # Anthropic 400 "This organization has been disabled", organization_on_hold; 403 of the
-    # article; OpenAI 401 "account … deactivated".
+         r"~unsupported_country|user location|forbidden.{0,20}request not allowed"),
+    # Anthropic 400 "This organization has been disabled", organization_on_hold, 403 "OAuth …
+    # not allowed for this organization"; OpenAI 401 account_deactivated: decisions of somebody.
+    _row("credential_revoked_or_org", "account", CLEAR, GO_TELL, "credential", 400, 401, 403,
+         r"~organization has (?:been )?disabled|organization_on_hold"
+         r"|not allowed for this organization|deactivated"),
+    # The 403 of the article, and OAuth texts: each of them was also seen in an outage of sign-in.
     _row("credential_revoked_or_org", "account", 0.5, GO_TELL, "credential", 400, 401, 403,
-         r"~member of the organization|organization (?:has been )?disabled|organization_on_hold"
-         r"|been deactivated|token has been revoked|oauth"),
-    # Google says it with 400: "API key not valid", reason API_KEY_INVALID.
-    _row("credential_invalid", "account", 0.5, GO_TELL, "credential", 400,
-         r"~api key not valid|api_key_invalid|invalid api key|incorrect api key"),
+         r"~member of the organization|token (?:has been )?revoked|oauth"),
+    # OpenAI 401 quotes the key that it does not know. Google says it with 400: "API key not
+    # valid", reason API_KEY_INVALID.
+    _row("credential_invalid", "account", CLEAR, GO_TELL, "credential", 400, 401,
+         r"~api key not valid|api_key_invalid|incorrect api key provided"),
+    _row("credential_invalid", "account", 0.5, GO_TELL, "credential", 400, r"~invalid api key"),
     _row("credential_invalid", "account", 0.5, GO_TELL, "credential", "error_event",
          r"~authentication_error|invalid_api_key"),
     _row("permission_model_access", "account", 0.5, GO_TELL, "credential", "error_event",
          r"~permission_error|permission_denied"),
     # --- the model -------------------------------------------------------------------------
     # Anthropic 404 not_found_error "model: …"; OpenAI code model_not_found (400, 403, 404);
-    # Azure DeploymentNotFound; Ollama 404 "model 'x' not found, try pulling it first".
-    _row("model_not_found", "request", 0.8, GO, "leaf", 400, 403, 404,
-         r"~model_not_found|unknown.model|no such model|no models? (?:is )?loaded"
-         r"|model\b[^.]{0,80}does not exist"),
-    _row("model_not_found", "request", 0.8, GO, "leaf", 404,
-         r"~not_found_error\s+model|deploymentnotfound|model\b.{0,120}(?:not found|not exist)"),
+    # Azure DeploymentNotFound; Ollama 404 "model 'x' not found, try pulling it first"; Mistral
+    # 400 "Invalid model"; OpenRouter 404 "No endpoints found"; Google 404 "models/x is not
+    # found", "Requested entity was not found". Another target may have it; the name stays wrong.
+    _row("model_not_found", "request", 0.8, GO_TELL, "leaf", 400, 403, 404,
+         r"~model_not_(?:found|available)|(?:unknown|invalid).model|no such model"
+         r"|no models? (?:is )?loaded|not a valid model"
+         r"|\bmodel (?:not exist|[`'\"].{1,120}does not exist)"),
+    _row("model_not_found", "request", 0.8, GO_TELL, "leaf", 404,
+         r"~not_found_error\s+model|deploymentnotfound|no endpoints found|requested entity"
+         r"|models?\b.{0,120}(?:not found|not exist)"),
     # --- load ------------------------------------------------------------------------------
     _row("provider_overload", "provider", 0.85, GO, "model", 529),
     # In-stream events carry no status; OpenAI 503 server_is_overloaded, 429 slow_down; Envoy's
@@ -144,21 +168,25 @@ MEANINGS = (
     _row("quota_or_billing", "account", 0.8, GO_TELL, "credential", 402),
     _row("credential_invalid", "account", 0.5, GO_TELL, "credential", 401),
     _row("permission_model_access", "account", 0.5, GO_TELL, "credential", 403),
-    _row("proxy_or_captive_portal", "network", 0.6, GO, "provider",
+    _row("proxy_or_captive_portal", "network", 0.6, GO_TELL, "provider",
          300, 301, 302, 303, 307, 308, 407),
-    _row("request_invalid", "request", 0.9, SAY, "nothing", 400, 404, 405, 409, 411, 413, 414,
-         415, 422, 431),
+    # Too many bytes for this one (Anthropic 413 request_too_large, 32 MB): others bear more.
+    _row("request_invalid", "request", 0.8, GO, "nothing", 413),
+    _row("request_invalid", "request", 0.8, GO, "nothing", "error_event", "~request_too_large"),
+    _row("request_invalid", "request", 0.9, SAY, "nothing", 400, 404, 405, 409, 411, 414, 415,
+         422, 431),
     _row("request_invalid", "request", 0.8, SAY, "nothing", "error_event",
-         r"~invalid_request_error|request_too_large"),
+         r"~invalid_request_error"),
     _row("client_timeout", "provider", 0.6, GO, "model", 408),
     # A local engine's 500 may be memory (Ollama, llama.cpp); any other 5xx is an outage.
     _row("local_engine_oom", "local", 0.7, GO_TELL, "model", *SERVER,
-         r"~out of memory|requires more system memory|cudamalloc"),
+         r"~out of memory|requires more system memory|cudamalloc|runner process has terminated"),
     _row("provider_outage", "provider", 0.8, GO, "model", *SERVER),
     # --- what remains by kind --------------------------------------------------------------
-    _row("dns", "network", 0.7, GO, "provider", "dns"),
-    _row("tls_interception", "network", 0.6, GO, "provider", "tls"),
-    _row("local_network", "network", 0.7, GO, "provider", "unreachable"),
+    # The way there: other targets may be on another way, but somebody must see to this one.
+    _row("dns", "network", 0.7, GO_TELL, "provider", "dns"),
+    _row("tls_interception", "network", 0.6, GO_TELL, "provider", "tls"),
+    _row("local_network", "network", 0.7, GO_TELL, "provider", "unreachable"),
     _row("no_connection", "unknown", 0.4, GO, "provider", "refused"),
     _row("blackhole", "unknown", 0.4, GO, "provider", "connect_timeout"),
     _row("proxy_or_captive_portal", "intermediary", 0.5, GO, "model", "not_json"),
@@ -166,7 +194,9 @@ MEANINGS = (
          "headers_timeout", "content_timeout", "idle_timeout"),
     _row("provider_outage", "provider", 0.6, GO, "model", "error_event"),
     _row("stream_truncated", "provider", 0.6, GO, "model",
-         "reset", "truncated", "empty", "garbage", "protocol", "too_large"),
+         "truncated", "empty", "garbage", "protocol", "too_large"),
+    # Cut before a word was said: either end, or anything between, may have done it.
+    _row("no_connection", "unknown", 0.4, GO, "model", "reset"),
     # A reused connection that had been closed: a race, nobody's fault, and no news of anyone.
     _row("stale_connection", "network", 0.9, GO, "nothing", "stale"),
     _row("internal", "unknown", 0.3, GO, "nothing", "internal"),
@@ -210,14 +240,17 @@ def judge(failure: Failure, around: Circumstances) -> Verdict:
     because = [evidence(failure)]
     whose, cause, confidence = meaning.whose, meaning.cause, meaning.confidence
     action, rest_s = meaning.action, around.retry_after_s
+    if rest_s is None and action == WAIT:
+        rest_s = stated_wait_s(words)
     if meaning.scope == "nothing":
         rest_s = None
     if cause in _PERSONAL and meaning.scope == "credential":
-        whose, cause, confidence = _personal(cause, around, because)
+        whose, cause, confidence = _personal(cause, confidence, around, because)
         action = GO if whose == "provider" else GO_TELL
     elif around.local and whose in ("provider", "unknown", "network"):
         whose, confidence = "local", max(confidence, 0.7)
-        cause = "local_engine_down" if cause in _LOCAL_DOWN else cause
+        if cause in _LOCAL_DOWN and meaning.scope == "provider":
+            cause, action = "local_engine_down", GO_TELL
         because.append("it is an engine on this machine")
     elif whose in ("provider", "unknown"):
         whose, confidence = _theirs(whose, cause, confidence, around, because)
@@ -259,7 +292,9 @@ def _theirs(
     return whose, min(0.95, confidence)
 
 
-def _personal(cause: str, around: Circumstances, because: list[str]) -> tuple[Whose, str, float]:
+def _personal(
+    cause: str, confidence: float, around: Circumstances, because: list[str]
+) -> tuple[Whose, str, float]:
     """An error that names the user: what speaks for the provider being at fault after all?"""
     theirs = 0.0
     ok_s = around.credential_last_ok_s
@@ -278,14 +313,15 @@ def _personal(cause: str, around: Circumstances, because: list[str]) -> tuple[Wh
     if around.other_credentials_failing:
         theirs += 0.3
         because.append("another credential is refused there, too")
-    if cause == "quota_or_billing":
-        # Money runs out in mid-morning, too: a key that worked says little here.
+    if confidence >= CLEAR:
+        # Money runs out and accounts are closed in mid-morning, too: a key that worked says little.
         theirs /= 2
     if theirs >= 0.3:
         return "provider", "provider_outage", min(0.95, 0.45 + theirs)
+    if confidence >= CLEAR:
+        because.append("the wording names the account")
+        return "account", cause, min(confidence, 0.7)
     because.append("nothing tells yet whether the credential or the provider is at fault")
-    if cause == "quota_or_billing":
-        return "account", cause, 0.7
     if ok_s is None:
         return "unknown", cause, 0.4
     return "account", cause, 0.5
@@ -298,6 +334,23 @@ def wording(failure: Failure) -> str:
         return " ".join(part for part in (said.type, said.code, said.message) if part)[:WORDS_MAX]
     text = failure.body[:WORDS_MAX].decode("utf-8", "replace")
     return f"{PAGE} {text}" if text.lstrip()[:1] == "<" else text
+
+
+_WAIT_STATED = re.compile(
+    r"\b(?:re)?try (?:again )?in (?:(\d+) ?h(?:ours?)?)? ?(?:(\d+) ?m(?:in(?:ute)?s?)?(?!s))?"
+    r" ?(?:(\d+(?:\.\d+)?) ?(ms|s))?",
+    re.IGNORECASE,
+)
+
+
+def stated_wait_s(words: str) -> float | None:
+    """Seconds to wait as said in words ("try again in 9m38.016s"), for those without a header."""
+    found = _WAIT_STATED.search(words)
+    if found is None or not any(found.groups()):
+        return None
+    hours, minutes, seconds, unit = found.groups()
+    last_s = float(seconds or 0) / (1000 if unit and unit.lower() == "ms" else 1)
+    return int(hours or 0) * 3600.0 + int(minutes or 0) * 60.0 + last_s
 
 
 def evidence(failure: Failure) -> str:
