@@ -76,6 +76,7 @@ class Table:
         self._asked: set[str] = set()
 
     def __contains__(self, key: str) -> bool:
+        self._asked.add(key)
         return key in self._raw
 
     def names(self) -> list[str]:
