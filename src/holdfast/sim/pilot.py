@@ -17,45 +17,29 @@ from holdfast.facts.flights import (
     AttemptEnded,
     Begin,
     Break,
-    Closed,
     Decline,
     Dial,
     Event,
-    Failed,
     Finish,
     FlightEnded,
     HangUp,
-    Heard,
     Intent,
     Left,
     Leg,
-    Opened,
     Rang,
     Release,
     Say,
     SayError,
-    Sent,
     Settled,
     Started,
     Unfit,
 )
-from holdfast.facts.outcomes import Failure, FailureKind, Usage, Where
+from holdfast.facts.outcomes import Usage
+from holdfast.sim.attempt import Air, Attempt
 from holdfast.sim.client import Asking, read
-from holdfast.sim.script import (
-    Blackhole,
-    Bytes,
-    Cut,
-    End,
-    Fin,
-    Head,
-    Refuse,
-    Script,
-    Stall,
-)
-from holdfast.sim.trace import How, Seen, Told, Trace
+from holdfast.sim.trace import How, Told
 from holdfast.wire import speak
 from holdfast.wire.headers import to_client
-from holdfast.wire.tap import Tap
 
 # As on real sockets: so long is a call kept in the air whose client may come back and join it.
 JOIN_GRACE_S = 0.75
@@ -72,27 +56,11 @@ class Ear:
         self.at_s = at_s
 
 
-class Link(Protocol):
-    """The network between the gateway and one provider. `kept`: connections that wait for use."""
+class Sky(Air, Protocol):
+    """What a pilot needs of the world around it, besides what an attempt does."""
 
-    rtt_s: float
-    kept: int
-
-    def split(self, data: bytes) -> list[bytes]: ...
-
-
-class Sky(Protocol):
-    """What a pilot needs of the world around it."""
-
-    now_s: float
-    trace: Trace
-
-    def at(self, when_s: float, do: Callable[[], None]) -> None: ...
     def wall(self) -> float: ...
     def before_dial(self, call: Call, command: Dial, *, last_resort: bool) -> None: ...
-    def ask(self, leg: Leg, body: bytes) -> Script: ...
-    def link(self, leg: Leg) -> Link: ...
-    def stale(self) -> bool: ...
     def attempt_ended(self, call: Call, note: AttemptEnded, status: int) -> None: ...
     def landed(self, pilot: Pilot) -> None: ...
     def told(self, told: Told) -> None: ...
@@ -103,26 +71,18 @@ class Pilot:
 
     __slots__ = (
         "_attempt",
-        "_bytes_in",
         "_ears",
         "_first_s",
         "_grace",
-        "_head",
         "_headers",
         "_how",
-        "_index",
         "_last_resort",
-        "_leg",
-        "_line",
         "_ring_s",
         "_said",
-        "_script",
         "_served",
         "_sky",
         "_stand_in",
         "_status",
-        "_tap",
-        "_upstream_status",
         "call",
         "flight",
     )
@@ -135,16 +95,7 @@ class Pilot:
         # Counts the times that somebody came or left: a grace that was begun before is void.
         self._grace = 0
         self._last_resort = last_resort
-        self._attempt = 0
-        # The attempt whose connection is open; 0 for none.
-        self._line = 0
-        self._leg: Leg | None = None
-        self._tap: Tap | None = None
-        self._script: Script = ()
-        self._index = 0
-        self._head: Headers = ()
-        self._upstream_status = 0
-        self._bytes_in = 0
+        self._attempt: Attempt | None = None
         self._ring_s: float | None = None
         # What its clients have got so far.
         self._status = 0
@@ -194,88 +145,6 @@ class Pilot:
         if grace == self._grace:
             self.feed(Left(self._sky.now_s))
 
-    # ---------------------------------------------------------- the upstream
-
-    def _connected(self, attempt: int) -> None:
-        if self._line != attempt:
-            return
-        sky = self._sky
-        leg = self._leg_now()
-        sky.trace.saw.append(
-            Seen(
-                at_s=sky.now_s,
-                provider=leg.target.provider,
-                surface=leg.surface,
-                id=f"{self.call.id}.{attempt}",
-            )
-        )
-        self.feed(Sent(sky.now_s, attempt))
-        self._later(attempt, sky.link(leg).rtt_s)
-
-    def _later(self, attempt: int, extra_s: float = 0.0) -> None:
-        """The script's next step, in its time."""
-        if self._index < len(self._script):
-            when_s = self._sky.now_s + self._script[self._index].wait_s + extra_s
-            self._sky.at(when_s, lambda: self._steps(attempt))
-
-    def _steps(self, attempt: int) -> None:
-        """The next step and those that follow it at once."""
-        while self._line == attempt and self._index < len(self._script):
-            does = self._script[self._index].does
-            self._index += 1
-            _STEPS[type(does)](self, attempt, does)
-            if self._index < len(self._script) and self._script[self._index].wait_s > 0:
-                break
-        if self._line == attempt:
-            self._later(attempt)
-
-    def _headed(self, attempt: int, does: Head) -> None:
-        leg = self._leg_now()
-        self._head, self._upstream_status = does.headers, does.status
-        self._tap = speak.tap(self.call, leg, does.status, does.headers)
-        self.feed(Opened(self._sky.now_s, attempt, does.status))
-
-    def _wrote(self, attempt: int, does: Bytes) -> None:
-        for part in self._sky.link(self._leg_now()).split(does.data):
-            tap = self._tap
-            if tap is None or self._line != attempt:
-                return
-            self._bytes_in += len(part)
-            pieces = tap.feed(part)
-            if pieces:
-                self.feed(Heard(self._sky.now_s, attempt, pieces))
-
-    def _ended(self, attempt: int, _: End) -> None:
-        if self._tap is None:
-            return
-        pieces = self._tap.close()
-        if pieces:
-            self.feed(Heard(self._sky.now_s, attempt, pieces))
-        self.feed(Closed(self._sky.now_s, attempt))
-
-    def _cut(self, attempt: int, does: Cut | Fin) -> None:
-        how = "reset" if isinstance(does, Cut) else "closed"
-        if self._tap is None:
-            text = f"the connection was {how} before an answer"
-            self._fail(attempt, "reset", "before_headers", text)
-        else:
-            self._fail(attempt, "truncated", "body", f"the connection was {how} in mid-answer")
-
-    def _stalled(self, attempt: int, _: Stall) -> None:
-        """Nothing more comes."""
-        del attempt
-
-    def _fail(self, attempt: int, kind: FailureKind, where: Where, text: str) -> None:
-        if self._line == attempt:
-            self._line = 0
-            failure = Failure(kind=kind, where=where, text=text)
-            self.feed(Failed(self._sky.now_s, attempt, failure))
-
-    def _leg_now(self) -> Leg:
-        leg = self._leg
-        assert leg is not None  # noqa: S101 - an attempt is under way
-        return leg
-
     # --------------------------------------------------------------- obeying
 
     def feed(self, event: Event) -> None:
@@ -296,40 +165,16 @@ class Pilot:
             self.feed(Rang(self._sky.now_s))
 
     def _dial(self, command: Dial) -> None:
-        sky, call, leg, attempt = self._sky, self.call, command.leg, command.attempt
-        self._attempt, self._leg, self._tap, self._index = attempt, leg, None, 0
-        self._bytes_in, self._upstream_status = 0, 0
+        sky, call, leg = self._sky, self.call, command.leg
         try:
             outgoing = speak.compose(call, leg)
         except speak.CannotCrossError as reason:
-            self.feed(Unfit(sky.now_s, attempt, str(reason)))
+            self.feed(Unfit(sky.now_s, command.attempt, str(reason)))
             return
         sky.before_dial(call, command, last_resort=self._last_resort)
-        self._intend(leg, attempt, len(outgoing.body))
-        self._line = attempt
-        link = sky.link(leg)
-        rtt_s = link.rtt_s
-        kept = not command.fresh and link.kept > 0
-        if kept:
-            link.kept -= 1
-            if sky.stale():
-                sky.at(sky.now_s + rtt_s, lambda: self._found_stale(attempt))
-                return
-        self._script = sky.ask(leg, outgoing.body)
-        first = self._script[0].does
-        if isinstance(first, Refuse):
-            sky.at(sky.now_s + rtt_s, lambda: self._refused(attempt))
-        elif not isinstance(first, Blackhole):
-            wait_s = 0.0 if kept else rtt_s
-            sky.at(sky.now_s + wait_s, lambda: self._connected(attempt))
-
-    def _refused(self, attempt: int) -> None:
-        target = self._leg_now().target
-        self._fail(attempt, "refused", "connect", f"connection refused by {target.provider}")
-
-    def _found_stale(self, attempt: int) -> None:
-        text = "a kept connection was closed before an answer"
-        self._fail(attempt, "stale", "before_headers", text)
+        self._intend(leg, command.attempt, len(outgoing.body))
+        self._attempt = Attempt(sky, call, leg, command.attempt, self.feed)
+        self._attempt.begin(outgoing.body, fresh=command.fresh)
 
     def _intend(self, leg: Leg, attempt: int, size: int) -> None:
         call, target = self.call, leg.target
@@ -350,21 +195,25 @@ class Pilot:
         )
 
     def _hang_up(self, _: HangUp) -> None:
-        self._line = 0
+        self._now.hang_up()
 
     def _release(self, _: Release) -> None:
-        self._line = 0
-        self._sky.link(self._leg_now()).kept += 1
+        self._now.release()
+
+    @property
+    def _now(self) -> Attempt:
+        assert self._attempt is not None  # noqa: S101 - the flight commands what it dialled
+        return self._attempt
 
     # -------------------------------------------------------------- replying
 
     def _begin(self, command: Begin) -> None:
-        leg, tap = self._leg_now(), self._tap
-        own = tap.head if tap is not None else None
+        attempt = self._now
+        own = attempt.tap.head if attempt.tap is not None else None
         self._status = command.status
-        self._headers = to_client(self._head if own is None else own)
+        self._headers = to_client(attempt.head if own is None else own)
         self._first_s = self._sky.now_s
-        self._served, self._stand_in = str(leg.target), leg.stand_in
+        self._served, self._stand_in = str(attempt.leg.target), attempt.leg.stand_in
         self._sky.trace.mark(self._sky.now_s, f"{self.call.id} begin {self._served}")
 
     def _say(self, command: Say) -> None:
@@ -405,7 +254,7 @@ class Pilot:
     def _attempt_ended(self, note: AttemptEnded) -> None:
         if note.outcome == "unfit":
             return  # no intent was written: nothing left the machine
-        trace, call, tap = self._sky.trace, self.call, self._tap
+        trace, call, attempt = self._sky.trace, self.call, self._now
         id_ = f"{call.id}.{note.attempt}"
         if id_ in trace.settled:
             trace.settled_twice.append(id_)
@@ -419,12 +268,12 @@ class Pilot:
             failure_text=failure.text if failure is not None else "",
             verdict=str(verdict) if verdict is not None else "",
             because=verdict.because if verdict is not None else (),
-            usage=tap.usage if tap is not None else Usage(),
+            usage=attempt.tap.usage if attempt.tap is not None else Usage(),
             times=note.times,
-            bytes_in=self._bytes_in,
+            bytes_in=attempt.bytes_in,
         )
         trace.mark(note.at, f"{id_} {note.outcome} {failure.kind if failure else ''}")
-        self._sky.attempt_ended(call, note, self._upstream_status)
+        self._sky.attempt_ended(call, note, attempt.status)
 
     def _flight_ended(self, note: FlightEnded) -> None:
         sky, ears = self._sky, self._ears
@@ -461,7 +310,7 @@ class Pilot:
         self._sky.told(told)
 
 
-# The class's own tables, outside it because they name its methods.
+# The class's own table, outside it because it names its methods.
 # ruff: noqa: SLF001
 _OBEY: dict[type, Callable[[Pilot, Any], None]] = {
     Dial: Pilot._dial,
@@ -475,12 +324,4 @@ _OBEY: dict[type, Callable[[Pilot, Any], None]] = {
     SayError: Pilot._say_error,
     AttemptEnded: Pilot._attempt_ended,
     FlightEnded: Pilot._flight_ended,
-}
-_STEPS: dict[type, Callable[[Pilot, int, Any], None]] = {
-    Head: Pilot._headed,
-    Bytes: Pilot._wrote,
-    End: Pilot._ended,
-    Cut: Pilot._cut,
-    Fin: Pilot._cut,
-    Stall: Pilot._stalled,
 }
