@@ -1,0 +1,125 @@
+"""What is known of the providers is data: one file each, and a new one touches nothing else."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+from tests.config.checking import KNOWN
+
+from holdfast.config import addresses
+from holdfast.config.catalogue import catalogue, known_as
+from holdfast.config.keys import resolve
+from holdfast.config.provide import DIALECTS
+from holdfast.config.read import parse
+
+MADE_UP = """\
+title = "Made Up"
+dialects = ["openai"]
+base_url = "https://api.made-up.example"
+rank = 15
+key_env = ["MADE_UP_KEY"]
+serves = ["mu-*"]
+chats = ["mu-*"]
+stand_in = "mu-large"
+[[models]]
+model = "mu-*"
+context_tokens = 64_000
+"""
+
+
+def test_a_new_provider_is_one_new_file(tmp_path: Path) -> None:
+    (tmp_path / "madeup.toml").write_text(MADE_UP)
+    (tmp_path / "notes.txt").write_text("not data")
+    entries = catalogue([tmp_path])
+    assert list(entries) == ["madeup"]
+    config = parse("[providers.madeup]", {"MADE_UP_KEY": "k"}, entries=entries)
+    found = config.providers["madeup"]
+    assert found.base_url == "https://api.made-up.example"
+    assert found.key == "env:MADE_UP_KEY"
+    assert found.models[0].context_tokens == 64_000
+
+
+def test_entries_stand_in_order_of_rank_and_a_later_folder_overrides(tmp_path: Path) -> None:
+    first, second = tmp_path / "1", tmp_path / "2"
+    for folder, title in ((first, "One"), (second, "Two")):
+        folder.mkdir()
+        (folder / "b.toml").write_text(MADE_UP.replace("Made Up", title))
+    (first / "a.toml").write_text(MADE_UP.replace("rank = 15", "rank = 20"))
+    entries = catalogue([first, second])
+    assert list(entries) == ["b", "a"]
+    assert entries["b"].title == "Two"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "title = ",
+        MADE_UP.replace("rank", "rnak"),
+        MADE_UP.replace('["openai"]', '["klingon"]'),
+        MADE_UP.replace("64_000", '"many"'),
+        MADE_UP.replace('title = "Made Up"\n', ""),
+    ],
+    ids=["syntax", "unknown field", "unknown dialect", "wrong type", "missing"],
+)
+def test_wrong_data_is_refused_with_the_file_s_name(tmp_path: Path, text: str) -> None:
+    (tmp_path / "madeup.toml").write_text(text)
+    with pytest.raises(ValueError, match=r"provider data madeup\.toml: "):
+        catalogue([tmp_path])
+
+
+def test_a_cloud_is_known_by_its_address_too_and_an_engine_by_its_name_alone() -> None:
+    for name, entry in KNOWN.items():
+        assert known_as(KNOWN, name, None) is entry
+        found = known_as(KNOWN, "mine", entry.base_url)
+        assert found is (entry if entry.kind == "cloud" else None)
+    assert known_as(KNOWN, "mine", None) is None
+
+
+def test_our_own_data_keeps_its_promises() -> None:
+    """Addresses as `Provider` wants them, globs in order, stand-ins that are served."""
+    assert {"anthropic", "openai", "gemini", "ollama", "llamacpp", "sim"} <= set(KNOWN)
+    for name, entry in KNOWN.items():
+        assert entry.dialects, name
+        assert set(entry.dialects) <= set(DIALECTS)
+        if entry.kind == "cloud":
+            assert addresses.base_url(entry.base_url) == entry.base_url
+            assert entry.base_url.startswith("https://")
+            assert entry.key_env, name
+            assert entry.serves, name
+            if entry.status_page is not None:
+                addresses.base_url(entry.status_page)
+        assert set(entry.chats) <= set(entry.serves), name
+        if entry.stand_in:
+            assert any(fnmatchcase(entry.stand_in, glob) for glob in entry.serves), name
+        for variable in entry.key_env:
+            assert resolve(f"env:{variable}", {variable: "k"}) is not None
+
+
+def test_no_two_providers_share_a_variable() -> None:
+    """A key goes to one host; whom it belongs to must not depend on who is asked first."""
+    variables = [variable for entry in KNOWN.values() for variable in entry.key_env]
+    assert len(set(variables)) == len(variables)
+
+
+def test_the_first_glob_speaks_so_none_stands_behind_a_wider_one() -> None:
+    for name, entry in KNOWN.items():
+        seen: list[str] = []
+        for facts in entry.models:
+            assert not any(fnmatchcase(facts.model, glob) for glob in seen), (name, facts.model)
+            seen.append(facts.model)
+
+
+def test_engines_are_local_and_can_be_recognised() -> None:
+    for name, entry in KNOWN.items():
+        if entry.engine is None:
+            assert entry.kind != "local", name
+            continue
+        marks = entry.engine
+        assert entry.kind == "local", name
+        assert addresses.is_loopback(addresses.host_of(entry.base_url))
+        assert marks.ports
+        assert marks.path.startswith("/")
+        assert marks.models_path.startswith("/")
+        assert bool(marks.says) != bool(marks.field), name
