@@ -9,7 +9,7 @@ A mismatch prints the whole script so far, with arrows, and both sides of the st
 
 from __future__ import annotations
 
-from holdfast.core.flight import Flight, Policy
+from holdfast.core.flight import Flight, Policy, Stands
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import (
     AttemptEnded,
@@ -91,8 +91,8 @@ def transient(verdict: Verdict) -> bool:
     return verdict.cause in ("outage", "rate_limit")
 
 
-def policy(*, retries: bool = True) -> Policy:
-    return Policy(judge, transient, lambda _leg, _at: retries, lambda: 0.0)
+def policy(*, retries: bool = True, standing: Stands | None = None) -> Policy:
+    return Policy(judge, transient, lambda _leg, _at: retries, lambda: 0.0, standing)
 
 
 def arrow(command: Command) -> str:
@@ -121,14 +121,16 @@ def arrow(command: Command) -> str:
 class Playbook:
     """A flight, the script so far, and what it commanded that nobody has named yet."""
 
-    def __init__(self, plan_legs: tuple[Leg, ...], **options: object) -> None:
+    def __init__(
+        self, plan_legs: tuple[Leg, ...], *, standing: Stands | None = None, **options: object
+    ) -> None:
         stream = bool(options.pop("stream", True))
         last_resort = bool(options.pop("last_resort", False))
         retries = bool(options.pop("retries", True))
         self.flight = Flight(
             call(stream=stream),
             Plan(legs=plan_legs, last_resort=last_resort),
-            policy(retries=retries),
+            policy(retries=retries, standing=standing),
         )
         self.script: list[str] = []
         self.pending: list[str] = []

@@ -132,6 +132,18 @@ def test_when_all_rest_the_one_that_failed_longest_ago_is_asked_once() -> None:
     assert chosen.legs[0].limits.connect_s == 1.0
 
 
+def test_resting_and_a_trial_under_way_are_told_apart() -> None:
+    """Beside a trial a call may be asked along; at rest it may not."""
+    b = Board(lambda: 0.5)
+    tell(b, LEGS[0], 0.0, answer(403))
+    assert b.standing(LEGS[0], 1.0).rests
+    trial = b.standing(LEGS[0], 4.0)
+    assert (trial.open, trial.trial, trial.rests) == (True, True, False)
+    b.claim(LEGS[0], 4.0)
+    under_way = b.standing(LEGS[0], 4.1)
+    assert (under_way.open, under_way.trial, under_way.rests) == (False, False, False)
+
+
 def test_a_request_that_is_wrong_says_nothing_about_its_target() -> None:
     b = board()
     for n in range(10):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.playbook import Playbook, call, legs, policy
 
+from holdfast.core.board import Standing
 from holdfast.core.flight import ATTEMPTS_MAX, Flight, Phase
 from holdfast.facts.flights import (
     Begin,
@@ -244,6 +245,40 @@ def test_one_target_alone_is_passed_on_byte_for_byte_and_several_in_our_words() 
     declined = both.commands[-2]
     assert isinstance(declined, Decline)
     assert [target for target, _ in declined.tried] == ["a/m", "b/m"]
+
+
+def test_what_failed_behind_a_status_of_success_is_told_as_an_error() -> None:
+    """A page or nothing with 200 must not end as an answer, even where it is all there is."""
+    page = Failure(kind="not_json", where="body", text="a page", status=200, body=b"<html>")
+    play = opened(Playbook(legs("a"), retries=False) >> Started(0.0) << "Dial 1 a/m")
+    play >> Heard(0.1, 1, [Piece(PieceKind.FAULT, b"", page)]) << "HangUp 1" << "Ended 1 failed"
+    play >> Rang(0.5) << "Decline own words" << "Flight declined"
+
+
+def test_a_later_leg_that_began_to_rest_meanwhile_is_left_alone() -> None:
+    """A plan may be half a minute old: what was learnt since then counts."""
+    stands = {
+        "b": Standing(open=False, rests=True, why="resting"),
+        "c": Standing(open=True, trial=True),
+        "d": Standing(open=False),
+    }
+    play = Playbook(legs("a", "b", "c", "d"), standing=lambda leg, _: stands[leg.target.provider])
+    play >> Started(0.0) << "Dial 1 a/m"
+    play >> failed(1) << "Ended 1 failed" << "Dial 2 c/m"
+    dial = play.commands[-1]
+    assert isinstance(dial, Dial)
+    assert dial.leg.trial
+    play >> failed(2) << "Ended 2 failed" << "Dial 3 d/m"
+    dial = play.commands[-1]
+    assert isinstance(dial, Dial)
+    assert not dial.leg.trial
+
+
+def test_somebody_is_asked_before_anybody_is_left_alone() -> None:
+    """Who cannot carry the call has not been asked: then the resting one is, too."""
+    rests = Standing(open=False, rests=True)
+    play = Playbook(legs("a", "b"), standing=lambda *_: rests) >> Started(0.0) << "Dial 1 a/m"
+    play >> Unfit(0.0, 1, "no tools there") << "Ended 1 unfit" << "Dial 2 b/m"
 
 
 def test_what_a_failed_attempt_still_says_in_the_pause_is_past() -> None:

@@ -55,11 +55,13 @@ class Circumstances(Struct, frozen=True, kw_only=True):
 class Standing(Struct, frozen=True):
     """How one leg stands now. `open`: it may be asked; `trial`: as one trial.
 
-    `failed_at`: the last failure of what keeps it from being well; `silent`: that was silence.
+    Not open: it `rests`, or its trial is under way. `failed_at`: the last failure of what keeps it
+    from being well; `silent`: that was silence.
     """
 
     open: bool
     trial: bool = False
+    rests: bool = False
     failed_at: float = 0.0
     silent: bool = False
     why: str = ""
@@ -223,6 +225,7 @@ class Board:
         return Standing(
             open=shut is None,
             trial=shut is None,
+            rests=shut is not None and at < shut.rests_until,
             failed_at=failed_at,
             silent=worst.kind in SILENT_KINDS,
             why=why_resting(worst, at) if shut is not None else "on probation",

@@ -32,6 +32,9 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
+import msgspec
+
+from holdfast.core.board import Standing
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import (
     AttemptEnded,
@@ -70,6 +73,7 @@ WAIT_INSIDE_S = 1.5
 Judge = Callable[[Failure, Leg], Verdict]
 Transient = Callable[[Verdict], bool]
 Allowed = Callable[[Leg, float], bool]
+Stands = Callable[[Leg, float], Standing]
 
 
 class Phase(Enum):
@@ -96,18 +100,25 @@ class Policy:
 
     `judge(failure, leg)` gives the verdict; `transient(verdict)` says whether the same target
     may be asked again for it; `may_retry(leg, at)` takes one retry from the budget, or refuses;
-    `dice()` is uniform in [0, 1).
+    `dice()` is uniform in [0, 1). `standing(leg, at)` is the board's word on a later leg: much
+    may have happened since the plan was made. None: the plan is as good as on its first leg.
     """
 
-    __slots__ = ("dice", "judge", "may_retry", "transient")
+    __slots__ = ("dice", "judge", "may_retry", "standing", "transient")
 
     def __init__(
-        self, judge: Judge, transient: Transient, may_retry: Allowed, dice: Callable[[], float]
+        self,
+        judge: Judge,
+        transient: Transient,
+        may_retry: Allowed,
+        dice: Callable[[], float],
+        standing: Stands | None = None,
     ) -> None:
         self.judge = judge
         self.transient = transient
         self.may_retry = may_retry
         self.dice = dice
+        self.standing = standing
 
 
 class Flight:
@@ -364,8 +375,10 @@ class Flight:
     def _next(self, at: float) -> list[Command]:
         """Go on to the next leg of the first round, then once more to those worth it."""
         if self._dialled < ATTEMPTS_MAX:
-            if self._legs:
-                return self._dial(at, self._legs.pop(0))
+            while self._legs:
+                leg = self._as_it_stands(self._legs.pop(0), at)
+                if leg is not None:
+                    return self._dial(at, leg)
             while self._retries:
                 leg, not_before = self._retries[0]
                 if at < not_before:
@@ -379,6 +392,22 @@ class Flight:
                 if self._policy.may_retry(leg, at):
                     return self._dial(at, leg, fresh=True)
         return self._decline(at)
+
+    def _as_it_stands(self, leg: Leg, at: float) -> Leg | None:
+        """A later leg as the board sees it now, None where it has begun to rest meanwhile.
+
+        Beside a trial under way it is asked all the same: the person has nowhere else to go.
+        Somebody must have been asked before anybody is left alone.
+        """
+        if self._policy.standing is None or not self._declined:
+            return leg
+        standing = self._policy.standing(leg, at)
+        if standing.rests:
+            self._tried.append((str(leg.target), f"not asked: {standing.why}"))
+            return None
+        if standing.trial is leg.trial:
+            return leg
+        return msgspec.structs.replace(leg, trial=standing.trial)
 
     def _dial(self, at: float, leg: Leg, *, fresh: bool = False) -> list[Command]:
         if self._dialled >= ATTEMPTS_MAX:
@@ -480,7 +509,9 @@ def decline(
         # The first choice is what the person asked for: its verdict speaks.
         _, failure, verdict = failed[0]
     final = verdict.whose in ("request", "account") and verdict.cause != "rate_limit"
-    passed_on = failure if failure.status is not None and (final or not several) else None
+    # What failed behind a status of success (a page, an empty answer) must not look like one.
+    is_error = failure.status is not None and failure.status >= 400
+    passed_on = failure if is_error and (final or not several) else None
     waits = [v.rest_s for _, _, v in failed if v.rest_s is not None]
     wait_s = min(waits) if waits else None
     if final:

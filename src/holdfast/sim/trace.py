@@ -53,8 +53,8 @@ class Told(Struct, frozen=True, kw_only=True):
 class Dialled(Struct, frozen=True, kw_only=True):
     """One attempt as it left, with what the board said of the target at that moment.
 
-    `rested`: the board said that it was resting, or that another trial was under way. `fresh`:
-    a retry, or behind a kept connection that was found closed.
+    `rested`: the board said that it was resting; `beside`: that another trial was under way.
+    `fresh`: a retry, or behind a kept connection that was found closed.
     """
 
     id: str
@@ -64,6 +64,7 @@ class Dialled(Struct, frozen=True, kw_only=True):
     trial: bool
     last_resort: bool
     rested: bool
+    beside: bool
     fresh: bool
 
 

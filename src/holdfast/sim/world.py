@@ -104,7 +104,9 @@ class World:
         self.board = Board(self._dice.random)
         self.budget = Budget()
         self.affinity = Affinity()
-        self._policy = Policy(self._verdict, transient, self._may_retry, self._dice.random)
+        self._policy = Policy(
+            self._verdict, transient, self._may_retry, self._dice.random, self.board.standing
+        )
         # In the order in which they took off.
         self.flying: dict[str, Pilot] = {}
         self._knocking: set[str] = set()
@@ -250,7 +252,8 @@ class World:
                 target=str(leg.target),
                 trial=leg.trial,
                 last_resort=last_resort,
-                rested=not standing.open,
+                rested=standing.rests,
+                beside=not standing.open and not standing.rests,
                 fresh=command.fresh,
             )
         )

@@ -1,0 +1,74 @@
+"""Worlds by chance: providers, faults, weather and clients from one seed."""
+
+from __future__ import annotations
+
+import random
+from typing import Literal
+
+from holdfast.facts.flights import Limits
+from holdfast.facts.places import Route
+from holdfast.sim.client import Asking
+from holdfast.sim.faults import BEHAVIOURS, Pace
+from holdfast.sim.provider import SimProvider
+from holdfast.sim.timeline import Span, Timeline
+from holdfast.sim.world import Weather, World, invented_place
+
+TROUBLE_S = 90.0
+LENGTH_S = 150.0
+END_S = 2000.0
+SPEAKS: tuple[tuple[str, ...], ...] = (("anthropic",), ("openai",), ("anthropic", "openai"))
+FAULTS = tuple(name for name in BEHAVIOURS if name not in ("steady", "slow"))
+LIMITS = Limits(connect_s=2.0, headers_s=4.0, content_s=4.0, idle_s=3.0, whole_s=6.0)
+
+
+def world(seed: int) -> tuple[World, list[Asking]]:
+    """A world with trouble in its first 90 s, and the clients that live in it."""
+    dice = random.Random(f"story {seed}")
+    names = ["alpha", "beta", "gamma"][: dice.randint(1, 3)]
+    places = {
+        name: invented_place(
+            name,
+            SimProvider(seed, _timeline(dice), name=name, pace=Pace(0.03, dice.choice((0, 0.02)))),
+            dice.choice(SPEAKS),
+        )
+        for name in names
+    }
+    weather = Weather(splits=dice.choice((0.0, 0.3)), stale=dice.choice((0.0, 0.2)))
+    routes = (Route("m", tuple(f"{name}/*" for name in names)),)
+    calls = [_asking(dice, n) for n in range(dice.randint(20, 60))]
+    return World(seed, places, routes, limits=LIMITS, weather=weather), calls
+
+
+def _timeline(dice: random.Random) -> Timeline:
+    spans = []
+    for _ in range(dice.randint(0, 4)):
+        from_s = dice.uniform(0, TROUBLE_S)
+        spans.append(
+            Span(
+                from_s=from_s,
+                until_s=min(TROUBLE_S, from_s + dice.expovariate(1 / 20)),
+                fault=dice.choice(FAULTS),
+                surfaces=dice.choice((None, None, ("messages", "chat"))),
+                probability=dice.choice((1.0, 1.0, 0.5)),
+            )
+        )
+    return Timeline(tuple(spans))
+
+
+def _asking(dice: random.Random, n: int) -> Asking:
+    dialect: Literal["anthropic", "openai"] = dice.choice(("anthropic", "openai"))
+    side: Literal["count_tokens", "embeddings"] = (
+        "count_tokens" if dialect == "anthropic" else "embeddings"
+    )
+    return Asking(
+        # Crowds come at the same moment.
+        at_s=dice.choice((round(dice.uniform(0, LENGTH_S), -1), dice.uniform(0, LENGTH_S))),
+        model="m",
+        words=f"question {n}",
+        dialect=dialect,
+        surface=side if dice.random() < 0.1 else None,
+        stream=dice.random() < 0.7,
+        earlier=(f"opening {n % 5}", "an answer") if dice.random() < 0.3 else (),
+        patience_s=dice.choice((None, None, None, dice.uniform(0.01, 8))),
+        retries=dice.choice((0, 2)),
+    )
