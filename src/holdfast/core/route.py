@@ -38,8 +38,9 @@ def candidates(
 ) -> tuple[Leg, ...] | NoRoute:
     """The legs that the configuration names for a call, in its order.
 
-    A model written `provider/model` addresses that one target; else the first route whose glob
-    matches; else the provider that is known to serve the model.
+    A model written `provider/model` addresses that one target, or the targets of the first route
+    that is written for that provider (`provider/…`); else the first route whose glob matches;
+    else the provider that is known to serve the model.
     """
     names = _targets(routes, providers, call)
     legs = []
@@ -65,13 +66,17 @@ def _targets(
         return tuple(
             f"{name}/*" for name, provider in providers.items() if call.dialect in provider.dialects
         )
+    named, slash, model = asked.partition("/")
+    addressed = bool(slash) and named in providers
     for route in routes:
-        if fnmatchcase(asked, route.model):
-            if "/" in asked and asked.partition("/")[0] in providers:
-                model = asked.partition("/")[2]
-                return tuple(t.replace("/*", f"/{model}") for t in route.targets)
+        if not fnmatchcase(asked, route.model):
+            continue
+        if not addressed:
             return route.targets
-    if "/" in asked and asked.partition("/")[0] in providers:
+        # Who addresses one target means it; only a route for that very provider adds to it.
+        if route.model.startswith(f"{named}/"):
+            return tuple(t.replace("/*", f"/{model}") for t in route.targets)
+    if addressed:
         return (asked,)
     for name, provider in providers.items():
         if any(fnmatchcase(asked, glob) for glob in provider.serves):
