@@ -1,0 +1,69 @@
+"""What people are told when nobody could answer: what happened, whose fault, what to do."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.core.words import DECLINED_STATUS, ascii_header, refusal, sentence
+from holdfast.facts.flights import Decline
+from holdfast.facts.outcomes import Verdict, Whose
+
+TRIED = (("a/m", "503 overloaded"), ("b/m", "connection refused by 127.0.0.1:9"))
+
+
+def verdict(whose: Whose = "provider", *because: str) -> Verdict:
+    return Verdict(
+        whose=whose, cause="provider_outage", confidence=0.8, action="fail_over", because=because
+    )
+
+
+def test_a_refusal_names_each_target_that_was_tried_and_why_it_failed() -> None:
+    said = refusal(Decline(verdict=verdict(), tried=TRIED, should_retry=True, retry_after_s=7.6))
+    assert "a/m: 503 overloaded; b/m: connection refused by 127.0.0.1:9" in said
+    assert "the provider's fault, not yours (provider_outage)" in said
+    assert "Ask again in about 8 s" in said
+    assert "holdfast status" in said
+
+
+def test_a_refusal_without_a_wait_says_a_moment_and_never_zero() -> None:
+    for wait_s, told in ((None, "about 3 s"), (0.2, "about 1 s")):
+        decline = Decline(verdict=verdict(), tried=TRIED, should_retry=True, retry_after_s=wait_s)
+        assert told in refusal(decline)
+
+
+def test_where_asking_again_is_no_cure_that_is_said() -> None:
+    said = refusal(Decline(verdict=verdict("account"), tried=TRIED, should_retry=False))
+    assert "Asking again will not help by itself" in said
+    assert "holdfast logs" in said
+
+
+def test_a_refusal_before_any_attempt_gives_the_verdict_s_reasons() -> None:
+    said = refusal(Decline(verdict=verdict("request", "no target can carry this call")))
+    assert "(no target can carry this call)" in said
+
+
+def test_an_answer_that_broke_off_says_that_it_is_incomplete() -> None:
+    said = sentence(verdict("network", "cut in mid-answer"), "a/m")
+    for part in ("a/m", "cut in mid-answer", "network", "incomplete", "ask again"):
+        assert part in said
+    assert "provider_outage" in sentence(verdict(), "a/m")
+
+
+@pytest.mark.parametrize("whose", get_args(Whose))
+def test_every_verdict_has_its_words(whose: Whose) -> None:
+    said = refusal(Decline(verdict=verdict(whose), tried=TRIED))
+    assert said.startswith("holdfast: ")
+    assert "Whose fault: " in said
+    assert sentence(verdict(whose), "a/m").startswith("holdfast: ")
+    assert DECLINED_STATUS.get(whose, 503) in (400, 403, 503)
+
+
+@given(st.text())
+def test_a_header_is_one_line_of_printable_ascii(text: str) -> None:
+    value = ascii_header(text)
+    assert len(value) == len(text)
+    assert all(0x20 <= byte <= 0x7E for byte in value)
