@@ -90,9 +90,9 @@ class Journal:
         self._torn = False
         # Held for one write, or for the exchange of two names; never over the opening of a file.
         self._lock = Lock()
-        self.rotate()
-        if self.trouble is not None and not no_space(self.trouble):
-            raise unusable(directory, self.trouble)
+        hindrance = self.rotate()
+        if hindrance is not None and not no_space(hindrance):
+            raise unusable(directory, hindrance)
 
     # ------------------------------------------------------ before a request
 
@@ -148,15 +148,18 @@ class Journal:
         """Whether something stands in the active segment, or there is none."""
         return self.size > 0 or self._fd == -1
 
-    def rotate(self) -> None:
-        """Close the active segment and begin another. Where that fails, stay with the old one."""
+    def rotate(self) -> OSError | None:
+        """Close the active segment and begin another.
+
+        Where that fails, stay with the old one and return the error.
+        """
         self._number += 1
         path = self._directory / f"{self._number:010d}{SUFFIX}"
         try:
             fd = private_file(path, os.O_WRONLY | os.O_APPEND)
         except OSError as error:
             self.trouble = error
-            return
+            return error
         with self._lock:
             before, self._fd = self._fd, fd
             if self._active is not None:
@@ -166,6 +169,7 @@ class Journal:
             self.size = 0
         if before != -1:
             os.close(before)
+        return None
 
     def closed(self) -> list[Segment]:
         """The closed segments: every intent in one was in memory, or it is marked unseen."""
