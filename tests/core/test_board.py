@@ -132,6 +132,18 @@ def test_when_all_rest_the_one_that_failed_longest_ago_is_asked_once() -> None:
     assert chosen.legs[0].limits.connect_s == 1.0
 
 
+def test_a_trial_after_silence_has_little_patience() -> None:
+    """A call that finds out whether the silence is over does not wait half a minute for it."""
+    b = Board(lambda: 0.5)
+    tell(b, LEGS[0], 0.0, None)
+    tell(b, LEGS[0], 1.0, Failure(kind="headers_timeout", where="before_headers"))
+    trial, spare = plan(asked(5.0), LEGS, b).legs
+    assert trial.trial
+    assert (trial.limits.headers_s, trial.limits.content_s) == (1.5, 1.5)
+    assert trial.limits.whole_s == 15.0
+    assert spare.limits == LEGS[1].limits
+
+
 def test_resting_and_a_trial_under_way_are_told_apart() -> None:
     """Beside a trial a call may be asked along; at rest it may not."""
     b = Board(lambda: 0.5)

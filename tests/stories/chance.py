@@ -6,7 +6,7 @@ import random
 from typing import Literal
 
 from holdfast.facts.flights import Limits
-from holdfast.facts.places import Route
+from holdfast.facts.places import Dialect, Route
 from holdfast.sim.client import Asking
 from holdfast.sim.faults import BEHAVIOURS, Pace
 from holdfast.sim.provider import SimProvider
@@ -16,7 +16,7 @@ from holdfast.sim.world import Weather, World, invented_place
 TROUBLE_S = 90.0
 LENGTH_S = 150.0
 END_S = 2000.0
-SPEAKS: tuple[tuple[str, ...], ...] = (("anthropic",), ("openai",), ("anthropic", "openai"))
+SPEAKS: tuple[tuple[Dialect, ...], ...] = (("anthropic",), ("openai",), ("anthropic", "openai"))
 FAULTS = tuple(name for name in BEHAVIOURS if name not in ("steady", "slow"))
 LIMITS = Limits(connect_s=2.0, headers_s=4.0, content_s=4.0, idle_s=3.0, whole_s=6.0)
 

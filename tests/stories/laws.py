@@ -26,8 +26,8 @@ def _endings(world: World, trace: Trace) -> list[str]:
     found += [f"{id_} ended {landed[id_]} times" for id_ in trace.flew if landed[id_] != 1]
     dialled = Counter(d.id.partition(".")[0] for d in trace.dialled)
     found += [f"{id_} made {n} attempts" for id_, n in dialled.items() if n > ATTEMPTS_MAX]
-    listening = Counter((told.asking.at_s, told.asking.words, told.retry) for told in trace.told)
-    found += [f"the client {who} was told {n} endings" for who, n in listening.items() if n > 1]
+    listening = Counter((told.asking, told.retry) for told in trace.told)
+    found += [f"{asking} was told {n} endings" for (asking, _), n in listening.items() if n > 1]
     return found
 
 

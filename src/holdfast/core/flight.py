@@ -430,7 +430,9 @@ class Flight:
         return [*commands, ended]
 
     def _several(self) -> bool:
-        return len({leg.target for leg, _, _ in self._declined}) > 1 or self._plan.last_resort
+        plan = self._plan
+        targets = {leg.target for leg, _, _ in self._declined}
+        return len(targets) > 1 or plan.last_resort or bool(plan.passed_over)
 
     def _left(self, event: Left) -> list[Command]:
         at = event.at

@@ -16,7 +16,10 @@ from holdfast.facts.flights import Leg, Limits, Plan
 from holdfast.facts.places import Dialect, Provider, Route, Surface, Target
 
 LAST_RESORT_CONNECT_S = 1.0
-LAST_RESORT_SILENCE_S = 1.5
+# Who was silent before is listened to for three times the usual while, and at least so long.
+SILENCE_S = 1.5
+# A trial that is not streamed answers whole, which takes longer than a first word.
+WHOLE_TRIAL_FACTOR = 10.0
 AFFINITY_S = 300.0
 AFFINITY_MAX = 10_000
 # Only plain conversation is said in another dialect; the rest goes to targets that speak it.
@@ -136,7 +139,9 @@ def plan(call: Call, legs: tuple[Leg, ...], board: Board, *, sticky: Target | No
         if not standing.open:
             passed.append((str(leg.target), standing.why))
         elif standing.trial:
-            open_legs.append(msgspec.structs.replace(leg, trial=True, why=f"{leg.why}, on trial"))
+            limits = _impatient(leg, standing, board, WHOLE_TRIAL_FACTOR)
+            why = f"{leg.why}, on trial"
+            open_legs.append(msgspec.structs.replace(leg, trial=True, limits=limits, why=why))
         else:
             open_legs.append(leg)
     if not open_legs:
@@ -157,22 +162,30 @@ def _last_resort(
     passed: tuple[tuple[str, str], ...],
 ) -> Plan:
     leg, standing = min(zip(legs, standings, strict=True), key=lambda pair: pair[1].failed_at)
-    limits = msgspec.structs.replace(leg.limits, connect_s=LAST_RESORT_CONNECT_S)
-    typical = board.typical_s(leg.target.provider, leg.target.model)
-    if standing.silent and typical is not None:
-        patience_s = max(LAST_RESORT_SILENCE_S, 3 * typical)
-        limits = msgspec.structs.replace(
-            limits,
-            headers_s=min(limits.headers_s, patience_s),
-            content_s=min(limits.content_s, patience_s),
-            whole_s=min(limits.whole_s, patience_s),
-        )
+    limits = msgspec.structs.replace(
+        _impatient(leg, standing, board, 1.0), connect_s=LAST_RESORT_CONNECT_S
+    )
     last = msgspec.structs.replace(leg, limits=limits, trial=True, why="last resort: all rest")
     return Plan(
         legs=(last,),
         passed_over=passed,
         because="all targets rest: " + "; ".join(f"{target} {why}" for target, why in passed),
         last_resort=True,
+    )
+
+
+def _impatient(leg: Leg, standing: Standing, board: Board, whole_factor: float) -> Limits:
+    """The leg's limits, shorter where it was silent when last asked and its usual pace is known."""
+    typical = board.typical_s(leg.target.provider, leg.target.model)
+    limits = leg.limits
+    if not standing.silent or typical is None:
+        return limits
+    patience_s = max(SILENCE_S, 3 * typical)
+    return msgspec.structs.replace(
+        limits,
+        headers_s=min(limits.headers_s, patience_s),
+        content_s=min(limits.content_s, patience_s),
+        whole_s=min(limits.whole_s, whole_factor * patience_s),
     )
 
 

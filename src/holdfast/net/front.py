@@ -167,7 +167,7 @@ class Front:
         def may_retry(leg: Leg, at: float) -> bool:
             return self._budget.take(leg.target.provider, at)
 
-        return Policy(verdict, transient, may_retry, self._dice)
+        return Policy(verdict, transient, may_retry, self._dice, desk.board.standing)
 
     def _ask(
         self, request: Request, dialect: Dialect, surface: Surface, model: str, *, stream: bool

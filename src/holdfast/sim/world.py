@@ -14,7 +14,6 @@ import heapq
 import random
 from collections.abc import Callable, Iterable, Mapping
 
-import msgspec
 from msgspec import Struct
 
 from holdfast.core.blame import judge, transient
@@ -25,7 +24,7 @@ from holdfast.core.route import Affinity, NoRoute, candidates, plan
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import AttemptEnded, Dial, Leg, Limits, Observation
 from holdfast.facts.outcomes import Failure, Verdict
-from holdfast.facts.places import Provider, Route
+from holdfast.facts.places import Dialect, ModelFacts, Provider, Route
 from holdfast.sim.client import Asking, retries_in_s
 from holdfast.sim.pilot import Ear, Pilot
 from holdfast.sim.provider import SimProvider
@@ -351,11 +350,12 @@ def _refused(call: Call, asking: Asking, legs: NoRoute) -> Told:
 
 
 def invented_place(
-    name: str, sim: SimProvider, dialects: tuple[str, ...] = ("anthropic", "openai")
+    name: str,
+    sim: SimProvider,
+    dialects: tuple[Dialect, ...] = ("anthropic", "openai"),
+    *,
+    models: tuple[ModelFacts, ...] = (),
 ) -> Place:
     """A place for an invented provider of this name."""
-    provider = msgspec.convert(
-        {"name": name, "dialects": dialects, "base_url": f"http://{name}.invalid", "key": "none"},
-        Provider,
-    )
-    return Place(provider, sim)
+    base_url = f"http://{name}.invalid"
+    return Place(Provider(name=name, dialects=dialects, base_url=base_url, models=models), sim)
