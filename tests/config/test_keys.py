@@ -111,6 +111,7 @@ def bad_references(folder: Path) -> dict[str, str]:
         "command:no-such-command-here": "cannot be started",
         f"command:{python} -c 'import sys; print(\"{CANARY}\"); sys.exit(3)'": "status 3",
         f"command:{python} -c 'pass'": "empty",
+        f"command:{python} -c 'print(\"{CANARY}\\n{CANARY}\")'": "one line",
     }
 
 
