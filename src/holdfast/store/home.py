@@ -47,7 +47,8 @@ class Home:
             _sign(lock)
             journal = directory / JOURNAL
             journal.mkdir(mode=0o700, exist_ok=True)
-            list(journal.iterdir())  # it must be readable, too
+            for folder in (directory, journal):
+                list(folder.iterdir())  # to be allowed to write there is not enough
         except OSError as error:
             holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
             os.close(lock)

@@ -1,0 +1,145 @@
+"""The file itself: what it has columns for, newer ones, damaged ones."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+from tests.store.records import eventually, exchange, intent, outcomes, settled
+
+from holdfast.facts.flights import Exchange, Intent, Settled
+from holdfast.facts.outcomes import Times, Usage
+from holdfast.store.home import StoreError
+from holdfast.store.ledger import Ledger
+from holdfast.store.query import Reader
+
+
+def written(data_dir: Path, rows: int = 1) -> Path:
+    """A ledger with some rows, closed; its file."""
+    ledger = Ledger.open(data_dir)
+    for number in range(rows):
+        ledger.intend(intent(f"e{number}"))
+        ledger.settle(settled(f"e{number}"))
+        ledger.record(exchange(f"e{number}"))
+    ledger.close()
+    return data_dir / "ledger.sqlite3"
+
+
+def test_there_is_a_column_for_every_fact_and_for_nothing_else(tmp_path: Path) -> None:
+    """So there is none for a prompt, an answer or a key, and none can be added unseen."""
+    db = sqlite3.connect(written(tmp_path))
+    columns = {
+        table: {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+        for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall()
+    }
+    db.close()
+    ends = set(Settled.__struct_fields__) - {"wall", "usage", "times"} | {"settled_wall"}
+    counts = {*Usage.__struct_fields__, *(f"{name}_s" for name in Times.__struct_fields__)}
+    assert columns == {
+        "meta": {"name", "value"},
+        "attempts": {*Intent.__struct_fields__, *ends, *counts},
+        "exchanges": set(Exchange.__struct_fields__),
+    }
+    names = columns["attempts"] | columns["exchanges"]
+    assert not {"prompt", "messages", "body", "answer", "content", "key", "headers"} & names
+
+
+def test_a_ledger_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version=99")
+    db.close()
+
+    def everything() -> dict[str, bytes]:
+        return {
+            str(each): each.read_bytes()
+            for each in tmp_path.rglob("*")
+            if each.is_file() and each.name != "lock"
+        }
+
+    (tmp_path / "journal" / "0000000007.jsonl").write_text("of the newer one")
+    before = everything()
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"newer holdfast \(its format is 99.*Upgrade"):
+            Ledger.open(tmp_path)
+        assert everything() == before
+    with pytest.raises(StoreError, match="newer holdfast"):
+        Reader(tmp_path).totals()
+
+
+@pytest.mark.parametrize("damage", ["no database", "a hole", "cut off", "empty pages"])
+def test_a_damaged_ledger_is_moved_aside_and_the_alarm_says_where(
+    tmp_path: Path, damage: str
+) -> None:
+    path = written(tmp_path, rows=300)
+    data = bytearray(path.read_bytes())
+    if damage == "no database":
+        data[:] = b"these are my notes\n" * 500
+    elif damage == "a hole":
+        data[5000:9000] = b"\xff" * 4000
+    elif damage == "cut off":
+        del data[len(data) // 2 + 100 :]
+    else:
+        data[4096:] = bytes(len(data) - 4096)
+    path.write_bytes(data)
+    ledger = Ledger.open(tmp_path, wall=lambda: 1234.0)
+    aside = tmp_path / "ledger.sqlite3.corrupt-1234"
+    assert len(ledger.alarms) == 1
+    assert f"was damaged. It was moved to {aside}" in ledger.alarms[0]
+    assert aside.read_bytes() == data
+    ledger.settle(settled("after", wall=1234.0))
+    assert ledger.flush()
+    assert outcomes(tmp_path) == {"after.1": "ok"}
+    ledger.close()
+
+
+def test_two_damaged_ledgers_in_one_second_are_both_kept(tmp_path: Path) -> None:
+    for number in range(2):
+        (tmp_path / "ledger.sqlite3").write_bytes(b"notes %d " % number * 100)
+        Ledger.open(tmp_path, wall=lambda: 7.0).close()
+    kept = sorted(tmp_path.glob("*.corrupt-7*"))
+    assert [path.read_bytes()[:7] for path in kept] == [b"notes 0", b"notes 1"]
+
+
+def test_an_empty_file_is_a_ledger_that_was_not_begun(tmp_path: Path) -> None:
+    """A process may die between making the file and making its tables."""
+    (tmp_path / "ledger.sqlite3").touch()
+    with pytest.raises(StoreError, match="no ledger yet"):
+        Reader(tmp_path).exchanges()
+    ledger = Ledger.open(tmp_path)
+    assert ledger.alarms == ()
+    ledger.close()
+
+
+def flip(tmp_path: Path, seeds: range) -> None:
+    whole = written(tmp_path / "whole", rows=100).read_bytes()
+    for seed in seeds:
+        dice = random.Random(seed)
+        data = bytearray(whole)
+        for _ in range(dice.choice((1, 3, 30, 300))):
+            data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+        data_dir = tmp_path / str(seed)
+        data_dir.mkdir()
+        (data_dir / "ledger.sqlite3").write_bytes(data)
+        try:
+            ledger = Ledger.open(data_dir)
+        except StoreError:
+            assert data[60:64] != whole[60:64]  # the bits that hold the version: a newer one
+            continue
+        assert ledger.intend(intent("after"))
+        eventually(ledger.flush)
+        ledger.close()
+        assert Reader(data_dir).one("after") is not None
+
+
+def test_flipped_bits_stop_nothing(tmp_path: Path) -> None:
+    """Noticed or not: the ledger opens, writes, and reads what it wrote."""
+    flip(tmp_path, range(40))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_thousand_times_flipped_bits_stop_nothing(tmp_path: Path) -> None:
+    flip(tmp_path, range(1000, 2000))
