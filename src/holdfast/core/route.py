@@ -98,8 +98,10 @@ def _leg(provider: Provider, model: str, call: Call, limits: Limits) -> Leg | No
             return None
         surface = TALK[dialect]
     facts = next((f for f in provider.models if fnmatchcase(model, f.model)), None)
+    # Clients that bring their own keys are told apart: a bad one speaks for nobody else's.
+    credential = f"client:{call.credential_mark}" if provider.key == "client" else provider.key
     return Leg(
-        target=Target(provider.name, model, provider.key),
+        target=Target(provider.name, model, credential),
         dialect=dialect,
         surface=surface,
         context_tokens=facts.context_tokens if facts is not None else None,

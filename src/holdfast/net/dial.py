@@ -285,6 +285,15 @@ class Dialer:
             pipe.carry(line, head, body)
             line.announce()
 
+    async def knock(self, origin: Origin, within_s: float) -> bool:
+        """Whether a bare connection (with TLS where due) can be made now. Asks for nothing."""
+        pool = self._pools.get(origin) or _Pool(self, origin)
+        pipe = Pipe(pool, Way())
+        tls = self._context() if origin.scheme == "https" else None
+        failure = await reach(pipe, self._names, origin.host, origin.port, tls, within_s)
+        pipe.drop()
+        return failure is None
+
     def _context(self) -> ssl.SSLContext:
         """The TLS settings, made at their first use: reading the trust store takes a while."""
         if self._tls is None:

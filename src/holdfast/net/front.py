@@ -41,7 +41,7 @@ CACHED_ROUTES_MAX = 4096
 class Rules:
     """What one configuration says about routing; a reload puts another in its place."""
 
-    __slots__ = ("cache", "limits", "providers", "routes")
+    __slots__ = ("_theirs", "cache", "limits", "providers", "routes")
 
     def __init__(
         self, providers: dict[str, Provider], routes: tuple[Route, ...], limits: Limits
@@ -49,11 +49,13 @@ class Rules:
         self.providers = providers
         self.routes = routes
         self.limits = limits
-        self.cache: dict[tuple[str, str, str], tuple[Leg, ...] | NoRoute] = {}
+        self.cache: dict[tuple[str, str, str, str], tuple[Leg, ...] | NoRoute] = {}
+        self._theirs = any(provider.key == "client" for provider in providers.values())
 
     def legs(self, call: Call) -> tuple[Leg, ...] | NoRoute:
         """The legs that the routes name for this call, in order."""
-        key = (call.dialect, call.surface, call.model)
+        mark = call.credential_mark if self._theirs else ""
+        key = (call.dialect, call.surface, call.model, mark)
         found = self.cache.get(key)
         if found is None:
             found = candidates(self.routes, self.providers, call, self.limits)

@@ -1,0 +1,261 @@
+"""Builds the gateway and joins its rooms; starts, reloads and stops it.
+
+Everything that has to be chosen once is chosen here: clocks, dice, seams. The rooms get what they
+need by their constructors and ask nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from holdfast.app.control import Control
+from holdfast.app.news import News
+from holdfast.app.stage import Stage
+from holdfast.app.watch import Watch
+from holdfast.config.problems import ConfigError
+from holdfast.config.read import Config, read
+from holdfast.core.board import Board
+from holdfast.core.budget import Budget
+from holdfast.core.route import Affinity
+from holdfast.facts.calls import Call
+from holdfast.facts.flights import Leg, Observation
+from holdfast.net.dial import Dialer
+from holdfast.net.doorman import Doorman
+from holdfast.net.front import Front, Rules
+from holdfast.net.listen import Listener
+from holdfast.net.pilot import Desk, Place
+from holdfast.net.reply import Request
+from holdfast.sim.timeline import Timeline
+from holdfast.store.ledger import Ledger
+from holdfast.wire import speak
+
+BEAT_S = 1.0
+# The wall clock ahead of the steady one by more than this between two beats: the machine slept.
+SLEPT_S = 5.0
+KNOCK_S = 3.0
+DRAIN_S = 10.0
+
+Say = Callable[[str], None]
+
+
+class Gateway:
+    """One running gateway: `await Gateway.start(config, environ)`, then `await gateway.stop()`.
+
+    `say` is given sentences for the person at the terminal, as things happen.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        ledger: Ledger,
+        *,
+        say: Say,
+        stage: Stage,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.config = config
+        self.ledger = ledger
+        self.started_wall = time.time()
+        self.board = Board(dice=random.random)
+        self.dialer = Dialer()
+        self.stage = stage
+        self.alarms: dict[str, str] = {}
+        self.addresses: list[tuple[str, int]] = []
+        self._environ = environ
+        self._say = say
+        self._news = News()
+        self._affinity = Affinity()
+        budget = Budget()
+        self.desk = Desk(
+            board=self.board,
+            book=ledger,
+            dialer=self.dialer,
+            clock=loop.time,
+            wall=time.time,
+            credit=budget.credit,
+            affinity=self._stay,
+        )
+        self.front = Front(
+            self.desk,
+            Rules({}, (), config.limits),
+            budget=budget,
+            affinity=self._affinity,
+            dice=random.random,
+            prefix=exchange_prefix(self.started_wall),
+            control=Control(self),
+        )
+        gate = config.gateway
+        self.listener = Listener(
+            self.front, doorman=Doorman.of(gate.host, gate.port), on_crash=self._crashed
+        )
+        self._timer: asyncio.TimerHandle | None = None
+        self._ticked = (loop.time(), time.time())
+        self._watch = Watch(config.source) if config.source is not None else None
+        self._knocking: dict[str, asyncio.Task[None]] = {}
+        self._reloading: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(
+        cls,
+        config: Config,
+        environ: Mapping[str, str],
+        *,
+        say: Say = lambda _: None,
+        rehearsal: Timeline | None = None,
+        seed: int | None = None,
+    ) -> Gateway:
+        """Open the ledger, bind the port, start the simulated provider where it is named.
+
+        `rehearsal` and `seed` steer the simulated provider. Raises StoreError (the data directory)
+        or OSError (the port); nothing is served then.
+        """
+        ledger = Ledger.open(config.gateway.data_dir)
+        stage = Stage(seed=seed, timeline=rehearsal)
+        try:
+            gateway = cls(config, environ, ledger, say=say, stage=stage)
+            await gateway.take_over(config)
+            gate = config.gateway
+            gateway.addresses = await gateway.listener.start(gate.host, gate.port)
+        except BaseException:
+            await stage.close()
+            ledger.close()
+            raise
+        gateway._beat()
+        # What was built so far lives as long as the process: the collector need not look again.
+        gc.collect()
+        gc.freeze()
+        return gateway
+
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        host, port = self.addresses[0]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def take_over(self, config: Config) -> None:
+        """Make a configuration the current one. Calls in the air finish by the old one."""
+        providers = dict(config.providers)
+        for name, provider in providers.items():
+            if provider.kind == "sim":
+                base_url = await self.stage.open()
+                providers[name] = msgspec.structs.replace(provider, base_url=base_url)
+        places = {}
+        for name, provider in providers.items():
+            secret = config.secrets.get(name)
+            places[name] = Place(provider, secret.reveal().encode() if secret else None)
+        self.desk.places = places
+        self.front.rules = Rules(providers, config.routes, config.limits)
+        self.config = config
+
+    def reload(self) -> None:
+        """Read the configuration's file again, beside the traffic; a broken one is refused."""
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.get_running_loop().create_task(self._reload())
+
+    async def _reload(self) -> None:
+        source, old = self.config.source, self.config
+        if source is None:
+            return
+        try:
+            # In a thread: a key may come from a command that takes its time.
+            config = await asyncio.to_thread(read, source, self._environ)
+        except ConfigError as error:
+            self.alarms["config"] = (
+                f"The changed configuration was refused and the former one stays: {error}"
+            )
+            self._say(f"configuration refused, the former one stays:\n{error}")
+            return
+        self.alarms.pop("config", None)
+        if config.gateway != old.gateway:
+            self.alarms["restart"] = (
+                "[gateway] was changed: host, port, data_dir and keys count from the next start."
+            )
+            config = msgspec.structs.replace(config, gateway=old.gateway)
+            self._say(self.alarms["restart"])
+        else:
+            self.alarms.pop("restart", None)
+        await self.take_over(config)
+        self._say(f"configuration taken over: {source}")
+
+    async def stop(self, drain_s: float = DRAIN_S) -> None:
+        """Accept no more, let calls end for a while, write everything down."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in (*self._knocking.values(), self._reloading):
+            if task is not None:
+                task.cancel()
+        await self.listener.close(drain_s)
+        await self.stage.close()
+        self.dialer.close()
+        await asyncio.to_thread(self.ledger.close)
+
+    # ------------------------------------------------------------ the seams
+
+    def _stay(self, call: Call, leg: Leg, at: float) -> None:
+        digest = speak.conversation(call.dialect, call.body)
+        if digest:
+            self._affinity.note(digest, leg.target, at)
+
+    def _crashed(self, error: Exception, request: Request | None) -> None:
+        where = request.path if request is not None else "a connection"
+        self.front.crashes.append(f"{type(error).__name__}: {error} ({where})")
+
+    # -------------------------------------------------------------- the beat
+
+    def _beat(self) -> None:
+        """Once a second: sleep, knocks, the configuration's file, news for the terminal."""
+        loop = asyncio.get_running_loop()
+        steady, wall = loop.time(), time.time()
+        slept_s = (wall - self._ticked[1]) - (steady - self._ticked[0])
+        self._ticked = (steady, wall)
+        if slept_s > SLEPT_S:
+            # A closed lid is no outage, and the kept connections are most likely dead.
+            self.dialer.drop_idle()
+            self.board.observe(without_place("slept", steady, wall))
+            self._say(f"the machine slept for about {round(slept_s)} s")
+        for provider in self.board.knocks_due(steady):
+            if provider in self.desk.places and provider not in self._knocking:
+                self._knocking[provider] = loop.create_task(self._knock(provider))
+        if self._watch is not None and self._watch.changed():
+            self.reload()
+        for sentence in self._news.read(self.board.rows(steady), self.ledger.alarms):
+            self._say(sentence)
+        self._timer = loop.call_later(BEAT_S, self._beat)
+
+    async def _knock(self, provider: str) -> None:
+        try:
+            ok = await self.dialer.knock(self.desk.places[provider].origin, KNOCK_S)
+            at = self.desk.clock()
+            self.board.observe(without_place("knock", at, time.time(), provider=provider, ok=ok))
+        finally:
+            del self._knocking[provider]
+
+
+def without_place(
+    kind: str, at: float, wall: float, *, provider: str = "", ok: bool = True
+) -> Observation:
+    """An observation that is about no single surface, model or credential."""
+    return Observation(
+        at=at,
+        wall=wall,
+        kind="knock" if kind == "knock" else "slept",
+        provider=provider,
+        surface="",
+        model="",
+        credential="",
+        ok=ok,
+    )
+
+
+def exchange_prefix(wall: float) -> str:
+    """Sorts by the start, and no two processes share one."""
+    return f"x{int(wall):x}{os.getpid() & 0xFFFF:04x}{secrets.token_hex(1)}"
