@@ -16,15 +16,21 @@ from holdfast.sim.world import Weather, World, invented_place
 TROUBLE_S = 90.0
 LENGTH_S = 150.0
 END_S = 2000.0
+# A trial may have begun just before the trouble ended; then half a minute, at a call a second.
+BACK_S = TROUBLE_S + 10.0 + 30.0
+FIRST = "alpha"
 SPEAKS: tuple[tuple[Dialect, ...], ...] = (("anthropic",), ("openai",), ("anthropic", "openai"))
 FAULTS = tuple(name for name in BEHAVIOURS if name not in ("steady", "slow"))
 LIMITS = Limits(connect_s=2.0, headers_s=4.0, content_s=4.0, idle_s=3.0, whole_s=6.0)
+
+# Four attempts at the end of their patience, and a pause.
+LONGEST_S = 4 * (LIMITS.connect_s + LIMITS.headers_s + LIMITS.content_s) + 2.0
 
 
 def world(seed: int) -> tuple[World, list[Asking]]:
     """A world with trouble in its first 90 s, and the clients that live in it."""
     dice = random.Random(f"story {seed}")
-    names = ["alpha", "beta", "gamma"][: dice.randint(1, 3)]
+    names = [FIRST, "beta", "gamma"][: dice.randint(1, 3)]
     places = {
         name: invented_place(
             name,
@@ -36,6 +42,10 @@ def world(seed: int) -> tuple[World, list[Asking]]:
     weather = Weather(splits=dice.choice((0.0, 0.3)), stale=dice.choice((0.0, 0.2)))
     routes = (Route("m", tuple(f"{name}/*" for name in names)),)
     calls = [_asking(dice, n) for n in range(dice.randint(20, 60))]
+    calls += [
+        Asking(at_s=TROUBLE_S + n, model="m", words=f"regular {n}", stream=False)
+        for n in range(round(BACK_S - TROUBLE_S) + 5)
+    ]
     return World(seed, places, routes, limits=LIMITS, weather=weather), calls
 
 

@@ -31,6 +31,22 @@ def _endings(world: World, trace: Trace) -> list[str]:
     return found
 
 
+def late(trace: Trace, longest_s: float) -> list[str]:
+    """Calls that took longer than any may."""
+    return [f"{t.id} took {t.took_s:.1f} s" for t in trace.told if t.took_s > longest_s]
+
+
+def not_back(trace: Trace, first: str, from_s: float) -> list[str]:
+    """Regular calls from then on that the first choice did not answer."""
+    return [
+        f"{t.id} at {t.at_s:.1f} was served by {t.served_by or 'nobody'}"
+        for t in trace.told
+        if t.at_s >= from_s
+        and t.asking.words.startswith("regular")
+        and t.served_by.partition("/")[0] != first
+    ]
+
+
 def _answers(trace: Trace) -> list[str]:
     return [f"{told.id}: {wrong}" for told in trace.told if (wrong := wrong_answer(told))]
 

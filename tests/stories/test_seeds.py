@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.stories.chance import END_S, world
-from tests.stories.laws import broken_laws
+from tests.stories.chance import BACK_S, END_S, FIRST, LONGEST_S, world
+from tests.stories.laws import broken_laws, late, not_back
 
 
 def breaches(seeds: range) -> dict[int, list[str]]:
@@ -12,7 +12,12 @@ def breaches(seeds: range) -> dict[int, list[str]]:
     found = {}
     for seed in seeds:
         there, calls = world(seed)
-        wrong = broken_laws(there, there.run(calls, END_S))
+        trace = there.run(calls, END_S)
+        wrong = [
+            *broken_laws(there, trace),
+            *late(trace, LONGEST_S),
+            *not_back(trace, FIRST, BACK_S),
+        ]
         if wrong:
             found[seed] = wrong
     return found
