@@ -95,6 +95,19 @@ def test_a_damaged_ledger_is_moved_aside_and_the_alarm_says_where(
     ledger.close()
 
 
+def test_damage_where_nobody_looks_at_work_is_found_at_the_start(tmp_path: Path) -> None:
+    """Old rows are not touched by what a start does anyway, so they are looked at for this."""
+    path = written(tmp_path, rows=1000)
+    Ledger.open(tmp_path).close()
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2 // 4096 * 4096
+    data[middle : middle + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    ledger = Ledger.open(tmp_path)
+    assert "was damaged" in ledger.alarms[0]
+    ledger.close()
+
+
 def test_two_damaged_ledgers_in_one_second_are_both_kept(tmp_path: Path) -> None:
     for number in range(2):
         (tmp_path / "ledger.sqlite3").write_bytes(b"notes %d " % number * 100)

@@ -5,6 +5,7 @@ Its thread is not started: the turns are ours, so every order of events is the s
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.store.records import NOW, exchange, intent, outcomes, settled
 
-from holdfast.store import book
+from holdfast.store import book, writer
 from holdfast.store.home import Home
 from holdfast.store.inbox import Inbox
 from holdfast.store.journal import Journal
@@ -178,6 +179,64 @@ def test_a_commit_that_fails_in_its_middle_is_made_again_whole(
     life.turn()
     assert life.writer.alarms() == ()
     assert len(outcomes(tmp_path)) == len(outcomes(tmp_path, "exchanges")) == 3
+    life.crash()
+
+
+def test_a_segment_is_removed_only_when_the_disk_has_what_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit that only the kernel has (NORMAL) removes none; one on the disk (FULL) does."""
+    modes = []
+    write = book.write
+
+    def watched(db: sqlite3.Connection, *rest: Any) -> int:
+        modes.append(db.execute("PRAGMA synchronous").fetchone()[0])
+        return write(db, *rest)
+
+    monkeypatch.setattr(book, "write", watched)
+    monkeypatch.setattr(writer, "JOURNAL_BYTES_MAX", 1)
+    life = Life(tmp_path, lambda: NOW)
+    life.journal.promise(intent("a"))
+    life.turn()
+    segments = tmp_path / "journal"
+    assert [path.stat().st_size for path in segments.iterdir()] == [0]
+    for name in "bc":
+        life.journal.promise(intent(name))
+        life.turn(at_once=False)
+    assert len([path for path in segments.iterdir() if path.stat().st_size]) == 2
+    assert set(outcomes(tmp_path)) == {"a.1", "b.1", "c.1"}
+    life.turn()
+    assert [path.stat().st_size for path in segments.iterdir()] == [0]
+    assert modes == [2, 1, 1, 2]
+    life.crash()
+
+
+def test_while_the_database_fails_the_disk_gets_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of its segments, the closed ones once; so a power cut costs no more than usual."""
+    life = Life(tmp_path, lambda: NOW)
+    life.turn()
+    holder = sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr("holdfast.store.schema.BUSY_S", 0.0)
+    life.writer._disconnect()
+    life.journal.promise(intent("a"))
+    synced: list[int] = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.fstat(fd).st_ino), fsync(fd))[1])
+    life.turn()
+    assert "locked" in life.writer.alarms()[0]
+    inodes = {path.stat().st_ino for path in (tmp_path / "journal").iterdir()}
+    assert len(inodes) == 2
+    assert set(synced) == inodes | {(tmp_path / "journal").stat().st_ino}
+    synced.clear()
+    life.turn()
+    assert len(synced) == 2
+    holder.close()
+    life.turn()
+    assert life.writer.alarms() == ()
+    assert outcomes(tmp_path) == {"a.1": None}
     life.crash()
 
 
