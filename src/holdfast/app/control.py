@@ -50,7 +50,6 @@ class Control:
         gateway = self._gateway
         rows = gateway.board.rows(gateway.desk.clock())
         upstream = gateway.dialer.counts
-        crashes = list(gateway.front.crashes)
         return {
             "version": version("holdfast"),
             "at": time.time(),
@@ -70,7 +69,7 @@ class Control:
             "turned_away": {str(status): n for status, n in gateway.listener.refuses.items()},
             "ledger_backlog": gateway.ledger.backlog,
             "alarms": [*gateway.alarms.values(), *gateway.ledger.alarms],
-            "crashes": crashes,
+            "crashes": list(gateway.front.crashes),
             "config": str(gateway.config.source or ""),
             "data_dir": str(gateway.config.gateway.data_dir),
         }

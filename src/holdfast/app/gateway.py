@@ -33,7 +33,6 @@ from holdfast.net.front import Front, Rules
 from holdfast.net.listen import Listener
 from holdfast.net.pilot import Desk, Place
 from holdfast.net.reply import Request
-from holdfast.sim.timeline import Timeline
 from holdfast.store.ledger import Ledger
 from holdfast.wire import speak
 
@@ -110,16 +109,15 @@ class Gateway:
         environ: Mapping[str, str],
         *,
         say: Say = lambda _: None,
-        rehearsal: Timeline | None = None,
-        seed: int | None = None,
+        stage: Stage | None = None,
     ) -> Gateway:
-        """Open the ledger, bind the port, start the simulated provider where it is named.
+        """Open the ledger, bind the port, start the simulated providers that are named.
 
-        `rehearsal` and `seed` steer the simulated provider. Raises StoreError (the data directory)
+        `stage` plays these, and is closed with the gateway. Raises StoreError (the data directory)
         or OSError (the port); nothing is served then.
         """
         ledger = Ledger.open(config.gateway.data_dir)
-        stage = Stage(seed=seed, timeline=rehearsal)
+        stage = stage or Stage()
         try:
             gateway = cls(config, environ, ledger, say=say, stage=stage)
             await gateway.take_over(config)
@@ -146,7 +144,7 @@ class Gateway:
         providers = dict(config.providers)
         for name, provider in providers.items():
             if provider.kind == "sim":
-                base_url = await self.stage.open()
+                base_url = await self.stage.open(name)
                 providers[name] = msgspec.structs.replace(provider, base_url=base_url)
         places = {}
         for name, provider in providers.items():
@@ -227,7 +225,8 @@ class Gateway:
                 self._knocking[provider] = loop.create_task(self._knock(provider))
         if self._watch is not None and self._watch.changed():
             self.reload()
-        for sentence in self._news.read(self.board.rows(steady), self.ledger.alarms):
+        alarms = [*self.ledger.alarms, *map(crash_told, self.front.crashes)]
+        for sentence in self._news.read(self.board.rows(steady), alarms):
             self._say(sentence)
         self._timer = loop.call_later(BEAT_S, self._beat)
 
@@ -253,6 +252,14 @@ def without_place(
         model="",
         credential="",
         ok=ok,
+    )
+
+
+def crash_told(error: str) -> str:
+    """What to say of a fault of our own."""
+    return (
+        f"a fault in holdfast itself ({error}); that call went to its provider unchanged."
+        " Please report it."
     )
 
 

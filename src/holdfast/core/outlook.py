@@ -11,14 +11,19 @@ from msgspec import Struct
 from holdfast.core.board import SegmentRow
 from holdfast.facts.places import Route
 
-RESTING = ("down",)
 THEIRS = frozenset({"provider"})
 YOURS = frozenset({"account", "request", "network", "local", "intermediary"})
+# Who answers is the first of the best of these.
+ANSWERING = ("ready", "partly", "probation")
 Blame = Literal["well", "them", "you", "mixed", "unknown"]
 
 
 class TargetOutlook(Struct, frozen=True):
-    """One target of a route: "ready", "on probation", or "down" with when it is tried again."""
+    """One target of a route and how it stands; when a resting one is tried again, in seconds.
+
+    "ready"; "partly" (a model of those that it keeps the names of is in trouble, others are not);
+    "probation"; "down".
+    """
 
     target: str
     state: str
@@ -41,9 +46,7 @@ def outlook(routes: Iterable[Route], rows: Sequence[SegmentRow]) -> list[RouteOu
     found = []
     for route in routes:
         targets = tuple(_target(name, route.model, troubled) for name in route.targets)
-        serving = next((t.target for t in targets if t.state == "ready"), None)
-        if serving is None:
-            serving = next((t.target for t in targets if t.state == "on probation"), "")
+        serving = next((t.target for wanted in ANSWERING for t in targets if t.state == wanted), "")
         found.append(
             RouteOutlook(
                 model=route.model,
@@ -59,23 +62,17 @@ def _target(name: str, asked: str, troubled: Sequence[SegmentRow]) -> TargetOutl
     provider, _, model = name.partition("/")
     # A target that keeps the asked name meets whatever is in trouble under the route's glob.
     glob = asked.partition("/")[2] if asked.startswith(f"{provider}/") else asked
-    mine = [
-        row
-        for row in troubled
-        if row.segment.provider == provider
-        and (
-            row.segment.model is None
-            or (
-                fnmatchcase(row.segment.model, glob) if model == "*" else row.segment.model == model
-            )
-        )
-    ]
-    down = [row for row in mine if row.state in RESTING]
+    mine = [row for row in troubled if row.segment.provider == provider]
+    whole = [row for row in mine if row.segment.model in (None, model)]
+    down = [row for row in whole if row.state == "down"]
     if down:
         worst = max(down, key=lambda row: row.rests_s)
         return TargetOutlook(name, "down", told(worst), round(worst.rests_s, 1))
-    if mine:
-        return TargetOutlook(name, "on probation", told(mine[0]))
+    if whole:
+        return TargetOutlook(name, "probation", told(whole[0]))
+    for row in mine:
+        if model == "*" and fnmatchcase(row.segment.model or "", glob):
+            return TargetOutlook(name, "partly", f"{row.segment.model}: {told(row)}")
     return TargetOutlook(name, "ready")
 
 
