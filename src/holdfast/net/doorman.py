@@ -111,7 +111,7 @@ class Doorman:
             return None
         return Refusal(
             421,
-            f"holdfast: the Host header says {host.decode()!r}, which is not a name of this"
+            f"holdfast: the Host header says {_printable(host)}, which is not a name of this"
             f" gateway; use {self._home} as the base URL. (Other names are refused so that no web"
             " page can reach the gateway through a name of its own.)",
         )
