@@ -26,6 +26,8 @@ _SINGLE = (
     b"sec-fetch-dest",
 )
 
+LENGTH_DIGITS_MAX = 20  # llhttp bounds the value, but not the zeros before it
+
 
 class RefusedError(Exception):
     """A request that is not served. `whole`: the sentence is complete as it stands."""
@@ -63,6 +65,8 @@ def read_head(method: bytes, target: bytes, version: str, headers: Headers) -> H
         raise RefusedError(501, f"nothing here takes {method.decode('ascii', 'replace')}")
     if not target.startswith(b"/") or b"#" in target:
         raise RefusedError(400, "its target must be a path beginning with / (no scheme, host or #)")
+    if not target.isascii():  # llhttp lets these bytes pass
+        raise RefusedError(400, "its target is not ASCII; other characters are percent-encoded")
     named = dict(headers[::-1])
     if len(named) != len(headers):
         _check_repeated(headers)
@@ -99,8 +103,8 @@ def _read_framing(head: Head, *, http10: bool) -> None:
             raise RefusedError(400, "its Transfer-Encoding is not chunked and nothing else")
         head.framing = b"transfer-encoding: chunked"
     elif length is not None:
-        if not length.isdigit():
-            raise RefusedError(400, "its Content-Length is not a number")
+        if not length.isdigit() or len(length) > LENGTH_DIGITS_MAX:
+            raise RefusedError(400, "its Content-Length is not a number of bytes")
         head.length = int(length)
         if head.length:
             head.framing = b"content-length: %d" % head.length
