@@ -69,7 +69,9 @@ def test_a_ledger_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path
         Reader(tmp_path).totals()
 
 
-@pytest.mark.parametrize("damage", ["no database", "a hole", "cut off", "empty pages"])
+@pytest.mark.parametrize(
+    "damage", ["no database", "a hole", "cut off", "empty pages", "no words", "other words"]
+)
 def test_a_damaged_ledger_is_moved_aside_and_the_alarm_says_where(
     tmp_path: Path, damage: str
 ) -> None:
@@ -81,8 +83,12 @@ def test_a_damaged_ledger_is_moved_aside_and_the_alarm_says_where(
         data[5000:9000] = b"\xff" * 4000
     elif damage == "cut off":
         del data[len(data) // 2 + 100 :]
-    else:
+    elif damage == "empty pages":
         data[4096:] = bytes(len(data) - 4096)
+    elif damage == "no words":  # Python cannot read SQLite's complaint
+        data[:] = data.replace(b"CREATE TABLE attempts", b"CREATE T\xd4BLE attempts")
+    else:  # sound as a file, but not our tables
+        data[:] = data.replace(b"settled_wall REAL", b"sattled_wall REAL")
     path.write_bytes(data)
     ledger = Ledger.open(tmp_path, wall=lambda: 1234.0)
     aside = tmp_path / "ledger.sqlite3.corrupt-1234"

@@ -89,7 +89,8 @@ def test_any_order_of_events_and_crashes_leaves_each_attempt_once(events: list[A
 
 
 @pytest.mark.long
-@settings(max_examples=5000)
+@pytest.mark.timeout(900)
+@settings(max_examples=1000)
 @given(events=st.lists(EVENTS, max_size=60))
 def test_any_order_of_events_and_crashes_at_length(events: list[Any]) -> None:
     obey(events)

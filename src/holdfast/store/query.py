@@ -201,7 +201,7 @@ class Reader:
                 yield db
             finally:
                 db.close()
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: a cell is damaged
             raise StoreError(
                 f"The ledger {path} cannot be read ({error}). If it is damaged, starting the"
                 " gateway moves it aside and begins an empty one; if not, look at its permissions."

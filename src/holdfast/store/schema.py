@@ -40,6 +40,8 @@ MIGRATIONS = (
 VERSION = len(MIGRATIONS)
 
 BUSY_S = 2.0
+# What SQLite's Python module raises. (The second is no error of its own: see `broken`.)
+FAULTS = (sqlite3.Error, UnicodeDecodeError)
 # A check of the whole file takes about a second for 100 MB, and a gateway is to be ready within
 # one. A larger file is checked page by page as it is used: see `broken`.
 CHECK_BYTES_MAX = 32 << 20
@@ -50,7 +52,7 @@ def connect(path: Path, *, check: bool) -> sqlite3.Connection:
 
     `check`: look for damage first, unless the file is large.
 
-    Raises StoreError for a file from a newer version, sqlite3.Error for all else; `broken` tells
+    Raises StoreError for a file from a newer version, one of FAULTS for all else; `broken` tells
     whether such an error means that the file is no good.
     """
     os.close(private_file(path, os.O_RDWR))  # -wal and -shm take its permissions
@@ -93,14 +95,20 @@ def _look_for_damage(db: sqlite3.Connection) -> None:
         raise error
 
 
-def primary_code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; 0 for errors of the Python module itself."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+def primary_code(error: Exception) -> int:
+    """SQLite's primary result code; 0 for errors that are not its own."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
 
 
-def broken(error: sqlite3.Error) -> bool:
-    """Whether the file itself is no good: damaged, or no database at all."""
-    return primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+def broken(error: Exception) -> bool:
+    """Whether the file itself is no good: damaged, or no database at all.
+
+    Our statements never change, so one that does not fit (ERROR) tells of damaged tables. And
+    where damage reaches their names, Python cannot read even SQLite's complaint about them.
+    """
+    damage = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+    return isinstance(error, UnicodeDecodeError) or primary_code(error) in damage
 
 
 def set_aside(path: Path, wall: float) -> Path:

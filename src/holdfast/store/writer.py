@@ -78,7 +78,7 @@ class Writer(Thread):
         """
         try:
             self._ready()
-        except (sqlite3.Error, OSError, StoreError) as error:
+        except (*schema.FAULTS, OSError, StoreError) as error:
             self._stumble(error)
             if isinstance(error, StoreError):
                 raise
@@ -128,7 +128,7 @@ class Writer(Thread):
             self._commit(db, closed, durable=durable, whole=whole)
             self._sweep(db)
             self._trouble = None
-        except (sqlite3.Error, OSError, StoreError) as error:
+        except (*schema.FAULTS, OSError, StoreError) as error:
             self._more = False
             self._stumble(error)
 
@@ -195,7 +195,7 @@ class Writer(Thread):
     def _connect(self) -> sqlite3.Connection:
         try:
             return schema.connect(self._path, check=not self._taken_over)
-        except sqlite3.Error as error:
+        except schema.FAULTS as error:
             if not self._put_aside(error):
                 raise
             return schema.connect(self._path, check=False)
@@ -222,17 +222,17 @@ class Writer(Thread):
 
     # ---------------------------------------------------------------- trouble
 
-    def _stumble(self, error: sqlite3.Error | OSError | StoreError) -> None:
+    def _stumble(self, error: Exception) -> None:
         """The turn failed: what it took is kept for the next one."""
         self._journal.sync()
         self._trouble = str(error)
-        if not isinstance(error, sqlite3.Error) or schema.primary_code(error) not in PASSING:
+        if schema.primary_code(error) not in PASSING:
             self._disconnect()
-        if isinstance(error, sqlite3.Error) and self._put_aside(error):
+        if self._put_aside(error):
             self._more = True
             self._trouble = None
 
-    def _put_aside(self, error: sqlite3.Error) -> bool:
+    def _put_aside(self, error: Exception) -> bool:
         """If the file is no good, move it out of the way; True: it is."""
         now = time.monotonic()
         lately = self._aside_at is not None and now < self._aside_at + ASIDE_S
