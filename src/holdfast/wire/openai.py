@@ -1,8 +1,6 @@
-"""OpenAI Chat Completions, as many providers and local engines speak it.
+"""OpenAI Chat Completions: requests, whole answers, errors, after the documented API.
 
-After the documented API: chunks with `choices[].delta`, a finish reason in the last of them, usage
-in a chunk of its own where it was asked for, `data: [DONE]` at the end. A finish reason without
-`[DONE]` is a whole answer; neither is a cut.
+The stream is in `wire.openai_stream`; what the functions promise, in `speech.Speaking`.
 """
 
 from __future__ import annotations
@@ -10,244 +8,126 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from holdfast.facts.calls import Headers
-from holdfast.facts.outcomes import Failure, FailureKind, PieceKind, Said, Usage, Where
-from holdfast.wire.speech import Answer, Ask, CannotCrossError, Stop, Turn
-from holdfast.wire.sse import SseEvent
+from holdfast.facts.outcomes import Said
+from holdfast.wire.openai_stream import (
+    STOP_NAMES,
+    STOPS,
+    UNNAMED,
+    StreamReader,
+    StreamWriter,
+    Words,
+    read_usage,
+    text_of,
+    usage_body,
+)
+from holdfast.wire.said import read_said
+from holdfast.wire.speech import UNREADABLE, Answer, Ask, CannotCrossError, Sampling, Turn, Whole
 
-DIALECT = "openai"
 PATH = "/v1/chat/completions"
-TEXT_SURFACE = "chat"
-EXTRA_HEADERS: Headers = ()
-DONE = b"[DONE]"
+SURFACE = "chat"
+HEADERS: Headers = ()
+OWN_PREFIXES: tuple[bytes, ...] = (b"openai-",)
+STOP_SEQUENCES_MAX = 4
 _BY_STATUS = {
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
     429: "rate_limit_error",
 }
-_STOPS: dict[str, Stop] = {"stop": "end", "length": "length", "content_filter": "refusal"}
-_STOP_NAMES: dict[Stop, str] = {
-    "end": "stop",
-    "length": "length",
-    "stop_sequence": "stop",
-    "refusal": "content_filter",
-}
 
 
-class _Details(Struct):
-    cached_tokens: int | None = None
+class _StreamOptions(Struct):
+    include_usage: bool | None = None
 
 
-class _Usage(Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
+class _Options(Struct):
+    stream_options: _StreamOptions | None = None
 
 
-class _Words(Struct):
-    content: Any = None
-    refusal: str | None = None
-    tool_calls: Any = None
-    function_call: Any = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
+class _Whole(Struct):
+    choices: Raw = Raw()
+    usage: Raw = Raw()
+    error: Raw = Raw()
 
 
 class _Choice(Struct):
-    delta: _Words | None = None
-    message: _Words | None = None
+    message: Words
     finish_reason: str | None = None
 
 
-class _Chunk(Struct):
+class _Answer(Struct):
+    choices: list[_Choice]
     id: str | None = None
     model: str | None = None
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    error: Any = None
+    usage: Raw = Raw()
 
 
-_decode = msgspec.json.Decoder(_Chunk).decode
 _encode = msgspec.json.encode
+_decode_options = msgspec.json.Decoder(_Options).decode
+_decode_whole = msgspec.json.Decoder(_Whole).decode
+_decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
-def _usage_of(found: _Usage | None) -> Usage:
-    """Cached tokens are counted within the prompt here; the facts keep them beside it."""
-    if found is None:
-        return Usage()
-    details = found.prompt_tokens_details
-    cached = details.cached_tokens if details is not None else None
-    fresh = found.prompt_tokens
-    if fresh is not None and cached:
-        fresh = max(0, fresh - cached)
-    return Usage(input=fresh, output=found.completion_tokens, cache_read=cached)
+def stream_reader(model: str) -> StreamReader:
+    """A reader of one stream; `model` is said where the stream names none."""
+    return StreamReader(model)
 
 
-def _speaks(words: _Words | None) -> bool:
-    return words is not None and bool(
-        words.content
-        or words.tool_calls
-        or words.refusal
-        or words.reasoning_content
-        or words.reasoning
-        or words.function_call
-    )
-
-
-class StreamReader:
-    """Reads a stream of chat chunks."""
-
-    __slots__ = ("_spoke", "failure", "id", "model", "stop", "usage")
-
-    def __init__(self) -> None:
-        self.usage = Usage()
-        self.stop: Stop | None = None
-        self.id = ""
-        self.model = ""
-        self.failure: Failure | None = None
-        self._spoke = False
-
-    def read(self, event: SseEvent) -> PieceKind:
-        data = event.data
-        if not data:
-            return PieceKind.PING
-        if data == DONE:
-            if self._spoke or self.stop is not None:
-                return PieceKind.END
-            return self._fault("empty", "the answer ended without a word")
-        try:
-            chunk = _decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return self._fault("garbage", "an event of the stream is not of the dialect")
-        if chunk.error is not None or event.event == b"error":
-            words = said(data)
-            text = f"the stream says {words.type or words.code or 'error'}: {words.message}"
-            return self._fault("error_event", text, words)
-        return self._chunk(chunk)
-
-    def _chunk(self, chunk: _Chunk) -> PieceKind:
-        if not self.id:
-            self.id, self.model = chunk.id or "", chunk.model or ""
-        if chunk.usage is not None:
-            self.usage = _usage_of(chunk.usage)
-        kind = PieceKind.CONTENT if self._spoke else PieceKind.OPENING
-        for choice in chunk.choices or ():
-            if _speaks(choice.delta):
-                kind = PieceKind.CONTENT
-                self._spoke = True
-            if choice.finish_reason is not None:
-                self.stop = _STOPS.get(choice.finish_reason, "end")
-                kind = PieceKind.CONTENT
-        return kind
-
-    def _fault(self, kind: FailureKind, text: str, words: Said | None = None) -> PieceKind:
-        where: Where = "in_stream" if self._spoke else "body"
-        self.failure = Failure(kind=kind, where=where, text=text, said=words or Said())
-        return PieceKind.FAULT
-
-    def text(self, event: SseEvent) -> str:
-        if not event.data or event.data == DONE:
-            return ""
-        words = [choice.delta for choice in _decode(event.data).choices or () if choice.delta]
-        return "".join(word.content for word in words if isinstance(word.content, str))
-
-    def rescue(self, event: SseEvent) -> bytes:  # noqa: ARG002 - this dialect needs no opening
-        return b""
-
-    def closing(self) -> bytes | None:
-        return None if self.stop is None else b"data: [DONE]\n\n"
-
-
-class StreamWriter:
-    """Writes a stream of chat chunks."""
-
-    __slots__ = ("_id", "_model", "_usage_asked")
-
-    def __init__(self, *, usage_asked: bool = False) -> None:
-        self._id = ""
-        self._model = ""
-        self._usage_asked = usage_asked
-
-    def _chunk(self, delta: dict[str, Any], stop: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": stop}
-        return self._line({"choices": [choice]})
-
-    def _line(self, fields: dict[str, Any]) -> bytes:
-        head = {
-            "id": self._id,
-            "object": "chat.completion.chunk",
-            "created": 0,
-            "model": self._model,
-        }
-        return b"data: " + _encode({**head, **fields}) + b"\n\n"
-
-    def opening(self, id_: str, model: str) -> bytes:
-        self._id, self._model = id_ or "chatcmpl-holdfast", model
-        return self._chunk({"role": "assistant", "content": ""})
-
-    def text(self, text: str) -> bytes:
-        return self._chunk({"content": text})
-
-    def end(self, stop: Stop, usage: Usage) -> bytes:
-        last = self._chunk({}, _STOP_NAMES[stop])
-        if self._usage_asked:
-            last += self._line({"choices": [], "usage": _usage(usage)})
-        return last + b"data: [DONE]\n\n"
-
-
-def _usage(usage: Usage) -> dict[str, Any]:
-    cached = usage.cache_read or 0
-    prompt = (usage.input or 0) + cached + (usage.cache_write or 0)
-    output = usage.output or 0
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": output,
-        "total_tokens": prompt + output,
-        "prompt_tokens_details": {"cached_tokens": cached},
-    }
+def stream_writer(asked: bytes, created: int) -> StreamWriter:
+    """A writer of one stream, with usage where the client asked for it."""
+    try:
+        options = _decode_options(asked).stream_options
+    except UNREADABLE:
+        options = None
+    usage_asked = options is not None and options.include_usage is True
+    return StreamWriter(created, usage_asked=usage_asked)
 
 
 # ------------------------------------------------------------- whole answers
 
 
-def read_usage(body: bytes) -> Usage:
-    """The usage of a whole answer. Raises msgspec.DecodeError when it is not of the dialect."""
-    return _usage_of(_decode(body).usage)
-
-
-def read_answer(body: bytes) -> Answer:
-    """A whole answer of text. Raises msgspec.DecodeError or CannotCrossError."""
-    chunk = _decode(body)
-    if not chunk.choices or chunk.choices[0].message is None:
-        raise CannotCrossError("the answer holds no message")
-    choice = chunk.choices[0]
-    words = choice.message
-    if words is None or words.tool_calls or not isinstance(words.content, str):
-        raise CannotCrossError("the answer holds more than text")
-    return Answer(
-        id=chunk.id or "",
-        model=chunk.model or "",
-        text=words.content,
-        stop=_STOPS.get(choice.finish_reason or "", "end"),
-        usage=_usage_of(chunk.usage),
+def read_whole(body: bytes) -> Whole:
+    """What a whole body is. Raises one of UNREADABLE when it is not a JSON object."""
+    found = _decode_whole(body)
+    choices = bytes(found.choices)
+    return Whole(
+        answer=choices.startswith(b"[") and bool(choices[1:-1].strip()),
+        error=bytes(found.error) not in (b"", b"null"),
+        usage=read_usage(found.usage),
     )
 
 
-def write_answer(answer: Answer) -> bytes:
+def read_answer(body: bytes) -> Answer:
+    """A whole answer of text; reasoning stays behind. Raises UNREADABLE or CannotCrossError."""
+    found = _decode_answer(body)
+    if len(found.choices) != 1:
+        raise CannotCrossError(f"the answer holds {len(found.choices)} choices, not one")
+    choice = found.choices[0]
+    refused = not choice.message.content and bool(choice.message.refusal)
+    return Answer(
+        id=found.id or "",
+        model=found.model or "",
+        text=text_of(choice.message),
+        stop="refusal" if refused else STOPS.get(choice.finish_reason or "", "end"),
+        usage=read_usage(found.usage),
+    )
+
+
+def write_answer(answer: Answer, created: int) -> bytes:
     """A whole answer for a Chat client."""
     message = {"role": "assistant", "content": answer.text, "refusal": None}
-    choice = {"index": 0, "message": message, "finish_reason": _STOP_NAMES[answer.stop]}
+    choice = {"index": 0, "message": message, "finish_reason": STOP_NAMES[answer.stop]}
     return _encode(
         {
-            "id": answer.id or "chatcmpl-holdfast",
+            "id": answer.id or UNNAMED,
             "object": "chat.completion",
-            "created": 0,
+            "created": created,
             "model": answer.model,
             "choices": [{**choice, "logprobs": None}],
-            "usage": _usage(answer.usage),
+            "usage": usage_body(answer.usage),
         }
     )
 
@@ -274,7 +154,9 @@ def _text(content: object, where: str) -> str:
 
 
 def read_ask(body: bytes) -> Ask:
-    """The request in the neutral form. Raises CannotCrossError."""
+    """The request in the neutral form. Raises CannotCrossError; ValueError, TypeError, and
+    AttributeError where it is not of the dialect.
+    """
     fields: dict[str, Any] = msgspec.json.decode(body)
     system: list[str] = []
     turns: list[Turn] = []
@@ -296,15 +178,13 @@ def read_ask(body: bytes) -> Ask:
     stop = fields.pop("stop", None)
     longest = fields.pop("max_completion_tokens", None)
     older = fields.pop("max_tokens", None)
-    ask = Ask(
-        system="\n\n".join(system),
-        turns=tuple(turns),
-        max_tokens=longest or older,
-        temperature=fields.pop("temperature", None),
-        top_p=fields.pop("top_p", None),
-        stop=(stop,) if isinstance(stop, str) else tuple(stop or ()),
-        stream=bool(fields.pop("stream", False)),
-    )
+    sampling = {
+        "max_tokens": older if longest is None else longest,
+        "temperature": fields.pop("temperature", None),
+        "top_p": fields.pop("top_p", None),
+        "stop": (stop,) if isinstance(stop, str) else stop or (),
+        "stream": fields.pop("stream", None) or False,
+    }
     if fields.get("n") == 1:
         del fields["n"]
     left = {name for name in fields if name not in _DROPPED and fields[name] not in (None, [])}
@@ -312,24 +192,34 @@ def read_ask(body: bytes) -> Ask:
         raise CannotCrossError(
             f"the request uses {', '.join(sorted(left))}, which cannot cross yet"
         )
-    return ask
+    return Ask(
+        system="\n\n".join(system),
+        turns=tuple(turns),
+        sampling=msgspec.convert(sampling, Sampling),
+    )
 
 
 def write_ask(ask: Ask, model: str) -> bytes:
-    """The request for a Chat target."""
+    """The request for a Chat target. Raises CannotCrossError.
+
+    The limit is said as `max_completion_tokens`: newer models refuse the older `max_tokens`.
+    """
+    sampling = ask.sampling
+    if len(sampling.stop) > STOP_SEQUENCES_MAX:
+        raise CannotCrossError(f"this dialect takes {STOP_SEQUENCES_MAX} stop sequences at most")
     messages = [{"role": turn.role, "content": turn.text} for turn in ask.turns]
     if ask.system:
         messages.insert(0, {"role": "system", "content": ask.system})
     body: dict[str, Any] = {"model": model, "messages": messages}
-    if ask.max_tokens is not None:
-        body["max_tokens"] = ask.max_tokens
-    if ask.temperature is not None:
-        body["temperature"] = ask.temperature
-    if ask.top_p is not None:
-        body["top_p"] = ask.top_p
-    if ask.stop:
-        body["stop"] = list(ask.stop)
-    if ask.stream:
+    if sampling.max_tokens is not None:
+        body["max_completion_tokens"] = sampling.max_tokens
+    if sampling.temperature is not None:
+        body["temperature"] = sampling.temperature
+    if sampling.top_p is not None:
+        body["top_p"] = sampling.top_p
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
+    if sampling.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return _encode(body)
 
@@ -353,22 +243,8 @@ def error_event(type_: str, message: str) -> bytes:
 
 
 def said(body: bytes) -> Said:
-    """Type, code and message of an error, in the many forms of this dialect. Never raises."""
-    try:
-        fields = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Said()
-    if isinstance(fields, list) and fields:
-        fields = fields[0]
-    if not isinstance(fields, dict):
-        return Said()
-    error = fields.get("error", fields.get("detail"))
-    if isinstance(error, str):
-        return Said(message=error)
-    if not isinstance(error, dict):
-        return Said(message=str(fields.get("message") or ""))
-    kind = error.get("type") or error.get("status") or ""
-    return Said(str(kind), str(error.get("code") or ""), str(error.get("message") or ""))
+    """Type, code and message of an error; empty where there is none. Never raises."""
+    return read_said(body)
 
 
 def models_body(ids: list[str]) -> bytes:

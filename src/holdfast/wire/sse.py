@@ -8,18 +8,22 @@ bytes of each event, because what is passed on is passed on untouched.
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct
 
 LINE_BYTES_MAX = 8 << 20
 EVENT_BYTES_MAX = 16 << 20
 BOM = b"\xef\xbb\xbf"
+_AHEAD_BYTES_MAX = 1 << 16
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 class WireError(Exception):
     """Bytes that are not of the format, or beyond its bounds. The text says which."""
 
 
-class SseEvent(Struct, frozen=True):
+class SseEvent(Struct, frozen=True, gc=False):
     """One event: the raw bytes, its ending blank line included; its name; its joined data.
 
     An event of comments only has neither name nor data.
@@ -31,71 +35,111 @@ class SseEvent(Struct, frozen=True):
 
 
 class SseReader:
-    """Incremental reader. All raws joined, and `tail`, are exactly the bytes that were fed."""
+    """Incremental reader. All raws joined, and `tail`, are exactly the bytes that were fed.
 
-    __slots__ = ("_buffer", "_scanned", "_started")
+    Each byte is looked at a bounded number of times, however the bytes are cut: what was already
+    searched for line ends is not searched again.
+    """
+
+    __slots__ = ("_line", "_mixed", "_seen", "_started", "_tail")
 
     def __init__(self) -> None:
-        self._buffer = b""
-        self._scanned = 0
+        self._tail: bytes | bytearray = b""
+        self._seen = 0  # how much of the tail was searched
+        self._line = 0  # where its last line begins (kept for mixed line ends only)
+        self._mixed = False
         self._started = False
 
     @property
     def tail(self) -> bytes:
         """The bytes of an event that has not ended yet."""
-        return self._buffer
+        return bytes(self._tail)
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """Take bytes, return the events that they completed.
 
         Raises WireError when a line or an event goes beyond its bound.
         """
-        buffer = self._buffer + data if self._buffer else data
+        buffer: bytes | bytearray = data
+        if self._tail:
+            if isinstance(self._tail, bytes):
+                self._tail = bytearray(self._tail)
+            self._tail += data
+            buffer = self._tail
+        if not self._mixed and b"\r" in data:
+            self._mixed = True
+            self._seen = self._line = 0
         events: list[SseEvent] = []
-        start = 0
-        if b"\r" in buffer:
-            start = self._feed_any(buffer, events)
-        else:
-            # The usual case: LF only, so an event ends at the first empty line.
-            scan = self._scanned
-            while (end := buffer.find(b"\n\n", max(scan, start))) >= 0:
-                raw = buffer[start : end + 2]
-                events.append(self._event(raw))
-                start = end + 2
-        self._buffer = buffer[start:]
-        self._scanned = max(0, len(self._buffer) - 3)
-        if len(self._buffer) > LINE_BYTES_MAX:
+        start = self._cut_mixed(buffer, events) if self._mixed else self._cut(buffer, events)
+        if start == len(buffer):
+            self._tail = b""
+            self._seen = self._line = 0
+            return events
+        if start or buffer is data:
+            self._tail = buffer[start:]
+            self._line = max(self._line - start, 0)
+        self._seen = max(self._seen - start, 0)
+        if len(self._tail) > LINE_BYTES_MAX:
             self._check_bounds()
         return events
 
-    def _feed_any(self, buffer: bytes, events: list[SseEvent]) -> int:
-        """Events among any mixture of line ends; returns where the unfinished one begins."""
+    def ahead(self, data: bytes) -> bytes:
+        """The whole events that these bytes would complete, or b"" where that takes a closer look.
+
+        Nothing is taken in: `passed` or `feed` follows, with the same bytes.
+        """
+        if self._mixed or not self._started or len(self._tail) > _AHEAD_BYTES_MAX or b"\r" in data:
+            return b""
+        buffer = bytes(self._tail) + data if self._tail else data
+        if buffer.endswith(b"\n\n"):
+            return buffer
+        end = buffer.rfind(b"\n\n")
+        return buffer[: end + 2] if end >= 0 else b""
+
+    def passed(self, block: bytes, data: bytes) -> None:
+        """Take bytes whose whole events, `block`, have been dealt with."""
+        rest = len(self._tail) + len(data) - len(block)
+        self._tail = data[len(data) - rest :]
+        self._seen = self._line = 0
+
+    def finish(self) -> SseEvent | None:
+        """The event that the bytes end in, as if it were complete; None where there is none."""
+        events = self.feed(b"\n\n") if self._tail.strip() else []
+        return next((event for event in events if event.data), None)
+
+    def _cut(self, buffer: bytes | bytearray, events: list[SseEvent]) -> int:
+        """The usual case, LF only: an event ends at the first empty line."""
         start = 0
-        line = 0
-        at = 0
-        size = len(buffer)
-        while at < size:
-            lf, cr = buffer.find(b"\n", at), buffer.find(b"\r", at)
-            ends = [end for end in (lf, cr) if end >= 0]
-            if not ends:
+        scan = self._seen
+        while (end := buffer.find(b"\n\n", scan)) >= 0:
+            behind = end + 2
+            events.append(self._event(bytes(buffer[start:behind])))
+            start = scan = behind
+        self._seen = len(buffer) - 1
+        return start
+
+    def _cut_mixed(self, buffer: bytes | bytearray, events: list[SseEvent]) -> int:
+        """Events among any mixture of line ends; returns where the unfinished one begins."""
+        start, line, size = 0, self._line, len(buffer)
+        self._seen, scan = size, self._seen
+        for found in _LINE_END.finditer(buffer, scan):
+            end, behind = found.span()
+            if behind == size and buffer[end] == 13:
+                self._seen = end  # the LF of a CRLF may still come
                 break
-            end = min(ends)
-            behind = end + 1
-            if buffer[end] == 13:
-                if behind == size:
-                    break  # the LF of a CRLF may still come
-                if buffer[behind] == 10:
-                    behind += 1
             if end == line:
-                events.append(self._event(buffer[start:behind]))
+                events.append(self._event(bytes(buffer[start:behind])))
                 start = behind
-            line = at = behind
+            line = behind
+        self._line = line
         return start
 
     def _check_bounds(self) -> None:
-        if len(self._buffer) > EVENT_BYTES_MAX:
+        tail = self._tail
+        if len(tail) > EVENT_BYTES_MAX:
             raise WireError(f"an event of the stream is larger than {EVENT_BYTES_MAX >> 20} MB")
-        if max(map(len, self._buffer.splitlines())) > LINE_BYTES_MAX:
+        since = len(tail) - LINE_BYTES_MAX - 1
+        if tail.rfind(b"\n", since) < 0 and tail.rfind(b"\r", since) < 0:
             raise WireError(f"a line of the stream is larger than {LINE_BYTES_MAX >> 20} MB")
 
     def _event(self, raw: bytes) -> SseEvent:
@@ -103,20 +147,30 @@ class SseReader:
         if not self._started:
             self._started = True
             text = raw.removeprefix(BOM)
-        name = b""
-        data: list[bytes] = []
-        for line in lines_of(text):
-            if line.startswith(b"data:"):
-                data.append(line[6:] if line[5:6] == b" " else line[5:])
-            elif line.startswith(b"event:"):
-                name = line[6:].strip()
-            elif line == b"data":
-                data.append(b"")
-        return SseEvent(raw, name, data[0] if len(data) == 1 else b"\n".join(data))
+        if not self._mixed:
+            # The two forms that nearly every event has; anything else goes the long way.
+            last = len(text) - 2
+            if text.startswith(b"data: ") and text.find(b"\n") == last:
+                return SseEvent(raw, b"", text[6:last])
+            if text.startswith(b"event: "):
+                end = text.find(b"\n")
+                if text.startswith(b"data: ", end + 1) and text.find(b"\n", end + 1) == last:
+                    return SseEvent(raw, text[7:end].strip(), text[end + 7 : last])
+        name, data = fields(text)
+        return SseEvent(raw, name, data)
 
 
-def lines_of(text: bytes) -> list[bytes]:
-    """Lines by the three line ends of the format, and no others."""
+def fields(text: bytes) -> tuple[bytes, bytes]:
+    """Name and joined data of one event, by the format's three line ends and no others."""
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return text.split(b"\n")
+    name = b""
+    data: list[bytes] = []
+    for line in text.split(b"\n"):
+        if line.startswith(b"data:"):
+            data.append(line[6:] if line[5:6] == b" " else line[5:])
+        elif line.startswith(b"event:"):
+            name = line[6:].strip()
+        elif line == b"data":
+            data.append(b"")
+    return name, data[0] if len(data) == 1 else b"\n".join(data)

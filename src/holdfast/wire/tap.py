@@ -2,26 +2,22 @@
 
 One tap reads one attempt's answer. Bytes of the client's own dialect pass untouched, cut at event
 ends; of another dialect they are written anew. A tap never raises: whatever is wrong with the
-bytes is a FAULT piece.
+bytes is a FAULT piece, and the last one that it gives. Bodies that come whole are in `wire.whole`,
+compressed ones in `wire.packed`.
 """
 
 from __future__ import annotations
 
-import zlib
 from typing import Protocol
 
-import msgspec
-
 from holdfast.facts.calls import Headers
-from holdfast.facts.outcomes import Failure, FailureKind, Piece, PieceKind, Said, Usage
-from holdfast.wire.speech import Reader, Writer
+from holdfast.facts.outcomes import Failure, FailureKind, Piece, PieceKind, Usage, Where
+from holdfast.wire.speech import CannotCrossError, Reader, Writer
 from holdfast.wire.sse import SseEvent, SseReader, WireError
 
-ERROR_BYTES_MAX = 1 << 20
-WHOLE_BYTES_MAX = 64 << 20
-# zlib reaches 1,029 : 1; nothing that a model says does.
-INFLATE_RATIO_MAX = 200
-INFLATE_FLOOR_BYTES = 1 << 20
+EVENT_STREAM: Headers = ((b"content-type", b"text/event-stream; charset=utf-8"),)
+NO_END = "the answer ended without its terminal event"
+NOTHING = "a success without an answer in it"
 
 
 class Tap(Protocol):
@@ -43,20 +39,21 @@ class Tap(Protocol):
         ...
 
 
-def fault(kind: FailureKind, text: str, **more: object) -> Piece:
-    """A FAULT piece with a failure of this kind in the body."""
-    failure = msgspec.structs.replace(Failure(kind=kind, where="body", text=text), **more)
-    return Piece(PieceKind.FAULT, b"", failure)
+def fault(kind: FailureKind, text: str, *, spoke: bool = False) -> Piece:
+    """A FAULT piece; `spoke`: content had come before."""
+    where: Where = "in_stream" if spoke else "body"
+    return Piece(PieceKind.FAULT, b"", Failure(kind=kind, where=where, text=text))
 
 
 class PassingTap:
     """A stream of the client's own dialect: events pass as they came."""
 
-    __slots__ = ("_done", "_reader", "_sse", "head")
+    __slots__ = ("_any", "_done", "_reader", "_sse", "head")
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._sse = SseReader()
+        self._any = False
         self._done = False
         self.head: Headers | None = None
 
@@ -67,64 +64,87 @@ class PassingTap:
     def feed(self, data: bytes) -> list[Piece]:
         if self._done:
             return []
+        reader = self._reader
+        if reader.spoke:
+            # Nearly every byte of an answer comes this way.
+            block = self._sse.ahead(data)
+            if block and reader.flows(block):
+                self._sse.passed(block, data)
+                return [Piece(PieceKind.CONTENT, block)]
         try:
             events = self._sse.feed(data)
         except WireError as error:
             self._done = True
-            return [fault("garbage", str(error))]
+            return [fault("garbage", str(error), spoke=reader.spoke)]
+        return self._read(events)
+
+    def _read(self, events: list[SseEvent]) -> list[Piece]:
+        """Pieces for these events, those of one kind that follow each other joined."""
         pieces: list[Piece] = []
         reader = self._reader
         run: list[bytes] = []
         run_kind = PieceKind.OPENING
         for event in events:
             kind = reader.read(event)
-            raw = event.raw
-            if kind is PieceKind.OPENING or kind is PieceKind.CONTENT:
-                added = reader.rescue(event)
-                raw = added + raw if added else raw
             if run and kind is not run_kind:
                 pieces.append(Piece(run_kind, b"".join(run)))
                 run = []
             if kind is PieceKind.FAULT:
                 self._done = True
-                own = raw if reader.failure and reader.failure.kind == "error_event" else b""
-                pieces.append(Piece(kind, own, reader.failure))
+                own = reader.failure is not None and reader.failure.kind == "error_event"
+                pieces.append(Piece(kind, event.raw if own else b"", reader.failure))
                 return pieces
             run_kind = kind
-            run.append(raw)
+            if reader.missing:
+                run.append(reader.missing)
+            run.append(event.raw)
             if kind is PieceKind.END:
                 self._done = True
                 break
         if run:
+            self._any = True
             pieces.append(Piece(run_kind, run[0] if len(run) == 1 else b"".join(run)))
         return pieces
 
     def close(self) -> list[Piece]:
         if self._done:
             return []
-        pieces = self.feed(b"\n\n") if self._sse.tail.strip() else []
-        if pieces and pieces[-1].kind >= PieceKind.END:
-            return pieces
-        added = self._reader.closing()
+        self._done = True
+        reader, pieces = self._reader, []
+        last = self._sse.finish()
+        if last is not None:
+            # It lacks its blank line. If it says something it is taken for whole, else it is a
+            # part of an event, which no client should see.
+            kind = reader.read(last)
+            read = Piece(kind, b"", reader.failure)
+            if kind is PieceKind.FAULT:
+                if not _unread(read):
+                    return [read]
+            elif kind is not PieceKind.PING:
+                pieces.append(Piece(kind, reader.missing + last.raw))
+                if kind is PieceKind.END:
+                    return pieces
+        added = reader.closing()
         if added is not None:
             return [*pieces, Piece(PieceKind.END, added)]
-        if not pieces and not self._reader.id and not self._sse.tail:
-            return [fault("empty", "a success without an answer in it")]
-        return [*pieces, fault("truncated", "the answer ended without its terminal event")]
+        if last is None and not self._any:
+            return [fault("empty", NOTHING)]
+        return [*pieces, fault("truncated", NO_END, spoke=reader.spoke)]
 
 
 class CrossingTap:
     """A stream of another dialect: read into words, written anew for the client."""
 
-    __slots__ = ("_done", "_reader", "_spoke", "_sse", "_writer", "head")
+    __slots__ = ("_any", "_done", "_opened", "_reader", "_sse", "_writer", "head")
 
     def __init__(self, reader: Reader, writer: Writer) -> None:
         self._reader = reader
         self._writer = writer
         self._sse = SseReader()
+        self._any = False
         self._done = False
-        self._spoke = False
-        self.head: Headers | None = ((b"content-type", b"text/event-stream; charset=utf-8"),)
+        self._opened = False
+        self.head: Headers | None = EVENT_STREAM
 
     @property
     def usage(self) -> Usage:
@@ -136,223 +156,72 @@ class CrossingTap:
         pieces: list[Piece] = []
         try:
             for event in self._sse.feed(data):
-                self._one(event, pieces)
-                if pieces and pieces[-1].kind >= PieceKind.END:
+                self._any = True
+                if self._over(event, pieces):
                     break
         except WireError as error:
             self._done = True
-            return [*pieces, fault("garbage", str(error))]
+            pieces.append(fault("garbage", str(error), spoke=self._opened))
         return pieces
 
-    def _one(self, event: SseEvent, pieces: list[Piece]) -> None:
-        kind = self._reader.read(event)
+    def _over(self, event: SseEvent, pieces: list[Piece]) -> bool:
+        """Add what this event gives; True where it is the last."""
+        reader = self._reader
+        kind = reader.read(event)
         if kind is PieceKind.FAULT:
             self._done = True
-            pieces.append(Piece(kind, b"", self._reader.failure))
+            pieces.append(Piece(kind, b"", reader.failure))
         elif kind is PieceKind.END:
-            pieces += self._end()
+            self._end(pieces)
         elif kind is PieceKind.CONTENT:
+            self._say(event, pieces)
+        elif kind is PieceKind.PING and self._opened:
+            pieces.append(Piece(kind, self._writer.ping()))
+        return self._done
+
+    def _say(self, event: SseEvent, pieces: list[Piece]) -> None:
+        try:
             text = self._reader.text(event)
-            if text:
-                self._open(pieces)
-                pieces.append(Piece(PieceKind.CONTENT, self._writer.text(text)))
+        except CannotCrossError as error:
+            self._done = True
+            pieces.append(fault("garbage", str(error), spoke=self._opened))
+            return
+        if text is not None:
+            self._open(pieces)
+            # Thoughts stay behind, yet show that the model is at work: so they commit, too.
+            said = self._writer.text(text) if text else self._writer.ping()
+            pieces.append(Piece(PieceKind.CONTENT, said))
 
     def _open(self, pieces: list[Piece]) -> None:
-        if not self._spoke:
-            self._spoke = True
+        if not self._opened:
+            self._opened = True
             opening = self._writer.opening(self._reader.id, self._reader.model)
             pieces.append(Piece(PieceKind.OPENING, opening))
 
-    def _end(self) -> list[Piece]:
+    def _end(self, pieces: list[Piece]) -> None:
         self._done = True
-        pieces: list[Piece] = []
         self._open(pieces)
         end = self._writer.end(self._reader.stop or "end", self._reader.usage)
-        return [*pieces, Piece(PieceKind.END, end)]
+        pieces.append(Piece(PieceKind.END, end))
 
     def close(self) -> list[Piece]:
         if self._done:
             return []
-        pieces = self.feed(b"\n\n") if self._sse.tail.strip() else []
-        if pieces and pieces[-1].kind >= PieceKind.END:
-            return pieces
+        pieces: list[Piece] = []
+        last = self._sse.finish()
+        if last is not None and self._over(last, pieces):
+            if not _unread(pieces[-1]):
+                return pieces
+            pieces.pop()  # half an event: the stream was cut in it
+        self._done = True
         if self._reader.closing() is not None:
-            return [*pieces, *self._end()]
-        return [*pieces, fault("truncated", "the answer ended without its terminal event")]
+            self._end(pieces)
+        elif last is None and not self._any:
+            pieces.append(fault("empty", NOTHING))
+        else:
+            pieces.append(fault("truncated", NO_END, spoke=self._opened))
+        return pieces
 
 
-class Speaker(Protocol):
-    """What a whole-body tap needs of a dialect module."""
-
-    @staticmethod
-    def said(body: bytes) -> Said: ...
-    @staticmethod
-    def read_usage(body: bytes) -> Usage: ...
-
-
-class WholeTap:
-    """An answer that comes in one piece: kept until it is complete, then judged by its bytes.
-
-    `rewrite` turns it into the client's dialect; None passes it as it came. `strict` demands a
-    JSON object, as every surface but the batches' results does.
-    """
-
-    __slots__ = ("_parts", "_rewrite", "_size", "_speaker", "_status", "_strict", "head", "usage")
-
-    def __init__(
-        self,
-        speaker: Speaker,
-        status: int,
-        *,
-        rewrite: Rewrite | None = None,
-        strict: bool = True,
-    ) -> None:
-        self._speaker = speaker
-        self._status = status
-        self._rewrite = rewrite
-        self._strict = strict
-        self._parts: list[bytes] = []
-        self._size = 0
-        self.usage = Usage()
-        json = ((b"content-type", b"application/json"),)
-        self.head: Headers | None = json if rewrite is not None else None
-
-    def feed(self, data: bytes) -> list[Piece]:
-        self._size += len(data)
-        if self._size > WHOLE_BYTES_MAX:
-            self._parts.clear()
-            return [fault("too_large", f"an answer of more than {WHOLE_BYTES_MAX >> 20} MB")]
-        self._parts.append(data)
-        return []
-
-    def close(self) -> list[Piece]:
-        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        if self._strict:
-            problem = self._wrong(body)
-            if problem is not None:
-                return [problem]
-        if self._rewrite is not None:
-            try:
-                body = self._rewrite(body)
-            except Exception as error:  # noqa: BLE001 - what cannot be read is the target's fault
-                return [fault("garbage", f"the answer cannot be written anew: {error}")]
-        return [Piece(PieceKind.CONTENT, body), Piece(PieceKind.END)]
-
-    def _wrong(self, body: bytes) -> Piece | None:
-        start = body.lstrip()[:1]
-        if not start:
-            return fault("empty", "a success without an answer in it", status=self._status)
-        if start not in b"{[":
-            text = "a page or other text where JSON was due"
-            return fault("not_json", text, status=self._status, body=body[:ERROR_BYTES_MAX])
-        try:
-            top = msgspec.json.decode(body, type=_Top)
-            self.usage = self._speaker.read_usage(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return fault("garbage", "the answer is not whole JSON of the dialect")
-        if top.error is not None:
-            said = self._speaker.said(body)
-            text = f"a success that holds an error: {said.message or said.type}"
-            return fault("error_event", text, said=said)
-        return None
-
-
-class _Top(msgspec.Struct):
-    error: object = None
-
-
-class Rewrite(Protocol):
-    def __call__(self, body: bytes, /) -> bytes: ...
-
-
-class ErrorTap:
-    """An answer whose status says failure: its body is kept, so that it can be passed on."""
-
-    __slots__ = ("_headers", "_parts", "_size", "_speaker", "_status", "head", "usage")
-
-    def __init__(self, speaker: Speaker, status: int, headers: Headers) -> None:
-        self._speaker = speaker
-        self._status = status
-        self._headers = headers
-        self._parts: list[bytes] = []
-        self._size = 0
-        self.usage = Usage()
-        self.head: Headers | None = None
-
-    def feed(self, data: bytes) -> list[Piece]:
-        room = ERROR_BYTES_MAX - self._size
-        if room > 0:
-            self._parts.append(data[:room])
-            self._size += len(self._parts[-1])
-        return []
-
-    def close(self) -> list[Piece]:
-        body = b"".join(self._parts)
-        said = self._speaker.said(body)
-        what = " ".join(part for part in (said.type, said.message) if part)
-        text = f"{self._status} {what}".strip()[:500]
-        failure = Failure(
-            kind="status",
-            where="body",
-            text=text,
-            status=self._status,
-            headers=self._headers,
-            body=body,
-            said=said,
-        )
-        return [Piece(PieceKind.FAULT, b"", failure)]
-
-
-class InflatingTap:
-    """Unpacks a body that was compressed although we asked for none, for the tap behind it."""
-
-    __slots__ = ("_in", "_inflate", "_out", "_tap", "head")
-
-    def __init__(self, tap: Tap, headers: Headers) -> None:
-        self._tap = tap
-        self._inflate = zlib.decompressobj(wbits=47)  # gzip or zlib, by its first bytes
-        self._in = self._out = 0
-        own = tap.head
-        self.head: Headers | None = (
-            own
-            if own is not None
-            else tuple(pair for pair in headers if pair[0] != b"content-encoding")
-        )
-
-    @property
-    def usage(self) -> Usage:
-        return self._tap.usage
-
-    def feed(self, data: bytes) -> list[Piece]:
-        self._in += len(data)
-        limit = max(INFLATE_FLOOR_BYTES, self._in * INFLATE_RATIO_MAX) - self._out
-        try:
-            plain = self._inflate.decompress(data, max(1, limit))
-        except zlib.error:
-            return [fault("garbage", "the compressed answer cannot be unpacked")]
-        self._out += len(plain)
-        if self._inflate.unconsumed_tail:
-            return [fault("too_large", "the answer unpacks to more than any answer holds")]
-        return self._tap.feed(plain) if plain else []
-
-    def close(self) -> list[Piece]:
-        if not self._inflate.eof and self._in:
-            return [fault("truncated", "the compressed answer is not complete")]
-        return self._tap.close()
-
-
-class UnreadableTap:
-    """An answer in an encoding that nobody asked for: a fault as soon as it is seen."""
-
-    __slots__ = ("_text", "head", "usage")
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self.usage = Usage()
-        self.head: Headers | None = None
-
-    def feed(self, data: bytes) -> list[Piece]:  # noqa: ARG002 - it is not read
-        return [fault("protocol", self._text)]
-
-    def close(self) -> list[Piece]:
-        return [fault("protocol", self._text)]
+def _unread(piece: Piece) -> bool:
+    return piece.failure is not None and piece.failure.kind == "garbage"

@@ -1,0 +1,144 @@
+"""What is read of a request before anything is decided: as little as routing needs.
+
+No body is parsed as a whole here: the decoder walks over what nobody asked about. How deep a body
+may nest is bounded by the decoder, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import msgspec
+from msgspec import Raw, Struct
+
+from holdfast.facts.calls import Peek
+from holdfast.wire.speech import UNREADABLE, BadBodyError
+
+MODEL_CHARS_MAX = 1024
+
+
+class _Asked(Struct):
+    model: object = None
+    stream: object = False
+
+
+_asked = msgspec.json.Decoder(_Asked).decode
+
+
+def peek(body: bytes) -> Peek:
+    """What routing needs of a body. Raises BadBodyError with the field and the remedy.
+
+    `model_span` stays None: `renamed` looks for it, for the few calls that need it.
+    """
+    try:
+        asked = _asked(body)
+    except RecursionError:
+        raise BadBodyError("holdfast: the body nests too deep to be read.") from None
+    except UNREADABLE as error:
+        raise BadBodyError(
+            f"holdfast: the body is not the JSON object that this path takes: {error}."
+        ) from None
+    model, stream = asked.model, asked.stream
+    if not isinstance(model, str) or not model:
+        raise BadBodyError("holdfast: the body names no model; give `model` as a string.")
+    if len(model) > MODEL_CHARS_MAX:
+        raise BadBodyError(f"holdfast: `model` is longer than {MODEL_CHARS_MAX} characters.")
+    if stream is not None and not isinstance(stream, bool):
+        raise BadBodyError("holdfast: `stream` is neither true nor false.")
+    return Peek(model=model, stream=stream is True)
+
+
+# `"model":` as a key: a quote that opens a string never stands behind a backslash.
+_KEY = re.compile(rb'(?<!\\)"model"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")')
+_TOKEN = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|[{}\[\]]', re.DOTALL)
+
+
+def renamed(body: bytes, model: str) -> bytes:
+    """The body with this model's name in place of the one that it names, and no other change."""
+    name = msgspec.json.encode(model)
+    found = list(_KEY.finditer(body))
+    if len(found) == 1:
+        start, end = found[0].span(1)
+        spliced = b"".join((body[:start], name, body[end:]))
+        if _asked(spliced).model == model:
+            return spliced
+    # Said more than once (in the schema of a tool, say) or written with escapes: walk.
+    parts: list[bytes] = []
+    behind = 0
+    for start, end in model_spans(body):
+        parts += (body[behind:start], name)
+        behind = end
+    return b"".join((*parts, body[behind:]))
+
+
+def model_spans(body: bytes) -> list[tuple[int, int]]:
+    """The byte ranges of the values of `model` on the top level of a valid body, quotes included.
+
+    More than one where it is said twice: parsers differ in which of them they take. One pass.
+    """
+    spans: list[tuple[int, int]] = []
+    level = 0
+    value_next = False
+    for token in _TOKEN.finditer(body):
+        string = token[1]
+        if string is None:
+            level += 1 if token[0] in b"{[" else -1
+        elif value_next:
+            spans.append(token.span(1))
+        value_next = (
+            string is not None
+            and level == 1
+            and token[2] is not None
+            and msgspec.json.decode(string) == "model"
+        )
+    return spans
+
+
+class _Part(Struct):
+    """What makes a part of a message what it is; marks for a cache move from turn to turn."""
+
+    text: Raw = Raw()
+    source: Raw = Raw()
+    image_url: Raw = Raw()
+    content: Raw = Raw()
+
+
+class _Message(Struct):
+    role: str = ""
+    content: Raw = Raw()
+
+
+class _Conversation(Struct):
+    messages: list[_Message] = []
+
+
+_conversation = msgspec.json.Decoder(_Conversation).decode
+_parts = msgspec.json.Decoder(list[_Part]).decode
+
+
+def conversation(dialect: str, body: bytes) -> str:
+    """A mark of a *continuing* conversation, the same on each of its turns; "" for a first turn.
+
+    Made from what does not change while it goes on: what was said up to the first answer. (System
+    prompts do change: coding tools put the state of the day into them.)
+    """
+    try:
+        messages = _conversation(body).messages
+        first = next((n for n, m in enumerate(messages) if m.role == "assistant"), 0)
+        if not first:
+            return ""
+        digest = hashlib.blake2b(dialect.encode(), digest_size=12)
+        for message in messages[:first]:
+            if message.role in ("system", "developer"):
+                continue
+            content = bytes(message.content)
+            if not content.startswith(b"["):
+                digest.update(b"\0" + content)
+                continue
+            for part in _parts(content):
+                for raw in (part.text, part.source, part.image_url, part.content):
+                    digest.update(b"\0" + bytes(raw))
+    except UNREADABLE:
+        return ""
+    return digest.hexdigest()
