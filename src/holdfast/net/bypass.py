@@ -39,7 +39,7 @@ class Bypass:
             secret = own[1] if own is not None else None
         headers: Headers = to_upstream(call.headers)
         if secret is not None:
-            headers += credential_headers(call.dialect, secret, call.headers)
+            headers += credential_headers(call.dialect, secret, own)
         query = f"?{call.query}" if call.query else ""
         self._reply.on_gone = self._gone
         self._reply.on_writable = self._resume

@@ -21,7 +21,7 @@ from holdfast.net.line import Line, Phases, Sink, Way
 from holdfast.net.pipe import Pipe
 from holdfast.net.reach import Names, Resolve, ask_system, reach
 
-__all__ = ["Counts", "Dialer", "Line", "Origin", "Phases", "Sink"]
+__all__ = ["Block", "Counts", "Dialer", "Line", "Origin", "Phases", "Sink"]
 
 _PORTS = {"http": 80, "https": 443}
 # RFC 9110, 5.6.2, but lower case only: what is looked up in `_OURS` has one spelling.
@@ -98,12 +98,31 @@ class Counts(Struct, frozen=True):
     reused: int
 
 
+class Block:
+    """Header lines, checked and joined once for requests that say the same again and again.
+
+    Framing and connection headers are ours to say, and are left out. Raises ValueError for
+    anything that could be read as more, or as something else, than meant.
+    """
+
+    __slots__ = ("lines",)
+
+    def __init__(self, headers: Headers) -> None:
+        kept = [header for header in headers if header[0] not in _OURS]
+        names = [name for name, _ in kept]
+        if b"" in names or b"".join(names).translate(None, _TOKEN):
+            raise ValueError("a header name is empty, or holds what no (lower-case) name may hold")
+        lines = b"".join([b"\r\n%b: %b" % header for header in kept])
+        breaks = len(kept)
+        if lines.count(b"\n") != breaks or lines.count(b"\r") != breaks or b"\0" in lines:
+            raise ValueError("a header value holds a line break or a NUL; the request was not sent")
+        self.lines = lines
+
+
 def request_head(
-    method: str, target: str, host: bytes, headers: Headers, body: bytes, *, keep: bool
+    method: str, target: str, host: bytes, headers: Headers | Block, body: bytes, *, keep: bool
 ) -> bytes:
     """The request line and headers as bytes. `host` is that header's line, without its end.
-
-    Framing and connection headers are ours, too; those in `headers` are dropped.
 
     Raises ValueError for anything that could be read as more, or as something else, than meant.
     """
@@ -111,21 +130,12 @@ def request_head(
         raise ValueError(f"{method!r} is not an HTTP method")
     if not (target.startswith("/") and target.isascii() and target.isprintable()) or " " in target:
         raise ValueError("the request target must be an ASCII path without spaces")
-    kept = [header for header in headers if header[0] not in _OURS]
-    names = [name for name, _ in kept]
-    if b"" in names or b"".join(names).translate(None, _TOKEN):
-        raise ValueError("a header name is empty, or holds what no (lower-case) name may hold")
-    lines = [f"{method} {target} HTTP/1.1".encode(), host]
-    lines += [b": ".join(header) for header in kept]
+    block = headers if isinstance(headers, Block) else Block(headers)
+    framing = b"\r\n\r\n" if keep else b"\r\nconnection: close\r\n\r\n"
     if body or method not in ("GET", "HEAD", "DELETE", "OPTIONS"):
-        lines.append(b"content-length: %d" % len(body))
-    if not keep:
-        lines.append(b"connection: close")
-    head = b"\r\n".join(lines)
-    breaks = len(lines) - 1
-    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
-        raise ValueError("a header value holds a line break or a NUL; the request was not sent")
-    return head + b"\r\n\r\n"
+        framing = b"\r\ncontent-length: %d%b" % (len(body), framing)
+    line = f"{method} {target} HTTP/1.1\r\n".encode()
+    return b"".join((line, host, block.lines, framing))
 
 
 class _Pool:
@@ -216,7 +226,7 @@ class Dialer:
         origin: Origin,
         method: str,
         target: str,
-        headers: Headers,
+        headers: Headers | Block,
         body: bytes,
         sink: Sink,
         *,
@@ -229,8 +239,9 @@ class Dialer:
         `target` is the path with its query. `connect_s` is the patience for name, connection
         and TLS together. `fresh`: on a new connection. `keep=False`: on a new one that serves
         nobody else, and the server is told so. Host, framing and connection headers are set here
-        and dropped from `headers`. Raises ValueError, and sends nothing, where the request
-        would not be one clean HTTP request; RuntimeError after `close`.
+        and dropped from `headers`, which may be a `Block` made earlier. Raises ValueError, and
+        sends nothing, where the request would not be one clean HTTP request; RuntimeError after
+        `close`.
         """
         if self._closed:
             raise RuntimeError("the dialler is closed")

@@ -20,6 +20,7 @@ from holdfast.facts.flights import Exchange, Leg, Limits
 from holdfast.facts.outcomes import Failure, Verdict
 from holdfast.facts.places import Dialect, Provider, Route, Surface
 from holdfast.net.bypass import Bypass
+from holdfast.net.caller import Caller, Callers
 from holdfast.net.pilot import Desk, Pilot
 from holdfast.net.reply import Reply, Request
 from holdfast.wire import speak
@@ -89,8 +90,8 @@ class Front:
         self._count = 0
         self.crashes: deque[str] = deque(maxlen=100)
         # Good for telling credentials apart within this process, and for nothing else.
-        self._salt = hashlib.blake2b(prefix.encode(), digest_size=16).digest()
-        self._tools: dict[bytes, str] = {}
+        self._callers = Callers(hashlib.blake2b(prefix.encode(), digest_size=16).digest())
+        self._policy = self._make_policy()
 
     def __call__(self, request: Request, reply: Reply) -> None:
         """Handle one request of the listener."""
@@ -124,24 +125,25 @@ class Front:
                 self._refuse(request, reply, 400, str(problem), dialect)
                 return
             model, stream = peek.model, peek.stream
-        call = self._ask(request, dialect, surface, model, stream=stream)
+        caller = self._callers.of(request)
+        call = self._ask(request, caller, dialect, surface, model, stream=stream)
         if call.retry_count and self._join(call, reply):
             return
         legs = self.rules.legs(call)
         if isinstance(legs, NoRoute):
             self._refuse(request, reply, 404, legs.text, dialect, call=call)
             return
-        self._fly(call, legs, reply)
+        self._fly(call, caller, legs, reply)
 
-    def _fly(self, call: Call, legs: tuple[Leg, ...], reply: Reply) -> None:
+    def _fly(self, call: Call, caller: Caller, legs: tuple[Leg, ...], reply: Reply) -> None:
         desk = self.desk
         sticky = None
         if self._affinity:
             digest = speak.conversation(call.dialect, call.body)
             sticky = self._affinity.target(digest, call.at)
         chosen = plan(call, legs, desk.board, sticky=sticky)
-        flight = Flight(call, chosen, self._policy())
-        pilot = Pilot(desk, call, flight, reply, because=chosen.because)
+        flight = Flight(call, chosen, self._policy)
+        pilot = Pilot(desk, call, caller, flight, reply, because=chosen.because)
         pilot.on_crash = self._fail_open
         pilot.take_off()
 
@@ -152,7 +154,7 @@ class Front:
         if not reply.begun and isinstance(legs, tuple):
             Bypass(self.desk, pilot.call, legs[0], reply, error).start()
 
-    def _policy(self) -> Policy:
+    def _make_policy(self) -> Policy:
         desk = self.desk
 
         def verdict(failure: Failure, leg: Leg) -> Verdict:
@@ -172,15 +174,16 @@ class Front:
         return Policy(verdict, transient, may_retry, self._dice, desk.board.standing)
 
     def _ask(
-        self, request: Request, dialect: Dialect, surface: Surface, model: str, *, stream: bool
+        self,
+        request: Request,
+        caller: Caller,
+        dialect: Dialect,
+        surface: Surface,
+        model: str,
+        *,
+        stream: bool,
     ) -> Call:
         self._count += 1
-        headers = request.headers
-        retry, agent = request.header(b"x-stainless-retry-count"), request.header(b"user-agent")
-        own = speak.client_credential(headers)
-        mark = ""
-        if own is not None:
-            mark = hashlib.blake2b(own[1], digest_size=8, key=self._salt).hexdigest()
         return Call(
             id=f"{self._prefix}{self._count:07x}",
             at=self.desk.clock(),
@@ -190,25 +193,14 @@ class Front:
             method=request.method,
             path=request.path,
             query=request.query,
-            headers=headers,
+            headers=request.headers,
             body=request.body,
             model=model,
             stream=stream,
-            tool=self._tool(agent),
-            retry_count=int(retry) if retry is not None and retry.isdigit() else None,
-            credential_mark=mark,
+            tool=caller.tool,
+            retry_count=caller.retry_count,
+            credential_mark=caller.mark,
         )
-
-    def _tool(self, agent: bytes | None) -> str:
-        if agent is None:
-            return ""
-        known = self._tools.get(agent)
-        if known is None:
-            words = agent.decode("latin-1").split("/")[0].split()
-            known = "".join(c for c in (words[-1] if words else "") if c.isalnum() or c in "-_.")
-            if len(self._tools) < 1000:
-                self._tools[agent] = known[:40]
-        return known[:40]
 
     def _join(self, call: Call, reply: Reply) -> bool:
         """Attach a client's own retry to the same call still in the air, if there is one."""

@@ -173,6 +173,8 @@ class Intake:
             raise cause
         elif data[:1] == b"\x16" and not self._url:
             self._refuse(400, "TLS on a port that speaks plain http; use http://, not https://")
+        elif self._parser.get_method() == b"PRI":
+            self._refuse(400, "it is HTTP/2, and only 1.1 and 1.0 are spoken here")
         else:
             self._refuse(400, f"it is not valid HTTP/1.1 ({problem})")
 
@@ -192,13 +194,13 @@ class Intake:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.head is None:  # later ones are trailers, and nobody asked for those
-            self._headers.append((name.lower(), value.rstrip(b" \t")))
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._replaying:
             return
         bounds, parser = self._bounds, self._parser
-        headers = tuple(self._headers)
+        headers = tuple([(name.lower(), value.rstrip(b" \t")) for name, value in self._headers])
         if len(headers) > bounds.max_headers:
             raise RefusedError(431, f"it has more than {bounds.max_headers} headers")
         # A longer one is longer than a slice, or the bound is shorter than that.

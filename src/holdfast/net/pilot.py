@@ -8,7 +8,9 @@ list: intent to the ledger, bytes to the target, pieces to the client, facts to 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 from holdfast.core.board import Board
@@ -45,11 +47,12 @@ from holdfast.facts.flights import (
     Unfit,
 )
 from holdfast.facts.outcomes import Failure, Usage
-from holdfast.facts.places import Provider
-from holdfast.net.dial import Dialer, Line, Origin
+from holdfast.facts.places import Dialect, Provider, Target
+from holdfast.net.caller import CALLERS_MAX, Caller
+from holdfast.net.dial import Block, Dialer, Line, Origin
 from holdfast.net.reply import Reply
 from holdfast.wire import speak
-from holdfast.wire.headers import credential_headers, to_client, to_upstream
+from holdfast.wire.headers import credential_headers, is_subscription, to_client
 from holdfast.wire.tap import Tap
 
 # A client's own retry comes back within half a second (both SDKs: 0.5 s less up to a quarter);
@@ -69,20 +72,26 @@ class Book(Protocol):
 
 
 class Place:
-    """A provider as the pilot needs it: where to connect, and the secret bound to that host."""
+    """A provider as the pilot needs it: where to connect, and the secret bound to that host.
 
-    __slots__ = ("origin", "prefix", "provider", "secret")
+    `blocks` are the header blocks for the callers that are about, each with its secret.
+    """
+
+    __slots__ = ("blocks", "origin", "prefix", "provider", "secret")
 
     def __init__(self, provider: Provider, secret: bytes | None) -> None:
         self.provider = provider
         self.origin, self.prefix = Origin.of(provider.base_url)
         self.secret = secret
+        self.blocks: dict[tuple[Caller, Dialect], tuple[bytes | None, Block]] = {}
 
 
 class Desk:
     """What the pilots of one gateway share."""
 
     __slots__ = (
+        "_alarm",
+        "_alarm_at",
         "affinity",
         "board",
         "book",
@@ -114,6 +123,32 @@ class Desk:
         self.affinity = affinity
         self.places: dict[str, Place] = {}
         self.flying: set[Pilot] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
+
+    def wake_by(self, deadline: float) -> None:
+        """Look at the flights' deadlines at this time (the clock's), or earlier.
+
+        One timer for all of them: nearly every deadline moves on or goes before it comes, and the
+        first that is set is the first to come.
+        """
+        if deadline < self._alarm_at:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm_at = deadline
+            self._alarm = asyncio.get_running_loop().call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm, self._alarm_at = None, math.inf
+        now = self.clock()
+        nearest = math.inf
+        for pilot in tuple(self.flying):
+            deadline = pilot.flight.deadline
+            if deadline is not None and deadline <= now:
+                pilot.ring(now)
+            elif deadline is not None and deadline < nearest:
+                nearest = deadline
+        self.wake_by(nearest)
 
 
 class Pilot:
@@ -129,15 +164,14 @@ class Pilot:
         "_head",
         "_leg",
         "_line",
-        "_outgoing",
         "_paused",
         "_secret",
         "_status",
         "_tap",
-        "_timer",
         "_transcript",
         "_transcript_bytes",
         "call",
+        "caller",
         "flight",
         "on_crash",
         "plan_because",
@@ -145,10 +179,18 @@ class Pilot:
     )
 
     def __init__(
-        self, desk: Desk, call: Call, flight: Flight, reply: Reply, *, because: str = ""
+        self,
+        desk: Desk,
+        call: Call,
+        caller: Caller,
+        flight: Flight,
+        reply: Reply,
+        *,
+        because: str = "",
     ) -> None:
         self._desk = desk
         self.call = call
+        self.caller = caller
         self.flight = flight
         self.plan_because = because
         self.replies: list[Reply] = [reply]
@@ -158,9 +200,7 @@ class Pilot:
         self._line: Line | None = None
         self._tap: Tap | None = None
         self._head: Headers = ()
-        self._outgoing: Headers | None = None
         self._secret: bytes | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._paused = False
         self._status = 0
@@ -207,9 +247,8 @@ class Pilot:
             return
         desk.flying.discard(self)
         self.flight.land()
-        for timer in (self._timer, self._grace):
-            if timer is not None:
-                timer.cancel()
+        if self._grace is not None:
+            self._grace.cancel()
         line = self._part()
         if line is not None:
             line.hang_up()
@@ -310,7 +349,13 @@ class Pilot:
         commands = self.flight.handle(event)
         if commands:
             self._obey(commands)
-        self._arm()
+        deadline = self.flight.deadline
+        if deadline is not None:
+            self._desk.wake_by(deadline)
+
+    def ring(self, now: float) -> None:
+        """The flight's deadline has come."""
+        self._safely(self.feed, Rang(now))
 
     def _obey(self, commands: Sequence[Command]) -> None:
         if (
@@ -363,20 +408,12 @@ class Pilot:
             self.feed(Unfit(at, command.attempt, str(reason)))
             return
         try:
-            credential = self._credential(place, leg)
+            headers = self._dressed(place, leg, outgoing.headers)
         except PermissionError as reason:
             self.feed(Unfit(at, command.attempt, str(reason)))
             return
         if leg.trial:
             desk.board.claim(leg, at)
-        if self._outgoing is None:
-            self._outgoing = to_upstream(call.headers)
-        named = {name for name, _ in outgoing.headers}
-        headers = (
-            *(pair for pair in self._outgoing if pair[0] not in named),
-            *outgoing.headers,
-            *credential,
-        )
         desk.book.intend(
             Intent(
                 id=f"{call.id}.{command.attempt}",
@@ -406,47 +443,62 @@ class Pilot:
             keep=place.provider.kind != "local",
         )
 
-    def _credential(self, place: Place, leg: Leg) -> Headers:
-        """The credential for this host, and for no other.
+    def _dressed(self, place: Place, leg: Leg, instead: Headers) -> Block:
+        """The headers for this target: the client's, with the credential for this host alone.
 
-        Raises PermissionError, with a sentence for people, where it may not or cannot be sent.
+        `instead` stand in place of the client's own of these names. What a caller says to a place
+        is put together once. Raises PermissionError, with a sentence for people, where the
+        credential may not be sent.
         """
+        caller = self.caller
+        key = (caller, leg.dialect)
+        if not instead:
+            known = place.blocks.get(key)
+            if known is not None:
+                self._secret, block = known
+                return block
+        secret = self._secret = self._credential(place)
+        credential = (
+            () if secret is None else credential_headers(leg.dialect, secret, caller.credential)
+        )
+        named = {name for name, _ in instead}
+        kept = [pair for pair in caller.outgoing if pair[0] not in named]
+        block = Block((*kept, *instead, *credential))
+        if not instead:
+            if len(place.blocks) >= CALLERS_MAX:
+                place.blocks.clear()
+            place.blocks[key] = (secret, block)
+        return block
+
+    def _credential(self, place: Place) -> bytes | None:
+        """The secret for this host, and for no other."""
         provider = place.provider
-        secret = place.secret
-        if provider.key == "client":
-            own = speak.client_credential(self.call.headers)
-            secret = own[1] if own is not None else None
-            if speak.is_subscription(secret) and not provider.allow_subscription:
-                raise PermissionError(
-                    f"{provider.name} was asked with a subscription token; the provider's"
-                    f" terms forbid third parties to carry these. Use an API key, or set"
-                    f" allow_subscription = true in [providers.{provider.name}]"
-                )
-        self._secret = secret
-        if secret is None:
-            return ()
-        return credential_headers(leg.dialect, secret, self.call.headers)
+        if provider.key != "client":
+            return place.secret
+        own = self.caller.credential
+        secret = own[1] if own is not None else None
+        if is_subscription(secret) and not provider.allow_subscription:
+            raise PermissionError(
+                f"{provider.name} was asked with a subscription token; the provider's"
+                f" terms forbid third parties to carry these. Use an API key, or set"
+                f" allow_subscription = true in [providers.{provider.name}]"
+            )
+        return secret
 
     # ------------------------------------------------------------- replying
 
-    def _ours(self, attempt: int) -> list[tuple[bytes, bytes]]:
-        headers = [
+    def _ours(self, attempt: int) -> Headers:
+        ours = (
             (b"x-holdfast-exchange", self.call.id.encode()),
             (b"x-holdfast-attempts", b"%d" % self.flight.attempts),
-        ]
+        )
         leg = self._leg
-        if attempt and leg is not None:
-            headers.append((b"x-holdfast-served-by", ascii_header(str(leg.target))))
-            if leg.stand_in:
-                headers.append((b"x-holdfast-stand-in", b"true"))
-        return headers
+        return ours + _signature(leg.target, leg.stand_in) if attempt and leg is not None else ours
 
-    def _reply_headers(self, attempt: int) -> list[tuple[bytes, bytes]]:
+    def _reply_headers(self, attempt: int) -> Headers:
         tap = self._tap
         own = tap.head if tap is not None else None
-        headers = list(to_client(self._head if own is None else own))
-        headers += self._ours(attempt)
-        return headers
+        return to_client(self._head if own is None else own) + self._ours(attempt)
 
     def _send_whole(self, begin: Begin, data: bytes) -> None:
         headers = self._reply_headers(begin.attempt)
@@ -458,7 +510,7 @@ class Pilot:
     def _begin(self, command: Begin) -> None:
         headers = self._reply_headers(command.attempt)
         self._status = command.status
-        self._begun_with = (command.status, tuple(headers))
+        self._begun_with = (command.status, headers)
         for reply in self.replies:
             reply.begin(command.status, headers)
 
@@ -563,9 +615,6 @@ class Pilot:
 
     def _flight_ended(self, note: FlightEnded) -> None:
         desk, call = self._desk, self.call
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
@@ -597,23 +646,12 @@ class Pilot:
         for reply in self.replies:
             reply.on_gone = reply.on_writable = None
 
-    # -------------------------------------------------------------- the time
 
-    def _arm(self) -> None:
-        """One timer a flight, set anew only when the deadline came nearer."""
-        deadline = self.flight.deadline
-        if deadline is None:
-            return
-        timer = self._timer
-        if timer is None or deadline < timer.when():
-            if timer is not None:
-                timer.cancel()
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(deadline, self._ring)
-
-    def _ring(self) -> None:
-        self._timer = None
-        self._safely(self.feed, Rang(self._desk.clock()))
+@lru_cache(1024)
+def _signature(target: Target, stand_in: bool) -> Headers:  # noqa: FBT001 - the cache's key
+    """Who answered, as headers."""
+    served = (b"x-holdfast-served-by", ascii_header(str(target)))
+    return (served, (b"x-holdfast-stand-in", b"true")) if stand_in else (served,)
 
 
 # The class's own table, outside it because it names its methods.

@@ -20,6 +20,7 @@ from httptools import (
     HttpResponseParser,
 )
 
+from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Failure, FailureKind, Where
 from holdfast.net.line import Line, Way
 
@@ -252,19 +253,19 @@ class Pipe(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._status:  # later ones are trailers
-            self._headers.append((name.lower(), value.rstrip(b" \t")))
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        headers = self._headers
         if status < 200:
             if status == 101:
                 raise _MalformedError("it switched protocols unasked")
-            headers.clear()
+            self._headers.clear()
             return
         line = self._line
         if line is None:
             return
+        headers = tuple([(name.lower(), value.rstrip(b" \t")) for name, value in self._headers])
         self._check_head(headers)
         self._status = status
         self._headers = []
@@ -273,7 +274,7 @@ class Pipe(asyncio.Protocol):
             line.eof_delimited = _ends_with_connection(status, headers)
         sink = line.sink
         if sink is not None:
-            sink.head(status, tuple(headers))
+            sink.head(status, headers)
         if line.bodiless:
             # The parser would wait for a body, so the connection is done with.
             self._done, self._reusable = True, False
@@ -292,7 +293,7 @@ class Pipe(asyncio.Protocol):
 
     # ------------------------------------------------------------ how it goes on, or ends
 
-    def _check_head(self, headers: list[tuple[bytes, bytes]]) -> None:
+    def _check_head(self, headers: Headers) -> None:
         if not self._parser.get_http_version().startswith("1."):
             raise _MalformedError("it is not HTTP/1")
         if len(headers) > HEADERS_MAX:
@@ -301,8 +302,8 @@ class Pipe(asyncio.Protocol):
             size = sum(len(name) + len(value) + 4 for name, value in headers)
             if size > HEAD_MAX:
                 raise _MalformedError(f"a head beyond {HEAD_MAX // 1024} kB")
-        codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
-        if codings and codings != [b"chunked"]:
+        codings = [value for name, value in headers if name == b"transfer-encoding"]
+        if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
             raise _MalformedError("a transfer coding that was not asked for")
 
     def _finish(self, line: Line) -> None:
@@ -376,7 +377,7 @@ class Pipe(asyncio.Protocol):
             line.fail(Failure(kind=kind, where=where, text=text))
 
 
-def _ends_with_connection(status: int, headers: list[tuple[bytes, bytes]]) -> bool:
+def _ends_with_connection(status: int, headers: Headers) -> bool:
     """Whether only the connection's end can end this answer's body (RFC 9112, 6.3)."""
     if status in (204, 304):
         return False

@@ -87,13 +87,13 @@ def _passes(
     return passes
 
 
-def _named_by_connection(headers: Headers) -> frozenset[bytes]:
+def _named_by_connection(headers: Headers) -> set[bytes]:
+    """What the sender's `connection` headers name besides the usual: those are for one hop."""
     named: set[bytes] = set()
     for name, value in headers:
         if name == b"connection":
             named.update(word.strip().lower() for word in value.split(b","))
-    named -= {b"close", b"keep-alive", b""}
-    return frozenset(named)
+    return named - {b"close", b"keep-alive", b""}
 
 
 def _filtered(
@@ -102,15 +102,24 @@ def _filtered(
     exact: frozenset[bytes],
     prefixes: tuple[bytes, ...],
 ) -> Headers:
-    named = _named_by_connection(headers)
     kept = []
+    hop = False
     for pair in headers:
         name = pair[0]
         passes = known.get(name)
         if passes is None:
             passes = _passes(name, known, exact, prefixes)
-        if passes and _VALUE.fullmatch(pair[1]) is not None and name not in named:
+        if passes:
             kept.append(pair)
+        elif name == b"connection":
+            hop = True
+    # One look at all values is cheaper than one at each.
+    if _VALUE.fullmatch(b"".join([value for _, value in kept])) is None:
+        kept = [pair for pair in kept if _VALUE.fullmatch(pair[1]) is not None]
+    if hop:
+        named = _named_by_connection(headers)
+        if named:
+            kept = [pair for pair in kept if pair[0] not in named]
     return tuple(kept)
 
 
@@ -142,13 +151,12 @@ def is_subscription(secret: bytes | None) -> bool:
     return secret is not None and secret.startswith(b"sk-ant-oat")
 
 
-def credential_headers(dialect: Dialect, secret: bytes, client: Headers) -> Headers:
-    """The credential as the dialect wants it.
+def credential_headers(dialect: Dialect, secret: bytes, own: tuple[str, bytes] | None) -> Headers:
+    """The credential as the dialect wants it; `own` is the client's, as `client_credential` says.
 
     Anthropic takes both forms; a client that used Bearer keeps it, and OAuth tokens need it.
     """
-    if dialect == "anthropic":
-        own = client_credential(client)
-        if not is_subscription(secret) and (own is None or own[0] != "bearer"):
-            return ((b"x-api-key", secret),)
+    bearer = own is not None and own[0] == "bearer"
+    if dialect == "anthropic" and not bearer and not is_subscription(secret):
+        return ((b"x-api-key", secret),)
     return ((b"authorization", b"Bearer " + secret),)
