@@ -41,7 +41,8 @@ def world(seed: int) -> tuple[World, list[Asking]]:
     }
     weather = Weather(splits=dice.choice((0.0, 0.3)), stale=dice.choice((0.0, 0.2)))
     routes = (Route("m", tuple(f"{name}/*" for name in names)),)
-    calls = [_asking(dice, n) for n in range(dice.randint(20, 60))]
+    crowds = [dice.uniform(0, LENGTH_S) for _ in range(4)]
+    calls = [_asking(dice, n, crowds) for n in range(dice.randint(20, 60))]
     calls += [
         Asking(at_s=TROUBLE_S + n, model="m", words=f"regular {n}", stream=False)
         for n in range(round(BACK_S - TROUBLE_S) + 5)
@@ -65,14 +66,14 @@ def _timeline(dice: random.Random) -> Timeline:
     return Timeline(tuple(spans))
 
 
-def _asking(dice: random.Random, n: int) -> Asking:
+def _asking(dice: random.Random, n: int, crowds: list[float]) -> Asking:
     dialect: Literal["anthropic", "openai"] = dice.choice(("anthropic", "openai"))
     side: Literal["count_tokens", "embeddings"] = (
         "count_tokens" if dialect == "anthropic" else "embeddings"
     )
     return Asking(
         # Crowds come at the same moment.
-        at_s=dice.choice((round(dice.uniform(0, LENGTH_S), -1), dice.uniform(0, LENGTH_S))),
+        at_s=dice.choice((dice.choice(crowds), dice.uniform(0, LENGTH_S))),
         model="m",
         words=f"question {n}",
         dialect=dialect,

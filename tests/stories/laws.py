@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from holdfast.core.flight import ATTEMPTS_MAX
 from holdfast.sim.invented import expected_text
 from holdfast.sim.trace import Told, Trace
-from holdfast.sim.world import World
+from holdfast.sim.world import WALL_0, World
 
+ATTEMPTS_MAX = 4
+# What opens an answer; said twice, two answers were mixed.
+OPENINGS = {"anthropic": b"event: message_start", "openai": b'"role":"assistant"'}
 TALK = ("messages", "chat")
 # Attempts that end like this need not have reached the provider.
 NOT_REACHED = ("refused", "connect_timeout", "stale")
@@ -61,6 +63,8 @@ def wrong_answer(told: Told) -> str:
         return "a clean end without an answer" if told.how == "clean" else ""
     if told.asking.asked_surface not in TALK:
         return ""
+    if told.body.count(OPENINGS[told.asking.dialect]) > 1:
+        return "it was begun twice"
     whole = expected_text(told.asking.body(), told.served_by.partition("/")[0])
     if not whole.startswith(told.text):
         return f"{told.text!r} is no beginning of {whole!r}"
@@ -94,11 +98,13 @@ def _ledger(trace: Trace) -> list[str]:
 
 def _rests(trace: Trace) -> list[str]:
     """Who rests is left alone: but for one trial at a time, a retry, and the last resort."""
-    excused = [d for d in trace.dialled if not d.fresh and not d.last_resort]
-    found = [f"{d.id} asked {d.target} at {d.at_s:.3f}, at rest" for d in excused if d.rested]
-    found += [
-        f"{d.id} was a second trial of {d.target} at {d.at_s:.3f}"
-        for d in excused
-        if d.beside and d.trial
-    ]
+    plain = [d for d in trace.dialled if not d.fresh and not d.last_resort]
+    found = [f"{d.id} asked {d.target} at {d.at_s:.3f}, at rest" for d in plain if d.rested]
+    trials: dict[tuple[str, str], float] = {}
+    for d in plain:
+        if d.trial:
+            of = (d.target, trace.intents[d.id].surface)
+            if d.at_s < trials.get(of, 0.0):
+                found.append(f"{d.id} was a second trial of {d.target} at {d.at_s:.3f}")
+            trials[of] = trace.settled[d.id].wall - WALL_0
     return found

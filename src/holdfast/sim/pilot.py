@@ -299,7 +299,7 @@ class Pilot:
             headers=dict(self._headers),
             text=text,
             error=error,
-            body=data if failed else b"",
+            body=data,
             how=how,
             served_by=self._served,
             stand_in=self._stand_in,

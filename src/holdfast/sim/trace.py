@@ -17,7 +17,7 @@ class Told(Struct, frozen=True, kw_only=True):
     """How one exchange looked from the client's side, on whichever shell.
 
     `text` is what could be read of an answer; `error` the error's message, in a reply or in a
-    stream; `body` an error reply's bytes. `how` the exchange ended: "clean" as HTTP says,
+    stream; `body` all bytes of it. `how` the exchange ended: "clean" as HTTP says,
     "broken" off, or the client "left". `served_by`, `stand_in` and `attempts` are what the
     headers say. `status` 0: it did not get so far. Times are the world's seconds.
     """
