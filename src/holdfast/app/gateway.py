@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import random
 import secrets
 import time
@@ -264,5 +263,5 @@ def crash_told(error: str) -> str:
 
 
 def exchange_prefix(wall: float) -> str:
-    """Sorts by the start, and no two processes share one."""
-    return f"x{int(wall):x}{os.getpid() & 0xFFFF:04x}{secrets.token_hex(1)}"
+    """Sorts by the start; chance keeps two processes that start in one second apart."""
+    return f"x{int(wall):x}{secrets.token_hex(4)}"
