@@ -19,7 +19,7 @@ from holdfast.app.control import Control
 from holdfast.app.news import News
 from holdfast.app.stage import Stage
 from holdfast.app.watch import Watch
-from holdfast.config.problems import ConfigError
+from holdfast.config.problems import ConfigError, one
 from holdfast.config.read import Config, read
 from holdfast.core.board import Board
 from holdfast.core.budget import Budget
@@ -112,9 +112,11 @@ class Gateway:
     ) -> Gateway:
         """Open the ledger, bind the port, start the simulated providers that are named.
 
-        `stage` plays these, and is closed with the gateway. Raises StoreError (the data directory)
-        or OSError (the port); nothing is served then.
+        `stage` plays these, and is closed with the gateway. Raises ConfigError (what it asks for
+        cannot be given), StoreError (the data directory) or OSError (the port); nothing is served
+        then.
         """
+        refuse_open_doors(config)
         ledger = Ledger.open(config.gateway.data_dir)
         stage = stage or Stage()
         try:
@@ -236,6 +238,16 @@ class Gateway:
             self.board.observe(without_place("knock", at, time.time(), provider=provider, ok=ok))
         finally:
             del self._knocking[provider]
+
+
+def refuse_open_doors(config: Config) -> None:
+    """Raise ConfigError where clients ought to be asked for keys of ours: we cannot ask yet."""
+    if config.gateway.keys == "required":
+        raise one(
+            config.source or "configuration",
+            'gateway.keys = "required" cannot be served yet: this version makes no keys of its own',
+            'Write keys = "off" and listen on 127.0.0.1; other machines can come through SSH.',
+        )
 
 
 def without_place(

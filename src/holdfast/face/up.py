@@ -45,6 +45,9 @@ def command(words: argparse.Namespace) -> int:
         if "uvloop" in sys.modules:
             return uvloop.run(serving)
         return asyncio.run(serving)
+    except ConfigError as error:
+        complain_of(error, as_json=words.json)
+        return 2
     except StoreError as error:
         return fail(str(error), as_json=words.json)
     except OSError as error:

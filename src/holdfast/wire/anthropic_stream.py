@@ -214,11 +214,10 @@ class StreamReader:
     def flows(self, block: bytes) -> bool:
         """Whether these whole events are content and nothing else, known after the first content.
 
-        All of them are read in one go: what stays of such an event without the two field names
-        is a line of JSON, and a newline inside of JSON is white space or an error.
+        All of them are read in one go: an event without the names of its fields is a line of
+        JSON. Neither a string nor a whole JSON value holds a newline before `data:`.
         """
-        lines = b"\n" + block
-        lines = lines.replace(b"\nevent: content_block_delta\ndata: {", b"\n{")
+        lines = block.replace(b"event: content_block_delta\ndata: {", b"{")
         try:
             return len(_decode_flowing(lines)) == block.count(b"\n\n")
         except UNREADABLE:

@@ -229,13 +229,13 @@ class StreamReader:
     def flows(self, block: bytes) -> bool:
         """Whether these whole events are content and nothing else, known after the first content.
 
-        All of them are read in one go: a chunk without its field name is a line of JSON, and a
-        newline inside of JSON is white space or an error.
+        All of them are read in one go: a chunk without the name of its field is a line of JSON.
+        No string holds a newline.
         """
-        if 0 not in self._begun:
+        if 0 not in self._begun or not block.startswith(b"data: {"):
             return False
         try:
-            found = _decode_flowing((b"\n" + block).replace(b"\ndata: {", b"\n{"))
+            found = _decode_flowing(block[6:].replace(b"\n\ndata: {", b"\n{"))
         except UNREADABLE:
             return False
         return len(found) == block.count(b"\n\n")

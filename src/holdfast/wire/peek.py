@@ -49,15 +49,15 @@ def peek(body: bytes) -> Peek:
     return Peek(model=model, stream=stream is True)
 
 
-# `"model":` as a key: a quote that opens a string never stands behind a backslash.
-_KEY = re.compile(rb'(?<!\\)"model"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")')
+_KEY = re.compile(rb'"model"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")')
 _TOKEN = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|[{}\[\]]', re.DOTALL)
 
 
 def renamed(body: bytes, model: str) -> bytes:
     """The body with this model's name in place of the one that it names, and no other change."""
     name = msgspec.json.encode(model)
-    found = list(_KEY.finditer(body))
+    # A quote that opens a key never stands behind a backslash.
+    found = [at for at in _KEY.finditer(body) if body[at.start() - 1] != 0x5C]
     if len(found) == 1:
         start, end = found[0].span(1)
         spliced = b"".join((body[:start], name, body[end:]))

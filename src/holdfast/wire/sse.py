@@ -86,7 +86,8 @@ class SseReader:
     def ahead(self, data: bytes) -> bytes:
         """The whole events that these bytes would complete, or b"" where that takes a closer look.
 
-        Nothing is taken in: `passed` or `feed` follows, with the same bytes.
+        Nothing is taken in: `passed` or `feed` follows, with the same bytes. Where the very bytes
+        come back, they are whole events by themselves and there is nothing to take in.
         """
         if self._mixed or not self._started or len(self._tail) > _AHEAD_BYTES_MAX or b"\r" in data:
             return b""
