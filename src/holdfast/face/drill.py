@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from holdfast.app.drill import Report, Seen, Stretch, rehearse
-from holdfast.face.reading import fail, how_called, say_json, span
+from holdfast.face.reading import fail, how_called, joined, say_json, span
 from holdfast.sim.timeline import SCENARIOS
 
 
@@ -30,7 +30,8 @@ def command(words: argparse.Namespace) -> int:
         screen.print(
             f"Rehearsing “{words.scenario}”: {timeline.says}.\n"
             f"{span(timeline.length_s)} at {words.speed:g}-fold speed, through a real gateway on a"
-            " port of its own; your configuration and ledger are not touched.\n"
+            " port of its own; your configuration and ledger are not touched.\n",
+            highlight=False,
         )
     with Progress(
         TextColumn("{task.description}"),
@@ -46,7 +47,9 @@ def command(words: argparse.Namespace) -> int:
         def tell(at_s: float, sentence: str) -> None:
             progress.update(task, completed=min(at_s, timeline.length_s))
             if sentence and not words.json:
-                progress.console.print(f"{at_s:5.0f} s  {sentence}", markup=False, highlight=False)
+                progress.console.print(
+                    f"{at_s:5.0f} s  {sentence}", markup=False, highlight=False, soft_wrap=True
+                )
 
         try:
             report = rehearse(
@@ -65,10 +68,10 @@ def command(words: argparse.Namespace) -> int:
 def show(report: Report, screen: Console) -> None:
     """The report for people."""
     table = Table(title="What the client saw", title_justify="left", box=None, pad_edge=False)
-    for name in ("when", "what was wrong", "calls", "by first choice", "by stand-in"):
-        table.add_column(name, justify="left" if name in ("when", "what was wrong") else "right")
-    for name in ("refused", "broken", "first byte, median", "slowest"):
-        table.add_column(name, justify="right")
+    table.add_column("when", no_wrap=True)
+    table.add_column("what was wrong", overflow="fold")
+    for name in ("calls", "first choice", "stand-in", "no answer", "first byte"):
+        table.add_column(name, justify="right", no_wrap=True)
     for stretch in report.stretches:
         table.add_row(*told_of(stretch, within(report.calls, stretch)))
     screen.print(table)
@@ -80,10 +83,8 @@ def show(report: Report, screen: Console) -> None:
     lines = [f"{text} ({stand_in} of them from the stand-in), not a character missing or doubled."]
     first = first_stand_in(report.calls)
     if first is not None:
-        lines.append(
-            f"The first call that met the trouble had its answer after {span(first.took_s)}"
-            f" and {first.attempts} attempts; look closer: it is {first.exchange}."
-        )
+        lines.append(f"The first call that met the trouble, {span(first.took_s)} in all:")
+        lines += [f"  {step}" for step in steps(report, first)]
     if report.back_s is not None:
         lines.append(
             f"Back on the first choice {span(report.back_s)} after its recovery"
@@ -129,11 +130,26 @@ def told_of(stretch: Stretch, calls: Sequence[Seen]) -> tuple[str, ...]:
         str(len(calls)),
         str(sum(call.saw == "whole" and not call.stand_in for call in calls)),
         str(sum(call.saw == "whole" and call.stand_in for call in calls)),
-        str(sum(call.saw == "refused" for call in calls)),
-        str(sum(call.saw in ("broken", "damaged") for call in calls)),
+        str(sum(call.saw != "whole" for call in calls)),
         f"{statistics.median(firsts) * 1000:.0f} ms" if firsts else "",
-        f"{max(call.took_s for call in calls) * 1000:.0f} ms" if calls else "",
     )
+
+
+def steps(report: Report, call: Seen) -> list[str]:
+    """One call's attempts, and how long each step of them took, in the outage's own time."""
+    found = next((one for one in report.exchanges if one.id == call.exchange), None)
+    told = []
+    for attempt in found.attempts if found is not None else ():
+        times = attempt.times
+        moments = {"sent": times.sent, "headers": times.headers, "first content": times.content}
+        took = joined(
+            (f"{name} after {span(at_s)}" for name, at_s in moments.items() if at_s is not None),
+            ", ",
+        )
+        ended = "whole" if attempt.outcome == "ok" else attempt.failure_text or attempt.outcome
+        end = f" after {span(times.end)}" if times.end is not None else ""
+        told.append(f"{attempt.provider} ({attempt.why}): {joined((took, ended + end), ', ')}")
+    return told
 
 
 def first_stand_in(calls: Sequence[Seen]) -> Seen | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import select
 import socket
 import struct
 from collections.abc import Callable
@@ -294,6 +295,9 @@ class Guest(asyncio.Protocol):
         elif now - self._moved_at >= self._house.bounds.stalled_s:
             self.abort()
             return
+        if len(self._waiting) > WAITING_MAX and self._left_unseen():
+            self.abort()
+            return
         if now < self._deadline:
             return
         if buffered:  # it is still reading, which is no idling
@@ -307,6 +311,15 @@ class Guest(asyncio.Protocol):
             self.abort()
         else:
             self._transport.close()
+
+    def _left_unseen(self) -> bool:
+        """Whether the client left while reading is paused, when the loop does not tell."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is None or not hasattr(select, "POLLRDHUP"):  # Linux has it
+            return False
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def _look_at_body(self, now: float) -> None:
         bounds, came = self._house.bounds, self._intake.body_bytes
