@@ -23,6 +23,13 @@ JSON: Headers = (
 )
 
 
+PAGES = {
+    "/-/live": "whether the process answers",
+    "/-/ready": "whether calls are accepted",
+    "/-/status.json": "the board: segments, routes, whose fault, alarms, connections",
+}
+
+
 class Control:
     """Answers for the gateway about itself. Reads, never writes."""
 
@@ -38,7 +45,7 @@ class Control:
         """Handle one request under `/-/`."""
         page = self._pages.get(request.path)
         if page is None:
-            known = ", ".join(self._pages)
+            known = ", ".join(PAGES)
             send(reply, 404, {"error": f"holdfast: there is no {request.path}, only {known}."})
         elif request.method not in ("GET", "HEAD"):
             send(reply, 405, {"error": f"holdfast: {request.path} is only read: use GET."})

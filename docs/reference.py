@@ -1,0 +1,171 @@
+"""Writes docs/reference/ from the code itself (`make docs`); a test keeps it current."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from holdfast.app.control import PAGES
+from holdfast.config.catalogue import catalogue
+from holdfast.core.blame import MEANINGS, TRANSIENT, Meaning
+from holdfast.face.cli import COMMANDS, parser
+from holdfast.facts.flights import Limits
+from holdfast.net.front import DOORS
+from holdfast.sim.faults import BEHAVIOURS
+from holdfast.sim.timeline import SCENARIOS
+
+FOLDER = Path(__file__).with_name("reference")
+NOTE = "<!-- Written by `make docs` from the code. Do not edit. -->\n"
+
+
+BESIDES = (
+    "Besides: `GET /v1/models` (the shape by the client's headers), `GET /v1/models/ID`,"
+    " `/v1/messages/batches…` (passed on to the first provider of the dialect), `GET /`.\n"
+)
+ROWS = (
+    "The first row that fits says what the bytes may mean; what stands around the failure (did"
+    " this credential work a minute ago? do other surfaces fail?) then moves whose fault it is and"
+    " how sure that is.\n"
+)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for row in rows:
+        cells = [str(cell).replace("|", "\\|").replace("\n", " ") for cell in row]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def code(words: Iterable[object]) -> str:
+    """Words as code, with commas between."""
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def commands() -> str:
+    """The command line."""
+    choices: dict[str, argparse.ArgumentParser] = {}
+    for action in parser()._actions:  # noqa: SLF001 - argparse has no other way to its commands
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            choices = dict(action.choices)
+    parts = ["# Commands\n", table(("command", "does"), COMMANDS.items())]
+    for name, one in choices.items():
+        one.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=88)
+        parts.append(f"## {name}\n\n```\n{one.format_help()}```\n")
+    parts.append(
+        "Exit status: 0 fine, 1 failed, 2 usage or configuration. `holdfast status`: 10 it is"
+        " them, 11 it is you, 12 mixed, 13 unknown. Colours follow `NO_COLOR`.\n"
+    )
+    return "\n".join(parts)
+
+
+def http() -> str:
+    """What the gateway answers."""
+    doors = [(f"`{method} {path}`", *door) for (method, path), door in DOORS.items()]
+    limits = Limits()
+    times = [(f"`{name}`", f"{getattr(limits, name):g}") for name in Limits.__struct_fields__]
+    return "\n".join(
+        [
+            "# HTTP\n",
+            "## The data plane\n",
+            table(("request", "dialect", "surface"), doors),
+            BESIDES,
+            "## The control plane\n",
+            table(("page", "holds"), ((f"`{path}`", text) for path, text in PAGES.items())),
+            "## Time limits\n",
+            "Seconds; `[limits]` in the configuration changes them.\n",
+            table(("limit", "default"), times),
+        ]
+    )
+
+
+def providers() -> str:
+    """The providers that are known by name."""
+    rows = [
+        (
+            f"`{name}`",
+            entry.title,
+            ", ".join(entry.dialects),
+            f"`{entry.base_url}`" if entry.kind != "sim" else "built in",
+            code(entry.key_env) or "none",
+            code(entry.serves),
+        )
+        for name, entry in catalogue().items()
+    ]
+    head = ("name", "who", "dialects", "address", "key from", "known for")
+    return "\n".join(["# Known providers\n", table(head, rows)])
+
+
+def simulator() -> str:
+    """The invented provider."""
+    models = [(f"`sim/{name}`", one.says) for name, one in BEHAVIOURS.items()]
+    scenarios = [
+        (f"`{name}`", one.says, f"{one.length_s:.0f} s" if one.length_s else "no end")
+        for name, one in SCENARIOS.items()
+    ]
+    return "\n".join(
+        [
+            "# The simulator\n",
+            "## Models\n",
+            "Ask for one of these by name to see what your tools make of it.\n",
+            table(("model", "what it does"), models),
+            "## Scenarios for `holdfast drill`\n",
+            table(("scenario", "what happens", "length"), scenarios),
+        ]
+    )
+
+
+def mark(row: Meaning) -> str:
+    """What a failure must look like for a row to speak about it."""
+    statuses = sorted(row.statuses)
+    told = f"{statuses[0]}–{statuses[-1]}" if len(statuses) > 20 else ", ".join(map(str, statuses))
+    parts = [told, ", ".join(sorted(row.kinds)), "and its wording" if row.wording else ""]
+    return " ".join(part for part in parts if part)
+
+
+def verdicts() -> str:
+    """What a failure may mean, before what stands around it is weighed."""
+    rows = [
+        (
+            f"`{row.cause}`",
+            mark(row),
+            row.whose,
+            f"{row.confidence:.2f}",
+            f"`{row.action}`",
+            row.scope,
+        )
+        for row in MEANINGS
+    ]
+    head = ("cause", "seen as", "whose", "confidence", "action", "speaks of")
+    return "\n".join(
+        [
+            "# Verdicts\n",
+            ROWS,
+            table(head, rows),
+            f"The same target may be asked once more for: {code(sorted(TRANSIENT))}.\n",
+        ]
+    )
+
+
+SHEETS: dict[str, Callable[[], str]] = {
+    "commands": commands,
+    "http": http,
+    "providers": providers,
+    "simulator": simulator,
+    "verdicts": verdicts,
+}
+
+
+def written() -> dict[Path, str]:
+    """Every sheet: its file and its text."""
+    return {FOLDER / f"{name}.md": NOTE + sheet() for name, sheet in SHEETS.items()}
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for file, text in written().items():
+        file.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{file.relative_to(Path.cwd())}\n")

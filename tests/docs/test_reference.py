@@ -1,0 +1,31 @@
+"""The reference is what the code says."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def writer() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "docs" / "reference").glob("*.md")), ids=str)
+def test_every_sheet_is_current(file: Path) -> None:
+    """`make docs` would change nothing, and nothing else lies there."""
+    assert file.read_text() == writer().written()[file], "run `make docs`"
+
+
+def test_no_sheet_is_missing() -> None:
+    """Each sheet that the code can write has been written."""
+    assert all(file.exists() for file in writer().written())
