@@ -408,7 +408,7 @@ class Pilot:
             self.feed(Unfit(at, command.attempt, str(reason)))
             return
         try:
-            headers = self._dressed(place, leg, outgoing.headers)
+            headers = self._dressed(place, leg, outgoing.headers, outgoing.without)
         except PermissionError as reason:
             self.feed(Unfit(at, command.attempt, str(reason)))
             return
@@ -443,12 +443,14 @@ class Pilot:
             keep=place.provider.kind != "local",
         )
 
-    def _dressed(self, place: Place, leg: Leg, instead: Headers) -> Block:
+    def _dressed(
+        self, place: Place, leg: Leg, instead: Headers, without: tuple[bytes, ...]
+    ) -> Block:
         """The headers for this target: the client's, with the credential for this host alone.
 
-        `instead` stand in place of the client's own of these names. What a caller says to a place
-        is put together once. Raises PermissionError, with a sentence for people, where the
-        credential may not be sent.
+        `instead` stand in place of the client's own of these names; those that begin with one of
+        `without` stay behind. What a caller says to a place is put together once. Raises
+        PermissionError, with a sentence for people, where the credential may not be sent.
         """
         caller = self.caller
         key = (caller, leg.dialect)
@@ -462,7 +464,11 @@ class Pilot:
             () if secret is None else credential_headers(leg.dialect, secret, caller.credential)
         )
         named = {name for name, _ in instead}
-        kept = [pair for pair in caller.outgoing if pair[0] not in named]
+        kept = [
+            pair
+            for pair in caller.outgoing
+            if pair[0] not in named and not pair[0].startswith(without)
+        ]
         block = Block((*kept, *instead, *credential))
         if not instead:
             if len(place.blocks) >= CALLERS_MAX:

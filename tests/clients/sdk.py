@@ -1,0 +1,264 @@
+"""The official SDKs as clients, each in a process of its own, driven by lines of JSON.
+
+`Sdk("anthropic")` is the newest major, `Sdk("anthropic", old=True)` the previous one (they differ
+on the wire). A process imports its SDK once, which is the slow part, and serves all tests.
+`sdk.ask("stream", url=…, model=…)` runs one of the functions below and returns its `Told`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+OLD = Path(sys.prefix) / "old-sdks"
+PROMPT = "Zähle bis zwanzig ☕ 数到二十"
+SYSTEM = "You count."
+
+
+@dataclass(slots=True)
+class Told:
+    """What the person's program got: text, how it ended, or the SDK's exception.
+
+    `status` and `body` are the exception's, where it has them. Times are seconds since the ask.
+    """
+
+    text: str = ""
+    stop: str | None = None
+    tokens: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+    error_text: str = ""
+    status: int | None = None
+    body: str | None = None
+    first_s: float | None = None
+    seconds: float = 0.0
+    items: list[Any] = field(default_factory=list)
+    version: str = ""
+
+    @property
+    def served_by(self) -> str | None:
+        return self.headers.get("x-holdfast-served-by")
+
+    @property
+    def attempts(self) -> int:
+        return int(self.headers["x-holdfast-attempts"])
+
+
+# ----------------------------------------------------- inside the SDK's process
+
+
+def _heard(told: Told, text: str | None, start: float) -> None:
+    if text:
+        told.first_s = told.first_s or time.monotonic() - start
+        told.text += text
+
+
+class _Anthropic:
+    def __init__(self) -> None:
+        import anthropic
+
+        self.sdk = anthropic
+        self.version = anthropic.__version__
+
+    def client(self, task: dict[str, Any]) -> Any:
+        return self.sdk.Anthropic(
+            base_url=task["url"],
+            api_key=task.get("key", "client-key"),
+            max_retries=task.get("retries", 0),
+            timeout=task.get("timeout_s", 30.0),
+        )
+
+    def _request(self, task: dict[str, Any]) -> dict[str, Any]:
+        said = [{"role": "user", "content": task.get("prompt", PROMPT)}]
+        more = {"system": SYSTEM} if task.get("system", True) else {}
+        return {"model": task["model"], "max_tokens": 64, "messages": said, **more}
+
+    def plain(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        raw = client.messages.with_raw_response.create(**self._request(task))
+        told.headers = dict(raw.headers)
+        message = raw.parse()
+        _heard(told, "".join(b.text for b in message.content if b.type == "text"), start)
+        told.stop, told.tokens = message.stop_reason, message.usage.output_tokens
+
+    def stream(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        raw = client.messages.with_raw_response.create(stream=True, **self._request(task))
+        told.headers = dict(raw.headers)
+        for event in raw.parse():
+            if event.type == "content_block_delta":
+                _heard(told, event.delta.text, start)
+            elif event.type == "message_delta":
+                told.stop, told.tokens = event.delta.stop_reason, event.usage.output_tokens
+            if task.get("leave_after") and told.text.count(" ") >= task["leave_after"]:
+                return
+
+    def helper(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        with client.messages.stream(**self._request(task)) as stream:
+            told.headers = dict(stream.response.headers)
+            for text in stream.text_stream:
+                _heard(told, text, start)
+            told.stop = stream.get_final_message().stop_reason
+
+    def count(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        del start
+        request = self._request(task)
+        del request["max_tokens"]
+        told.tokens = client.messages.count_tokens(**request).input_tokens
+
+    def models(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        del task, start
+        told.items = [model.id for model in client.models.list()]
+
+
+class _OpenAI:
+    def __init__(self) -> None:
+        import openai
+
+        self.sdk = openai
+        self.version = openai.__version__
+
+    def client(self, task: dict[str, Any]) -> Any:
+        return self.sdk.OpenAI(
+            base_url=task["url"] + "/v1",
+            api_key=task.get("key", "client-key"),
+            max_retries=task.get("retries", 0),
+            timeout=task.get("timeout_s", 30.0),
+        )
+
+    def _request(self, task: dict[str, Any]) -> dict[str, Any]:
+        said = [{"role": "user", "content": task.get("prompt", PROMPT)}]
+        if task.get("system", True):
+            said.insert(0, {"role": "system", "content": SYSTEM})
+        return {"model": task["model"], "messages": said, "max_completion_tokens": 64}
+
+    def plain(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        raw = client.chat.completions.with_raw_response.create(**self._request(task))
+        told.headers = dict(raw.headers)
+        completion = raw.parse()
+        _heard(told, completion.choices[0].message.content, start)
+        told.stop = completion.choices[0].finish_reason
+        told.tokens = completion.usage and completion.usage.completion_tokens
+
+    def stream(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        usage = {"stream_options": {"include_usage": True}} if task.get("usage") else {}
+        raw = client.chat.completions.with_raw_response.create(
+            stream=True, **usage, **self._request(task)
+        )
+        told.headers = dict(raw.headers)
+        for chunk in raw.parse():
+            for choice in chunk.choices:
+                _heard(told, choice.delta.content, start)
+                told.stop = choice.finish_reason or told.stop
+            if chunk.usage:
+                told.tokens = chunk.usage.completion_tokens
+            if task.get("leave_after") and told.text.count(" ") >= task["leave_after"]:
+                return
+
+    def helper(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        with client.chat.completions.stream(**self._request(task)) as stream:
+            for event in stream:
+                if event.type == "content.delta":
+                    _heard(told, event.delta, start)
+            told.stop = stream.get_final_completion().choices[0].finish_reason
+
+    def models(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        del task, start
+        told.items = [model.id for model in client.models.list()]
+
+    def embeddings(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        del start
+        reply = client.embeddings.create(model=task["model"], input=["one", "two"])
+        told.items = [item.embedding for item in reply.data]
+
+
+def _run(driver: Any, task: dict[str, Any]) -> Told:
+    """One task; an exception is a result like another."""
+    told = Told(version=driver.version)
+    start = time.monotonic()
+    try:
+        with driver.client(task) as client:
+            start = time.monotonic()
+            getattr(driver, task["do"])(client, task, told, start)
+    except Exception as problem:  # noqa: BLE001  # whatever it is, the test is told
+        told.error, told.error_text = type(problem).__name__, str(problem)
+        told.status = getattr(problem, "status_code", None)
+        if (response := getattr(problem, "response", None)) is not None:
+            told.headers = dict(response.headers)
+            if told.status and told.status >= 400:
+                told.body = base64.b64encode(response.content).decode()
+    told.seconds = time.monotonic() - start
+    return told
+
+
+def main(name: str) -> None:
+    """Serve tasks until the input ends."""
+    makers: dict[str, Callable[[], Any]] = {"anthropic": _Anthropic, "openai": _OpenAI}
+    driver = makers[name]()
+    for line in sys.stdin:
+        print(json.dumps(asdict(_run(driver, json.loads(line)))), flush=True)
+
+
+# -------------------------------------------------------------- in the tests
+
+
+class Sdk:
+    """One SDK in its process."""
+
+    def __init__(self, name: str, *, old: bool = False) -> None:
+        self.name = name
+        self.dialect = name
+        self.old = old
+        path = [str(OLD)] if old else []
+        keep = {k: os.environ[k] for k in ("PATH", "HOME", "LANG") if k in os.environ}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.clients.sdk", name],
+            cwd=ROOT,
+            env={**keep, "PYTHONPATH": os.pathsep.join([*path, str(ROOT)])},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def begin(self, do: str, **task: Any) -> None:
+        """Start a task and do not wait for it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": do, **task}) + "\n")
+        self._process.stdin.flush()
+
+    def result(self) -> Told:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, f"the process of the {self.name} SDK ended"
+        told = Told(**json.loads(line))
+        if told.body is not None:
+            told.body = base64.b64decode(told.body).decode()
+        return told
+
+    def ask(self, do: str, **task: Any) -> Told:
+        """Run a task: `plain`, `stream`, `helper`, `count`, `models`, `embeddings`."""
+        self.begin(do, **task)
+        return self.result()
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(10)
+
+
+def majors(names: Iterable[str] = ("anthropic", "openai")) -> list[tuple[str, bool]]:
+    """Each SDK, newest and previous major."""
+    return [(name, old) for name in names for old in (False, True)]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
