@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["ok", "status", "error_event", "empty", "cut", "end", "stall", "garbage"]
+Kind = Literal["ok", "status", "recorded", "error_event", "empty", "cut", "end", "stall", "garbage"]
 Where = Literal["before_headers", "after_headers", "words", "event", "utf8"]
 
 
@@ -65,6 +65,11 @@ def status(code: int, body: bytes | None = None, **headers: str) -> Act:
     """An HTTP error; without a body, the dialect's own for this status. `retry_after="1"`."""
     pairs = tuple((name.replace("_", "-"), value) for name, value in headers.items())
     return Act("status", status=code, body=body, headers=pairs)
+
+
+def recorded(body: bytes, content_type: str = "text/event-stream", piece: int = 11) -> Act:
+    """Exactly these bytes, in pieces of so many."""
+    return Act("recorded", words=piece, body=body, content_type=content_type)
 
 
 def html(code: int = 502) -> Act:

@@ -175,14 +175,54 @@ def anthropic_fault(type_: str) -> bytes:
     return _sse("error", {"type": "error", "error": error})
 
 
+def check_batch(headers: Mapping[str, str], body: Json) -> Refusal | None:
+    """The refusals of a new batch."""
+    requests = body.get("requests")
+    if not isinstance(requests, list) or not requests:
+        return _bad("requests: at least one request is required")
+    for one in requests:
+        if not isinstance(one, dict) or set(one) != {"custom_id", "params"}:
+            return _bad("requests: custom_id and params are required")
+        if (wrong := check_messages(headers, one["params"], counting=False)) is not None:
+            return wrong
+    return None
+
+
+def batch(name: str, status: str, requests: list[Json]) -> Json:
+    """A batch as the API shows it."""
+    counts = dict.fromkeys(("processing", "succeeded", "errored", "canceled", "expired"), 0)
+    counts["succeeded" if status == "ended" else "processing"] = len(requests)
+    days = {"created_at": "2026-11-24T00:00:00Z", "expires_at": "2026-11-25T00:00:00Z"}
+    ended = "2026-11-24T01:00:00Z" if status == "ended" else None
+    return {
+        "id": name,
+        "type": "message_batch",
+        "processing_status": status,
+        "request_counts": counts,
+        **days,
+        "ended_at": ended,
+        "archived_at": None,
+        "cancel_initiated_at": None,
+        "results_url": None,
+    }
+
+
 ANTHROPIC_GARBAGE = b'event: content_block_delta\ndata: {"type":"content_blo\x00<<\xff\n\n'
 
 
+def _model(dialect: str, name: str) -> Json:
+    if dialect == "anthropic":
+        more = {"display_name": name, "created_at": "2026-01-01T00:00:00Z"}
+        return {"type": "model", "id": name, **more}
+    return {"id": name, "object": "model", "created": 1764000000, "owned_by": "x"}
+
+
+def one_model(dialect: str, name: str) -> bytes:
+    return dumps(_model(dialect, name))
+
+
 def anthropic_models(models: tuple[str, ...]) -> bytes:
-    data = [
-        {"type": "model", "id": m, "display_name": m, "created_at": "2026-01-01T00:00:00Z"}
-        for m in models
-    ]
+    data = [_model("anthropic", name) for name in models]
     return dumps({"data": data, "has_more": False, "first_id": models[0], "last_id": models[-1]})
 
 
@@ -300,7 +340,7 @@ OPENAI_GARBAGE = b'data: {"id":"chatcmpl-B9M","choi\x00<<\xff\n\n'
 
 
 def openai_models(models: tuple[str, ...]) -> bytes:
-    data = [{"id": m, "object": "model", "created": 1764000000, "owned_by": "x"} for m in models]
+    data = [_model("openai", name) for name in models]
     return dumps({"object": "list", "data": data})
 
 

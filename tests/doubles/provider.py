@@ -26,6 +26,7 @@ from typing import Any, Self
 
 from tests.doubles import acts, grammar
 from tests.doubles.acts import Act
+from tests.doubles.pages import BATCHES, Pages
 from tests.doubles.wire import AmbiguousError, Wire
 
 PAUSE_S = 0.05  # lets the peer read what was said before a reset throws its buffer away
@@ -87,6 +88,7 @@ class Provider:
         self.seen: list[Seen] = []
         self.complaints: list[str] = []
         self._grammar = grammar.GRAMMARS[dialect]
+        self._pages = Pages(name, dialect)
         self._script: deque[Act] = deque()
         self._usual = Act()
         self._tls = tls
@@ -251,7 +253,7 @@ class Provider:
         if any(key and key != self.key for key in given) or self.key not in given:
             said = "invalid x-api-key" if self.dialect == "anthropic" else "Incorrect API key"
             return grammar.Refusal(401, "", said)
-        if seen.method == "GET":
+        if seen.method in ("GET", "DELETE") or seen.path.endswith("/cancel"):
             return None
         if headers.get("content-type", "").partition(";")[0] != "application/json":
             return grammar.Refusal(400, "", "content-type: application/json is required")
@@ -263,11 +265,15 @@ class Provider:
             return grammar.Refusal(400, "", "the body is not an object")
         if (wrong := self._check(seen.path, headers, body)) is not None:
             return wrong
+        if seen.path == BATCHES:
+            return None
         if body.get("model") not in self.models:
             return grammar.Refusal(404, "", f"model: {body.get('model')}")
         return None
 
     def _check(self, path: str, headers: dict[str, str], body: Any) -> grammar.Refusal | None:
+        if self.dialect == "anthropic" and path == BATCHES:
+            return grammar.check_batch(headers, body)
         if self.dialect == "anthropic" and path.startswith("/v1/messages"):
             return grammar.check_messages(headers, body, counting=path.endswith("/count_tokens"))
         if self.dialect == "openai" and path == "/v1/chat/completions":
@@ -285,14 +291,9 @@ class Provider:
         if seen.path in ("/v1/messages", "/v1/chat/completions"):
             seen.act = self._script.popleft() if self._script else self._usual
             return await self._perform(wire, seen)
-        if seen.path == "/v1/models":
-            body = self._grammar.list_models(self.models)
-        elif seen.path == "/v1/embeddings":
-            body = grammar.embeddings(seen.json)
-        else:
-            count = len(grammar.dumps(seen.json["messages"])) // 4
-            body = grammar.dumps({"input_tokens": count})
-        await wire.send(_head(200, length=len(body)) + body)
+        page = self._pages.answer(seen.method, seen.path, seen.json if seen.body else None)
+        head = _head(page.status, length=len(page.body), type_=page.content_type)
+        await wire.send(head + page.body)
         return True
 
     async def _perform(self, wire: Wire, seen: Seen) -> bool:
@@ -300,6 +301,8 @@ class Provider:
         if act.where == "before_headers" and act.kind in ("cut", "stall"):
             return await self._fault(wire, act)
         await _pause(wire, act.headers_s)
+        if act.kind == "recorded":
+            return await self._recorded(wire, act)
         if act.kind == "status":
             body = act.body
             if body is None:
@@ -310,6 +313,17 @@ class Provider:
         if seen.json.get("stream"):
             return await self._stream(wire, seen)
         return await self._whole(wire, seen)
+
+    async def _recorded(self, wire: Wire, act: Act) -> bool:
+        """The bytes as told, in pieces that end anywhere, also within a character."""
+        body = act.body or b""
+        head = _head(act.status, type_=act.content_type, extra=act.headers)
+        await wire.send(head)
+        for at in range(0, len(body), act.words):
+            piece = body[at : at + act.words]
+            await wire.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+        await wire.send(b"0\r\n\r\n")
+        return True
 
     async def _fault(self, wire: Wire, act: Act) -> bool:
         if act.kind == "stall":

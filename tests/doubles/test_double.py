@@ -218,3 +218,40 @@ def test_holes_are_what_they_say() -> None:
     # On a busy machine the reset may overtake the connect itself.
     with holes.resets() as url, pytest.raises(ConnectionError):
         read_one(int(url.rpartition(":")[2]))
+
+
+def test_recorded_bytes_come_as_they_are_in_pieces() -> None:
+    with Provider("alpha") as double:
+        double.play(acts.recorded("event: ☕\n\n".encode(), piece=3))
+        with asked(double, stream=True) as reply:
+            assert reply.headers["content-type"] == "text/event-stream"
+            assert reply.read().decode() == "event: ☕\n\n"
+
+
+def test_the_pages_besides_completions() -> None:
+    """One model, and a batch from its making to its results; refused without a version."""
+    with Provider("alpha") as double:
+
+        def page(method: str, path: str, body: object = None, **headers: str) -> tuple[int, bytes]:
+            line = http.client.HTTPConnection("127.0.0.1", double.port, timeout=5)
+            sent = {"x-api-key": double.key, "content-type": "application/json", **headers}
+            line.request(method, path, None if body is None else json.dumps(body), sent)
+            reply = line.getresponse()
+            said = reply.read()
+            line.close()
+            return reply.status, said
+
+        assert json.loads(page("GET", "/v1/models/claude-haiku-5")[1])["id"] == "claude-haiku-5"
+        assert page("GET", "/v1/models/claude-1")[0] == 404
+        batch = {"requests": [{"custom_id": "a", "params": MESSAGE}]}
+        assert page("POST", "/v1/messages/batches", batch)[0] == 400
+        version = {"anthropic-version": "2023-06-01"}
+        status, made = page("POST", "/v1/messages/batches", batch, **version)
+        assert status == 200
+        path = f"/v1/messages/batches/{json.loads(made)['id']}"
+        assert json.loads(page("GET", path)[1])["processing_status"] == "ended"
+        results = page("GET", f"{path}/results")[1]
+        said = json.loads(results)["result"]["message"]["content"][0]["text"]
+        assert said == double.text()
+        assert page("POST", f"{path}/cancel")[0] == 200
+        assert page("DELETE", path)[0] == 200
