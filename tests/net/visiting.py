@@ -56,7 +56,11 @@ class Visitor:
         if receive_bytes:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.sock.settimeout(PATIENCE_S)
-        self.sock.connect(address)
+        try:
+            self.sock.connect(address)
+        except OSError:
+            self.sock.close()
+            raise
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 
@@ -201,7 +205,7 @@ class House:
         self._thread.join(PATIENCE_S)
         self._loop.close()
         if kind is None:
-            assert self.reports == []
+            assert not self.reports, self.reports
             assert self.listener.connections == 0
             assert self.forgive or self.crashes == []
 
