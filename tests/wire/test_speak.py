@@ -1,0 +1,856 @@
+"""The door of the room: what is read of a request, what is sent on, what cannot cross."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.facts.calls import Call
+from holdfast.facts.flights import Leg
+from holdfast.facts.outcomes import Said
+from holdfast.facts.places import Target
+from holdfast.wire import speak
+from holdfast.wire.speak import BadBodyError, CannotCrossError
+from holdfast.wire.sse import SseReader
+
+DIALECTS = ["anthropic", "openai"]
+SURFACES = {"anthropic": "messages", "openai": "chat"}
+PATHS = {"anthropic": "/v1/messages", "openai": "/v1/chat/completions"}
+WAYS = [("anthropic", "openai"), ("openai", "anthropic")]
+HI = [{"role": "user", "content": "hi"}]
+
+
+def call(dialect: str, body: bytes, **more: object) -> Call:
+    fields = {
+        "id": "x",
+        "at": 0.0,
+        "wall": 0.0,
+        "dialect": dialect,
+        "surface": SURFACES[dialect],
+        "path": PATHS[dialect],
+        "body": body,
+        "model": "m",
+    }
+    return Call(**(fields | more))
+
+
+def leg(dialect: str, model: str = "n") -> Leg:
+    return Leg(target=Target("p", model, "none"), dialect=dialect, surface=SURFACES[dialect])
+
+
+def crossed(way: tuple[str, str], fields: object) -> dict:
+    """The body that arrives on the other side, parsed."""
+    here, there = way
+    body = json.dumps(fields).encode()
+    return json.loads(speak.compose(call(here, body), leg(there)).body)
+
+
+# ---------------------------------------------------------------- any JSON
+
+NAMES = st.sampled_from(
+    [
+        "model",
+        "Model",
+        'x"model',
+        'model"',
+        "x\\",
+        '"model":"x"',
+        "stream",
+        "messages",
+        "role",
+        "content",
+        "text",
+        "type",
+        "system",
+        "stop",
+        "stop_sequences",
+        "max_tokens",
+        "temperature",
+        "n",
+        "ü",
+    ]
+)
+WORDS = st.one_of(
+    st.sampled_from(
+        ["user", "assistant", "system", "text", 'say "model": "x"', '\\", "model": "x', "{[", "]}"]
+    ),
+    st.text(max_size=8),
+)
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, width=32), WORDS
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(NAMES, inner, max_size=4)),
+    max_leaves=12,
+)
+GAPS = st.sampled_from(["", " ", "\n", "\t ", "\r\n  "])
+
+
+@st.composite
+def spelled(draw, text: str) -> str:
+    """A JSON string, some of its characters written as escapes."""
+    marks = draw(st.lists(st.booleans(), min_size=len(text), max_size=len(text)))
+    parts = []
+    for letter, escape in zip(text, marks, strict=True):
+        if escape and ord(letter) < 0x10000:
+            parts.append(f"\\u{ord(letter):04{draw(st.sampled_from('xX'))}}")
+        else:
+            parts.append(json.dumps(letter, ensure_ascii=False)[1:-1])
+    return '"' + "".join(parts) + '"'
+
+
+@st.composite
+def members(draw) -> str:
+    """Fields that are not the model: with the word in texts, in names, in objects further in."""
+    found = draw(st.dictionaries(NAMES.filter(lambda name: name != "model"), VALUES, max_size=4))
+    found.pop("stream", None)
+    plain = draw(st.booleans())
+    gap = draw(GAPS)
+    return ",".join(
+        f"{gap}{json.dumps(name)}{gap}:{gap}{json.dumps(value, ensure_ascii=plain)}{gap}"
+        for name, value in found.items()
+    )
+
+
+@st.composite
+def bodies(draw) -> tuple[bytes, bytes, bytes, str]:
+    """A body in three parts, the middle one the value of its model; and the model's name."""
+    name = draw(st.text(min_size=1, max_size=12))
+    before, behind = draw(members()), draw(members())
+    key = draw(st.one_of(st.just('"model"'), spelled("model")))
+    gap = draw(GAPS)
+    head = f"{gap}{{{before}{',' if before else ''}{gap}{key}{gap}:{gap}"
+    tail = f"{gap}{',' if behind else ''}{behind}}}{gap}"
+    return head.encode(), draw(spelled(name)).encode(), tail.encode(), name
+
+
+# -------------------------------------------------------------------- peek
+
+
+@given(bodies())
+def test_a_peek_sees_the_model_on_the_top_level_and_no_other(parts) -> None:
+    head, value, tail, name = parts
+    assert speak.peek("openai", head + value + tail).model == name
+
+
+@pytest.mark.parametrize(
+    ("text", "stream"),
+    [("", False), (',"stream":true', True), (',"stream":false', False), (',"stream":null', False)],
+)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_peek_sees_whether_a_stream_is_asked_for(dialect, text: str, stream: bool) -> None:
+    body = b'{"messages":[{"stream":true}],"model":"m"' + text.encode() + b"}"
+    peek = speak.peek(dialect, body)
+    assert (peek.model, peek.stream) == ("m", stream)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "JSON"),
+        (b"   ", "JSON"),
+        (b"null", "object"),
+        (b"[]", "object"),
+        (b'"model"', "object"),
+        (b"7", "object"),
+        (b"model=m&stream=true", "JSON"),
+        (b"<html></html>", "JSON"),
+        (b"\0\0\0", "JSON"),
+        (b"\x1f\x8b\x08\0", "JSON"),
+        (b'\xef\xbb\xbf{"model":"m"}', "JSON"),
+        (b'{"model":"m"', "JSON"),
+        (b'{"model":"m"} {}', "JSON"),
+        (b'{"model":"m",}', "JSON"),
+        (b"{'model':'m'}", "JSON"),
+        (b'{"model":"m","x":NaN}', "JSON"),
+        (b'{"model":"m","x":Infinity}', "JSON"),
+        (b'{"model":"m","x":01}', "JSON"),
+        (b'{"model":"m","x":tru}', "JSON"),
+        (b'{"model":"m","x":"\\u12"}', "JSON"),
+        (b'{"model":"m","x":"\n"}', "JSON"),
+        (b'{"model":"\\ud800"}', "JSON"),
+        (b'{"model":"\xc3\x28"}', "JSON"),
+        (b"{}", "`model`"),
+        (b'{"messages":[{"model":"m"}]}', "`model`"),
+        (b'{"Model":"m"}', "`model`"),
+        (b'{"model":""}', "`model`"),
+        (b'{"model":null}', "`model`"),
+        (b'{"model":7}', "`model`"),
+        (b'{"model":["m"]}', "`model`"),
+        (b'{"model":{"model":"m"}}', "`model`"),
+        (b'{"model":"m","stream":"true"}', "`stream`"),
+        (b'{"model":"m","stream":1}', "`stream`"),
+        (b'{"model":"m","stream":{}}', "`stream`"),
+    ],
+)
+def test_a_body_that_is_wrong_everywhere_says_what_is_wrong(body: bytes, says: str) -> None:
+    """The sentence begins with who speaks, so that nobody blames a provider for it."""
+    with pytest.raises(BadBodyError, match=says) as raised:
+        speak.peek("openai", body)
+    assert str(raised.value).startswith("holdfast: ")
+    assert len(str(raised.value)) < 300
+
+
+@given(bodies(), st.integers(0, 1000))
+def test_a_body_that_was_cut_off_is_refused(parts, cut: int) -> None:
+    body = b"".join(parts[:3]).strip()
+    with pytest.raises(BadBodyError):
+        speak.peek("openai", body[: cut % len(body)])
+
+
+@given(st.one_of(st.binary(max_size=60), st.text(string.printable, max_size=60).map(str.encode)))
+def test_no_bytes_whatever_make_a_peek_raise_anything_else(body: bytes) -> None:
+    for dirty in (body, b'{"model":' + body, b'{"model":"m","x":' + body + b"}"):
+        with contextlib.suppress(BadBodyError):
+            assert speak.peek("anthropic", dirty).model
+
+
+# ------------------------------------------------------------ same dialect
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(parts=bodies())
+def test_of_the_same_dialect_only_the_models_name_is_exchanged(dialect: str, parts) -> None:
+    """Whatever else the body says about models, and in whatever way it is written."""
+    head, value, tail, name = parts
+    body = head + value + tail
+    sent = speak.compose(call(dialect, body, model=name), leg(dialect, 'other/"üñ"')).body
+    assert sent.startswith(head)
+    assert sent.endswith(tail)
+    assert json.loads(sent[len(head) : len(sent) - len(tail)]) == 'other/"üñ"'
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(parts=bodies())
+def test_of_the_same_dialect_and_model_no_byte_changes(dialect: str, parts) -> None:
+    head, value, tail, name = parts
+    body = head + value + tail
+    assert speak.compose(call(dialect, body, model=name), leg(dialect, name)).body is body
+
+
+@given(st.lists(st.sampled_from(["a", "b", "m"]), min_size=2, max_size=4), members())
+def test_a_model_named_twice_is_exchanged_wherever_it_stands(names: list[str], rest: str) -> None:
+    """Parsers differ in which of them they take; none may take the old one."""
+    fields = [f'"model":{json.dumps(name)}' for name in names]
+    body = ("{" + ",".join([fields[0], *([rest] if rest else []), *fields[1:]]) + "}").encode()
+    model = speak.peek("openai", body).model
+    assert model == names[-1]
+    sent = speak.compose(call("openai", body, model=model), leg("openai", "n")).body
+    pairs = json.loads(sent, object_pairs_hook=lambda found: found)
+    assert [value for name, value in pairs if name == "model"] == ["n"] * len(names)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_path_and_the_query_of_the_same_dialect_travel_on(dialect: str) -> None:
+    body = b'{"model":"m"}'
+    sent = speak.compose(call(dialect, body, query="beta=true&x=%20"), leg(dialect, "m"))
+    assert sent.path == PATHS[dialect] + "?beta=true&x=%20"
+    assert sent.headers == sent.without == ()
+    assert speak.compose(call(dialect, body), leg(dialect)).path == PATHS[dialect]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "surface", "path"),
+    [
+        ("anthropic", "count_tokens", "/v1/messages/count_tokens"),
+        ("anthropic", "batches", "/v1/messages/batches"),
+        ("openai", "embeddings", "/v1/embeddings"),
+        ("openai", "models", "/v1/models"),
+    ],
+)
+def test_other_surfaces_travel_on_but_do_not_cross(dialect: str, surface: str, path: str) -> None:
+    body = b"" if surface == "models" else b'{"model":"m","input":"x"}'
+    asked = call(dialect, body, surface=surface, path=path)
+    sent = speak.compose(asked, leg(dialect, "n"))
+    assert (sent.path, sent.body) == (path, body.replace(b'"m"', b'"n"'))
+    other = "openai" if dialect == "anthropic" else "anthropic"
+    with pytest.raises(CannotCrossError, match=surface):
+        speak.compose(asked, leg(other))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_dialect_that_is_not_spoken_yet_is_not_crossed_into(dialect: str) -> None:
+    body = json.dumps({"model": "m", "max_tokens": 5, "messages": HI}).encode()
+    foreign = Leg(target=Target("p", "n", "none"), dialect="gemini", surface="chat")
+    with pytest.raises(CannotCrossError, match="gemini"):
+        speak.compose(call(dialect, body), foreign)
+
+
+# -------------------------------------------------------------- text crosses
+
+SENTENCES = st.text(min_size=1, max_size=30).filter(lambda text: bool(text.strip()))
+SHARES = st.sampled_from([0, 0.0, 0.25, 0.5, 1])
+
+
+@st.composite
+def talks(draw) -> list[dict[str, str]]:
+    """Turns that both dialects take: the user's word first and last."""
+    said = draw(st.lists(SENTENCES, min_size=1, max_size=7).filter(lambda found: len(found) % 2))
+    return [{"role": ("user", "assistant")[n % 2], "content": t} for n, t in enumerate(said)]
+
+
+@st.composite
+def sampling(draw) -> dict[str, object]:
+    """Values that both dialects know by the same name."""
+    fields = {"temperature": draw(SHARES), "top_p": draw(SHARES), "stream": draw(st.booleans())}
+    return {name: value for name, value in fields.items() if draw(st.booleans())}
+
+
+@given(talks(), sampling(), st.one_of(st.none(), SENTENCES), st.one_of(st.none(), SENTENCES))
+def test_a_talk_crosses_from_messages_to_chat(turns, values, system, stop) -> None:
+    asked = {"model": "m", "max_tokens": 77, "messages": turns, **values}
+    expected = {"model": "n", "max_completion_tokens": 77, "messages": list(turns), **values}
+    if system is not None:
+        asked["system"] = system
+        expected["messages"].insert(0, {"role": "system", "content": system})
+    if stop is not None:
+        asked["stop_sequences"] = expected["stop"] = [stop]
+    if expected.get("stream"):
+        expected["stream_options"] = {"include_usage": True}
+    else:
+        expected.pop("stream", None)
+    assert crossed(WAYS[0], asked) == expected
+
+
+@given(talks(), sampling(), st.one_of(st.none(), SENTENCES), st.one_of(st.none(), SENTENCES))
+def test_a_talk_crosses_from_chat_to_messages(turns, values, system, stop) -> None:
+    asked = {"model": "m", "messages": list(turns), **values}
+    expected = {"model": "n", "max_tokens": 4096, "messages": turns, **values}
+    if system is not None:
+        asked["messages"].insert(0, {"role": "system", "content": system})
+        expected["system"] = system
+    if stop is not None:
+        asked["stop"] = stop
+        expected["stop_sequences"] = [stop]
+    if not expected.get("stream"):
+        expected.pop("stream", None)
+    assert crossed(WAYS[1], asked) == expected
+
+
+@given(talks(), sampling(), st.one_of(st.none(), SENTENCES))
+def test_a_talk_that_crosses_there_and_back_is_the_same(turns, values, system) -> None:
+    asked = {"model": "m", "max_tokens": 5, "messages": turns, **values}
+    if system is not None:
+        asked["system"] = system
+    if not asked.get("stream"):
+        asked.pop("stream", None)
+    there = speak.compose(call("anthropic", json.dumps(asked).encode()), leg("openai"))
+    back = speak.compose(call("openai", there.body), leg("anthropic", "m"))
+    assert json.loads(back.body) == asked
+
+
+def test_a_crossed_request_has_the_paths_and_headers_of_its_target() -> None:
+    """The client's own headers of its dialect would mean nothing there."""
+    body = json.dumps({"model": "m", "max_tokens": 5, "messages": HI}).encode()
+    there = speak.compose(call("openai", body, query="x=1"), leg("anthropic"))
+    assert there.path == "/v1/messages"
+    assert dict(there.headers)[b"anthropic-version"] == b"2023-06-01"
+    assert dict(there.headers)[b"content-type"] == b"application/json"
+    assert b"openai-organization".startswith(there.without)
+    there = speak.compose(call("anthropic", body, query="beta=true"), leg("openai"))
+    assert there.path == "/v1/chat/completions"
+    assert there.headers == ((b"content-type", b"application/json"),)
+    assert b"anthropic-beta".startswith(there.without)
+
+
+def test_blocks_of_text_become_one_text_and_lose_their_cache_marks() -> None:
+    mark = {"type": "ephemeral"}
+    blocks = [{"type": "text", "text": "a"}, {"type": "text", "text": "b", "cache_control": mark}]
+    asked = {"model": "m", "max_tokens": 5, "system": blocks}
+    sent = crossed(WAYS[0], asked | {"messages": [{"role": "user", "content": blocks}]})
+    assert [turn["content"].replace("\n\n", "") for turn in sent["messages"]] == ["ab", "ab"]
+    assert "ephemeral" not in json.dumps(sent)
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    sent = crossed(WAYS[1], {"model": "m", "messages": [{"role": "user", "content": parts}]})
+    assert [turn["content"].replace("\n\n", "") for turn in sent["messages"]] == ["ab"]
+
+
+def test_system_and_developer_messages_at_the_start_become_the_system_prompt() -> None:
+    turns = [{"role": "system", "content": "a"}, {"role": "developer", "content": "b"}, *HI]
+    sent = crossed(WAYS[1], {"model": "m", "messages": turns})
+    assert (sent["system"], sent["messages"]) == ("a\n\nb", HI)
+
+
+@pytest.mark.parametrize(
+    ("limits", "found"),
+    [
+        ({}, 4096),
+        ({"max_tokens": None}, 4096),
+        ({"max_tokens": 9}, 9),
+        ({"max_completion_tokens": 9}, 9),
+        ({"max_completion_tokens": 9, "max_tokens": 5}, 9),
+    ],
+)
+def test_the_limit_of_an_answer_crosses_by_either_name(limits: dict, found: int) -> None:
+    assert crossed(WAYS[1], {"model": "m", "messages": HI, **limits})["max_tokens"] == found
+
+
+@pytest.mark.parametrize(
+    ("way", "extra"),
+    [
+        (WAYS[0], {"metadata": {"user_id": "u"}}),
+        (WAYS[0], {"service_tier": "auto"}),
+        (WAYS[0], {"stop_sequences": []}),
+        (WAYS[0], {"tools": []}),
+        (WAYS[0], {"thinking": None}),
+        (WAYS[1], {"metadata": {"a": "b"}}),
+        (WAYS[1], {"user": "u"}),
+        (WAYS[1], {"service_tier": "auto"}),
+        (WAYS[1], {"store": True}),
+        (WAYS[1], {"n": 1}),
+        (WAYS[1], {"tools": []}),
+        (WAYS[1], {"stream_options": {"include_usage": True}}),
+        (WAYS[1], {"response_format": None}),
+    ],
+)
+def test_book_keeping_and_empty_fields_do_not_hinder_a_crossing(way, extra: dict) -> None:
+    plain = {"model": "m", "max_tokens": 5, "messages": HI}
+    assert crossed(way, plain | extra) == crossed(way, plain)
+
+
+# -------------------------------------------------------- what cannot cross
+
+TOOL = {"name": "f", "description": "d", "input_schema": {"type": "object"}}
+FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {}}}
+CALLED = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+DATA = {"type": "base64", "media_type": "image/png", "data": "aGk="}
+
+
+def block(**fields: object) -> dict[str, object]:
+    return {"messages": [{"role": "user", "content": [fields]}]}
+
+
+@pytest.mark.parametrize(
+    ("extra", "names"),
+    [
+        ({"tools": [TOOL]}, "tools"),
+        ({"tools": [TOOL], "tool_choice": {"type": "auto"}}, "tool_choice, tools"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking"),
+        ({"top_k": 5}, "top_k"),
+        ({"mcp_servers": [{"url": "x"}]}, "mcp_servers"),
+        ({"context_management": {"edits": []}}, "context_management"),
+        ({"output_config": {"effort": "high"}}, "output_config"),
+        ({"container": "c"}, "container"),
+        ({"made_up_next_year": 1}, "made_up_next_year"),
+        (block(type="image", source=DATA), "image"),
+        (block(type="document", source=DATA), "document"),
+        (block(type="tool_result", tool_use_id="t", content="x"), "tool_result"),
+        (block(type="search_result", source="x"), "search_result"),
+        (block(type="text", text="x", citations=[{}]), "more than text"),
+        (block(text="x"), "None"),
+        ({"messages": [{"role": "user", "content": ["x"]}]}, "str"),
+        ({"messages": [{"role": "user", "content": None}]}, "neither text nor"),
+        ({"messages": [{"role": "user", "content": {"type": "text", "text": "x"}}]}, "neither"),
+        ({"messages": [{"role": "user", "content": "x", "made_up": 1}]}, "more than text"),
+        ({"messages": [*HI, {"role": "system", "content": "x"}, *HI]}, "system"),
+        ({"messages": [*HI, {"role": "assistant", "content": "Sure, "}]}, "user's words"),
+        ({"messages": []}, "user's words"),
+        ({"system": [{"type": "image", "source": DATA}]}, "image"),
+        ({"system": 5}, "system"),
+        ({"stop_sequences": "abc"}, "stop"),
+        ({"stop_sequences": list("abcde")}, "stop sequences"),
+        ({"max_tokens": "many"}, "max_tokens"),
+        ({"max_tokens": True}, "max_tokens"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"stream": "yes"}, "stream"),
+        (
+            {
+                "messages": [
+                    *HI,
+                    {
+                        "role": "assistant",
+                        "content": [{"type": "thinking", "thinking": "hm", "signature": "s"}],
+                    },
+                    *HI,
+                ]
+            },
+            "thinking",
+        ),
+    ],
+)
+def test_what_messages_can_say_and_chat_cannot_is_refused_by_name(extra: dict, names: str) -> None:
+    refused(WAYS[0], extra, names)
+
+
+@pytest.mark.parametrize(
+    ("extra", "names"),
+    [
+        ({"tools": [FUNCTION]}, "tools"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"n": 2}, "uses n,"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"logprobs": True, "top_logprobs": 2}, "logprobs, top_logprobs"),
+        ({"logit_bias": {"5": 1}}, "logit_bias"),
+        ({"presence_penalty": 0.5}, "presence_penalty"),
+        ({"reasoning_effort": "high"}, "reasoning_effort"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"prediction": {"type": "content"}}, "prediction"),
+        ({"web_search_options": {}}, "web_search_options"),
+        ({"seed": 0}, "seed"),
+        ({"made_up_next_year": False}, "made_up_next_year"),
+        (block(type="image_url", image_url={"url": "data:"}), "image_url"),
+        (block(type="input_audio", input_audio={}), "input_audio"),
+        (block(type="file", file={}), "file"),
+        (block(text="x"), "None"),
+        ({"messages": [{"role": "user", "content": None}]}, "neither text nor"),
+        ({"messages": [{"role": "tool", "tool_call_id": "c", "content": "x"}]}, "more than text"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "tool"),
+        ({"messages": [{"role": "function", "content": "x"}]}, "function"),
+        ({"messages": [*HI, {"role": "system", "content": "x"}, *HI]}, "system"),
+        ({"messages": [*HI, {"role": "assistant", "content": "Sure, "}]}, "user's words"),
+        ({"messages": [{"role": "system", "content": "x"}]}, "user's words"),
+        ({"messages": [{"role": "assistant", "content": "x"}, *HI]}, "user first"),
+        ({"messages": [{"role": "user", "content": ""}]}, "empty"),
+        ({"messages": [{"role": "user", "content": " \n"}]}, "empty"),
+        ({"temperature": 1.5}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"max_tokens": 5.5}, "max_tokens"),
+        ({"stop": 5}, "stop"),
+        ({"stop": [5]}, "stop"),
+        (
+            {"messages": [*HI, {"role": "assistant", "content": None, "tool_calls": [CALLED]}]},
+            "more than text",
+        ),
+    ],
+)
+def test_what_chat_can_say_and_messages_cannot_is_refused_by_name(extra: dict, names: str) -> None:
+    refused(WAYS[1], extra, names)
+
+
+def refused(way: tuple[str, str], extra: dict, names: str) -> None:
+    with pytest.raises(CannotCrossError, match=names) as raised:
+        crossed(way, {"model": "m", "max_tokens": 5, "messages": HI} | extra)
+    assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(fields=VALUES, turns=VALUES)
+def test_any_json_crosses_or_is_refused(way, fields: object, turns: object) -> None:
+    """Nothing else is raised, and what crosses is JSON that names the target's model."""
+    mixed = {"model": "m", **(fields if isinstance(fields, dict) else {}), "messages": turns}
+    for asked in (fields, mixed, {"model": "m", "messages": [turns, *HI]}):
+        with contextlib.suppress(CannotCrossError):
+            assert crossed(way, asked)["model"] == "n"
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(body=st.binary(max_size=40))
+def test_any_bytes_cross_or_are_refused(way, body: bytes) -> None:
+    here, there = way
+    for dirty in (body, b'{"messages":' + body, b'{"model":"m","messages":[' + body + b"]}"):
+        with pytest.raises(CannotCrossError):
+            speak.compose(call(here, dirty), leg(there))
+
+
+# ------------------------------------------------------------------ errors
+
+
+@pytest.mark.parametrize(
+    ("dialect", "status", "type_"),
+    [
+        ("anthropic", 400, "invalid_request_error"),
+        ("anthropic", 401, "authentication_error"),
+        ("anthropic", 402, "billing_error"),
+        ("anthropic", 403, "permission_error"),
+        ("anthropic", 404, "not_found_error"),
+        ("anthropic", 413, "request_too_large"),
+        ("anthropic", 418, "invalid_request_error"),
+        ("anthropic", 429, "rate_limit_error"),
+        ("anthropic", 500, "api_error"),
+        ("anthropic", 502, "api_error"),
+        ("anthropic", 504, "timeout_error"),
+        ("anthropic", 529, "overloaded_error"),
+        ("openai", 400, "invalid_request_error"),
+        ("openai", 401, "authentication_error"),
+        ("openai", 403, "permission_error"),
+        ("openai", 404, "not_found_error"),
+        ("openai", 413, "invalid_request_error"),
+        ("openai", 429, "rate_limit_error"),
+        ("openai", 500, "server_error"),
+        ("openai", 503, "server_error"),
+    ],
+)
+def test_an_error_has_its_dialects_name(dialect: str, status: int, type_: str) -> None:
+    assert speak.error_type(dialect, status) == type_
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(status=st.integers(400, 599), message=st.text(max_size=60))
+def test_our_own_errors_are_of_the_clients_dialect(dialect, status: int, message: str) -> None:
+    headers, body = speak.error_reply(dialect, status, message)
+    assert headers == ((b"content-type", b"application/json"),)
+    type_ = speak.error_type(dialect, status)
+    if dialect == "anthropic":
+        assert json.loads(body) == {"type": "error", "error": {"type": type_, "message": message}}
+    else:
+        error = {"message": message, "type": type_, "param": None, "code": None}
+        assert json.loads(body) == {"error": error}
+    assert speak.said(dialect, body) == Said(type=type_, message=message)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(status=st.integers(400, 599), message=st.text(max_size=60))
+def test_our_own_error_in_a_stream_is_one_event(dialect, status: int, message: str) -> None:
+    """Whatever the message holds: blank lines and field names in it stay inside of it."""
+    reader = SseReader()
+    events = reader.feed(speak.error_event(dialect, status, message))
+    assert len(events) == 1
+    assert reader.tail == b""
+    assert events[0].event == (b"error" if dialect == "anthropic" else b"")
+    assert json.loads(events[0].data)["error"]["message"] == message
+
+
+ARTICLE = "Account is no longer a member of the organization associated with this token."
+SAYINGS = [
+    (
+        {"type": "error", "error": {"type": "permission_error", "message": ARTICLE}},
+        Said("permission_error", "", ARTICLE),
+    ),
+    (
+        {
+            "type": "error",
+            "error": {
+                "type": "rate_limit_error",
+                "message": "m",
+                "details": {"error_code": "ramp_limit_exceeded"},
+            },
+            "request_id": "req_1",
+        },
+        Said("rate_limit_error", "ramp_limit_exceeded", "m"),
+    ),
+    (
+        {
+            "error": {
+                "message": "m",
+                "type": "insufficient_quota",
+                "param": None,
+                "code": "insufficient_quota",
+            }
+        },
+        Said("insufficient_quota", "insufficient_quota", "m"),
+    ),
+    ({"error": {"message": "m", "code": 429}}, Said("", "429", "m")),
+    ({"error": "m"}, Said("", "", "m")),
+    ({"detail": "m"}, Said("", "", "m")),
+    ({"message": "m"}, Said("", "", "m")),
+    (
+        {"object": "error", "message": "m", "type": "BadRequestError", "code": 400},
+        Said("BadRequestError", "400", "m"),
+    ),
+    (
+        [{"error": {"code": 429, "message": "m", "status": "RESOURCE_EXHAUSTED"}}],
+        Said("RESOURCE_EXHAUSTED", "429", "m"),
+    ),
+    (
+        {
+            "error": {
+                "code": 400,
+                "message": "m",
+                "status": "INVALID_ARGUMENT",
+                "details": [{"@type": "x"}, {"reason": "API_KEY_INVALID"}],
+            }
+        },
+        Said("INVALID_ARGUMENT", "API_KEY_INVALID", "m"),
+    ),
+    ({"error": None}, Said()),
+    ({"error": {}}, Said()),
+    ({"id": "msg_1", "content": []}, Said()),
+    ([], Said()),
+    ("m", Said()),
+    (None, Said()),
+]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(("body", "said"), SAYINGS)
+def test_an_error_is_read_in_each_form_whatever_the_dialect(dialect, body, said: Said) -> None:
+    """Relays and engines mix each other's envelopes."""
+    assert speak.said(dialect, json.dumps(body).encode()) == said
+
+
+def test_the_fault_of_a_form_sent_to_fastapi_is_kept_as_text() -> None:
+    body = b'{"detail":[{"loc":["body","model"],"msg":"field required"}]}'
+    assert "field required" in speak.said("openai", body).message
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(error=VALUES, code=VALUES, body=st.binary(max_size=40))
+def test_no_body_whatever_makes_said_raise(dialect: str, error, code, body: bytes) -> None:
+    for fields in (error, {"error": error}, [{"error": {"message": error, "code": code}}]):
+        found = speak.said(dialect, json.dumps(fields).encode())
+        assert max(map(len, (found.type, found.code, found.message))) <= 4000
+    for dirty in (body, b'{"error":' + body + b"}", b'{"error":{"message":"' + body + b'"}}'):
+        speak.said(dialect, dirty)
+
+
+@pytest.mark.parametrize("field", [b"type", b"code", b"message", b"status", b"details"])
+@pytest.mark.parametrize(
+    "value", [b'"' + b"x" * 1_000_000 + b'"', b"9" * 5000, b"[" * 900 + b"]" * 900, b"-1e308"]
+)
+def test_what_an_error_says_is_bounded(field: bytes, value: bytes) -> None:
+    found = speak.said("openai", b'{"error":{"' + field + b'":' + value + b"}}")
+    assert max(map(len, (found.type, found.code, found.message))) <= 4000
+
+
+# ------------------------------------------------------------------ models
+
+
+@given(st.lists(st.text(min_size=1, max_size=12), max_size=5))
+def test_a_list_of_models_is_of_the_clients_dialect(ids: list[str]) -> None:
+    found = json.loads(speak.models_reply("openai", ids))
+    assert found["object"] == "list"
+    assert [(model["id"], model["object"]) for model in found["data"]] == [
+        (id_, "model") for id_ in ids
+    ]
+    assert all(set(model) == {"id", "object", "created", "owned_by"} for model in found["data"])
+    found = json.loads(speak.models_reply("anthropic", ids))
+    assert [(model["id"], model["type"]) for model in found["data"]] == [
+        (id_, "model") for id_ in ids
+    ]
+    assert all(
+        set(model) == {"id", "type", "display_name", "created_at"} for model in found["data"]
+    )
+    ends = (ids[0], ids[-1]) if ids else (None, None)
+    assert (found["first_id"], found["last_id"], found["has_more"]) == (*ends, False)
+
+
+# ------------------------------------------------------------ conversation
+
+
+def marked(dialect: str, turns: list, **more: object) -> str:
+    fields = {"model": "m", "messages": turns, **more}
+    return speak.conversation(dialect, json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(said=st.lists(SENTENCES, min_size=3, max_size=9), system=SENTENCES)
+def test_a_conversation_keeps_its_mark_while_it_goes_on(dialect, said, system: str) -> None:
+    """System prompts may change on the way: coding tools put the state of the day into them."""
+    turns = [{"role": ("user", "assistant")[n % 2], "content": t} for n, t in enumerate(said)]
+    assert marked(dialect, turns[:1]) == ""
+    marks = {marked(dialect, turns[:n]) for n in range(2, len(turns) + 1)}
+    marks.add(marked(dialect, turns, system=system))
+    marks.add(marked(dialect, [{"role": "system", "content": system}, *turns]))
+    assert len(marks) == 1
+    assert marks != {""}
+
+
+@given(SENTENCES, SENTENCES)
+def test_another_opening_or_dialect_is_another_conversation(one: str, other: str) -> None:
+    answer = {"role": "assistant", "content": "a"}
+    marks = [
+        marked(dialect, [{"role": "user", "content": opening}, answer])
+        for dialect in DIALECTS
+        for opening in (one, other)
+    ]
+    assert len(set(marks)) == (2 if one == other else 4)
+
+
+def test_marks_for_a_cache_do_not_change_the_mark() -> None:
+    """They move on with each turn: the opening has one at first and none later."""
+    answer = {"role": "assistant", "content": "a"}
+
+    def opening(**more: object) -> list:
+        return [{"role": "user", "content": [{"type": "text", "text": "q", **more}]}, answer]
+
+    assert marked("anthropic", opening()) == marked(
+        "anthropic", opening(cache_control={"type": "ephemeral"})
+    )
+
+
+def test_pictures_are_part_of_what_was_said() -> None:
+    answer = {"role": "assistant", "content": "a"}
+    marks = set()
+    for data in ("aGk=", "aG8="):
+        part = {"type": "image", "source": DATA | {"data": data}}
+        marks.add(marked("anthropic", [{"role": "user", "content": [part]}, answer]))
+        part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+        marks.add(marked("openai", [{"role": "user", "content": [part]}, answer]))
+    assert len(marks) == 4
+    assert "" not in marks
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"messages":null}',
+        b'{"messages":{}}',
+        b'{"messages":[]}',
+        b'{"messages":["assistant"]}',
+        b'{"messages":[{"role":"user"},{"role":null}]}',
+        b'{"messages":[{"role":"assistant","content":"x"},{"role":"user","content":"y"}]}',
+        b'{"input":"x"}',
+    ],
+)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_is_no_conversation_has_no_mark(dialect: str, body: bytes) -> None:
+    assert speak.conversation(dialect, body) == ""
+
+
+@given(VALUES, st.binary(max_size=40))
+def test_no_body_whatever_makes_a_mark_raise(turns: object, body: bytes) -> None:
+    answer = {"role": "assistant", "content": turns}
+    for found in (turns, [turns, answer], [{"role": "user", "content": turns}, answer]):
+        assert isinstance(marked("openai", found), str)
+    assert speak.conversation("openai", body) == ""
+    dirty = b'{"messages":[' + body + b',{"role":"assistant"}]}'
+    assert isinstance(speak.conversation("openai", dirty), str)
+
+
+# ------------------------------------------------------------------ hostile
+
+
+def filled(head: bytes, bit: bytes, tail: bytes) -> bytes:
+    return head + bit * (1_000_000 // len(bit)) + tail
+
+
+HOSTILE = {
+    "models further in": filled(b'{"tools":[', b'{"model":"x"},', b'1],"model":"m"}'),
+    "models in text": filled(b'{"model":"m","x":"', b'\\"model\\": \\"x\\",', b'"}'),
+    "models in names": filled(b'{"model":"m","x":{', b'"x\\"model":"y",', b'"y":1}}'),
+    "backslashes": filled(b'{"model":"m","x":"', b"\\\\", b'"}'),
+    "quotes": filled(b'{"model":"m","x":[', b'"\\"",', b"1]}"),
+    "unicode escapes": filled(b'{"model":"m","x":"', b"\\u0022", b'"}'),
+    "white space": filled(b'{"model"', b" ", b':"m"}'),
+    "white space behind names": filled(b'{"model":"m","x":["model"', b" ", b"]}"),
+    "brackets in text": filled(b'{"model":"m","x":"', b"[{", b'"}'),
+    "fields": filled(b'{"model":"m"', b',"a":1', b"}"),
+    "models": filled(b'{"model":"m"', b',"model":"m"', b"}"),
+    "empty lists": filled(b'{"model":"m","x":[', b"[],", b"1]}"),
+    "digits": filled(b'{"model":"m","x":1', b"9", b"}"),
+    "turns": filled(b'{"model":"m","messages":[', b'{"role":"user","content":""},', b"1]}"),
+    "an open string": filled(b'{"model":"m","x":"', b"x", b""),
+    "an open name": filled(b'{"model":"m","', b'\\"model', b""),
+    "half a model": filled(b'{"model":"', b"\\u00", b""),
+    "a long model": filled(b'{"model":"', b"x", b'"}'),
+    "deep lists": filled(b'{"model":"m","x":', b"[", b""),
+    "deep lists, closed": b'{"model":"m","x":' + b"[" * 500_000 + b"]" * 500_000 + b"}",
+    "deep objects": filled(b'{"model":"m","x":', b'{"a":', b""),
+    "deep models": filled(b"", b'{"model":', b""),
+    "deep turns": filled(b'{"model":"m","messages":', b'[{"content":', b""),
+}
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_megabyte_takes_no_time_and_raises_nothing_else(body: bytes) -> None:
+    """What would be quadratic takes minutes here; nothing recurses."""
+    with contextlib.suppress(BadBodyError):
+        model = speak.peek("openai", body).model
+        sent = speak.compose(call("openai", body, model=model), leg("openai", "n")).body
+        assert speak.peek("openai", sent).model == "n"
+    for here, there in WAYS:
+        with pytest.raises(CannotCrossError):
+            speak.compose(call(here, body), leg(there))
+        speak.conversation(here, body)
+        speak.said(here, body)
