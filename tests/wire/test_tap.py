@@ -1,273 +1,382 @@
-"""Taps: recorded answers in, pieces out."""
+"""Taps of streams: whatever a stream says and however it is cut, the client is told the truth."""
 
 from __future__ import annotations
 
-import gzip
-import itertools
-import json
-
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.wire.recorded import (
+    ALL,
+    ANTHROPIC,
+    DIALECTS,
+    DONE,
+    MESSAGE_STOP,
+    OPENAI,
+    OTHER,
+    ROLE,
+    SSE,
+    START,
+    Recorded,
+    call,
+    chunk,
+    event,
+    joined,
+    kinds,
+    leg,
+    line,
+    pieces_of,
+    play,
+    read,
+    split,
+    text_block,
+    words,
+)
 
-from holdfast.facts.calls import Call
-from holdfast.facts.flights import Leg
 from holdfast.facts.outcomes import Piece, PieceKind, Usage
-from holdfast.facts.places import Target
 from holdfast.wire import speak
+from holdfast.wire.tap import PassingTap
 
-SSE = ((b"content-type", b"text/event-stream"),)
-JSON = ((b"content-type", b"application/json"),)
-
-
-def events(*fields: dict[str, object]) -> bytes:
-    return b"".join(
-        b"event: %b\ndata: %b\n\n" % (str(f["type"]).encode(), json.dumps(f).encode())
-        for f in fields
-    )
-
-
-MESSAGE = events(
-    {
-        "type": "message_start",
-        "message": {"id": "msg_1", "model": "m", "usage": {"input_tokens": 7, "output_tokens": 1}},
-    },
-    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-    {"type": "ping"},
-    {
-        "type": "content_block_delta",
-        "index": 0,
-        "delta": {"type": "text_delta", "text": "grüß "},
-    },
-    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "dich"}},
-    {"type": "content_block_stop", "index": 0},
-    {
-        "type": "message_delta",
-        "delta": {"stop_reason": "end_turn"},
-        "usage": {"output_tokens": 5, "cache_read_input_tokens": 3},
-    },
-    {"type": "message_stop"},
+CUTS = st.lists(st.integers(0, 100_000), max_size=8)
+each_recorded = pytest.mark.parametrize("recorded", [r for _, r in ALL], ids=[n for n, _ in ALL])
+each_that_crosses = pytest.mark.parametrize(
+    "recorded", [r for _, r in ALL if r.crosses], ids=[n for n, r in ALL if r.crosses]
 )
+STOP_NAMES = {
+    "anthropic": {
+        "end": "end_turn",
+        "length": "max_tokens",
+        "stop_sequence": "stop_sequence",
+        "refusal": "refusal",
+    },
+    "openai": {
+        "end": "stop",
+        "length": "length",
+        "stop_sequence": "stop",
+        "refusal": "content_filter",
+    },
+}
 
 
-def chunk(delta: dict[str, object], finish: str | None = None, **more: object) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    fields = {"id": "c1", "object": "chat.completion.chunk", "model": "m", "choices": [choice]}
-    return b"data: " + json.dumps(fields | more).encode() + b"\n\n"
-
-
-CHAT = (
-    chunk({"role": "assistant", "content": ""})
-    + chunk({"content": "grüß "})
-    + chunk({"content": "dich"})
-    + chunk({}, "stop")
-    + chunk(
-        {},
-        None,
-        usage={
-            "prompt_tokens": 10,
-            "completion_tokens": 5,
-            "prompt_tokens_details": {"cached_tokens": 3},
-        },
-    )
-    + b"data: [DONE]\n\n"
-)
-STREAMS = {"anthropic": MESSAGE, "openai": CHAT}
-SURFACES = {"anthropic": "messages", "openai": "chat"}
-
-
-def call(dialect: str, *, stream: bool = True, body: bytes = b"{}") -> Call:
-    return Call(
-        id="x",
-        at=0.0,
-        wall=0.0,
-        dialect=dialect,
-        surface=SURFACES[dialect],
-        path="/v1/x",
-        body=body,
-        model="m",
-        stream=stream,
-    )
-
-
-def leg(dialect: str) -> Leg:
-    return Leg(target=Target("p", "m", "none"), dialect=dialect, surface=SURFACES[dialect])
-
-
-def play(client: str, target: str, chunks: list[bytes], headers: tuple = SSE) -> list[Piece]:
-    tap = speak.tap(call(client), leg(target), 200, headers)
-    pieces = [piece for data in chunks for piece in tap.feed(data)]
-    return pieces + tap.close()
-
-
-def said_by(dialect: str, data: bytes) -> str:
-    """The text that a client of the dialect would read."""
-    words = []
-    for line in data.split(b"\n"):
-        if line.startswith(b"data: {"):
-            fields = json.loads(line[6:])
-            delta = fields.get("delta") or (fields.get("choices") or [{}])[0].get("delta") or {}
-            words.append(delta.get("text" if dialect == "anthropic" else "content") or "")
-    return "".join(words)
-
-
-def split(data: bytes, cuts: list[int]) -> list[bytes]:
-    places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[a:b] for a, b in itertools.pairwise(places)]
-
-
-@pytest.mark.parametrize("dialect", STREAMS)
-@given(cuts=st.lists(st.integers(0, 10_000), max_size=8))
-def test_the_same_dialect_passes_untouched_at_any_split(dialect: str, cuts: list[int]) -> None:
-    stream = STREAMS[dialect]
-    pieces = play(dialect, dialect, split(stream, cuts))
-    assert b"".join(piece.data for piece in pieces) == stream
-    assert [piece.kind for piece in pieces].count(PieceKind.END) == 1
-    assert pieces[-1].kind is PieceKind.END
-    first = next(n for n, piece in enumerate(pieces) if piece.kind is PieceKind.CONTENT)
-    assert "gr" not in said_by(dialect, b"".join(piece.data for piece in pieces[:first]))
-
-
-@pytest.mark.parametrize(("client", "target"), [("anthropic", "openai"), ("openai", "anthropic")])
-@given(cuts=st.lists(st.integers(0, 10_000), max_size=8))
-def test_text_crosses_both_ways_at_any_split(client: str, target: str, cuts: list[int]) -> None:
-    pieces = play(client, target, split(STREAMS[target], cuts))
-    assert said_by(client, b"".join(piece.data for piece in pieces)) == "grüß dich"
-    assert pieces[-1].kind is PieceKind.END
-
-
-@pytest.mark.parametrize("target", STREAMS)
-@pytest.mark.parametrize("client", STREAMS)
-@given(cut=st.integers(0, 10_000), splits=st.lists(st.integers(0, 10_000), max_size=4))
-def test_a_cut_anywhere_is_a_fault_and_never_an_end(
-    client: str, target: str, cut: int, splits: list[int]
-) -> None:
-    """Up to the stop reason; behind it the answer is whole and the end may be added."""
-    stream = STREAMS[target]
-    mark = b'"stop_reason": "end_turn"' if target == "anthropic" else b'"finish_reason": "stop"'
-    part = stream[: cut % stream.index(mark)]
-    pieces = play(client, target, split(part, splits))
+def fault(pieces: list[Piece]) -> str:
+    """The kind of failure in the last piece, which is the only one."""
     assert pieces[-1].kind is PieceKind.FAULT
-    assert PieceKind.END not in [piece.kind for piece in pieces]
-
-
-@pytest.mark.parametrize("dialect", STREAMS)
-def test_usage_counts_caches_beside_the_input(dialect: str) -> None:
-    tap = speak.tap(call(dialect), leg(dialect), 200, SSE)
-    tap.feed(STREAMS[dialect])
-    assert tap.usage == Usage(input=7, output=5, cache_read=3)
-
-
-@pytest.mark.parametrize("dialect", STREAMS)
-def test_a_stop_reason_without_the_terminal_event_is_whole(dialect: str) -> None:
-    stream = STREAMS[dialect]
-    end = stream.index(b"event: message_stop" if dialect == "anthropic" else b"data: [DONE]")
-    pieces = play(dialect, dialect, [stream[:end]])
-    assert pieces[-1].kind is PieceKind.END
-    assert pieces[-1].data == stream[end:].replace(b'"type": ', b'"type":')
-
-
-def fault(pieces: list[Piece]) -> tuple[str, bytes]:
-    assert pieces[-1].kind is PieceKind.FAULT
+    assert not {PieceKind.FAULT, PieceKind.END} & set(kinds(pieces[:-1]))
     failure = pieces[-1].failure
     assert failure is not None
-    return failure.kind, pieces[-1].data
+    assert failure.text
+    return failure.kind
 
 
-def test_error_events_keep_their_bytes_and_say_their_type() -> None:
-    error = events({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}})
-    pieces = play("anthropic", "anthropic", [error])
-    assert fault(pieces) == ("error_event", error)
-    assert pieces[-1].failure.said.type == "overloaded_error"
-    crossed = play("openai", "anthropic", [error])
-    assert fault(crossed) == ("error_event", b"")
-    chat = b'data: {"error":{"message":"busy","type":"server_error"}}\n\n'
-    assert fault(play("openai", "openai", [chat])) == ("error_event", chat)
+# -------------------------------------------------------------- the same dialect
+
+
+@each_recorded
+@settings(max_examples=40)
+@given(cuts=CUTS)
+def test_a_stream_of_the_clients_own_dialect_passes_untouched(
+    recorded: Recorded, cuts: list[int]
+) -> None:
+    tap = speak.tap(call(recorded.dialect), leg(recorded.dialect), 200, SSE)
+    pieces = pieces_of(tap, split(recorded.stream, cuts))
+    added = DONE if recorded is OPENAI["done is missing"] else b""
+    assert joined(pieces) == recorded.stream + added
+    assert kinds(pieces).count(PieceKind.END) == 1
+    assert pieces[-1].kind is PieceKind.END
+    assert PieceKind.CONTENT in kinds(pieces)
+    assert tap.usage == recorded.usage
+    assert tap.head is None
+
+
+@each_recorded
+def test_nothing_that_speaks_stands_before_the_commit(recorded: Recorded) -> None:
+    """What comes before the first CONTENT may be thrown away for another target's answer."""
+    pieces = play(recorded.dialect, recorded.dialect, [recorded.stream])
+    first = kinds(pieces).index(PieceKind.CONTENT)
+    text, stop, _ = read(recorded.dialect, joined(pieces[:first]))
+    assert (text, stop) == ("", None)
+
+
+@each_recorded
+def test_a_cut_at_any_byte_is_a_fault_and_never_an_end(recorded: Recorded) -> None:
+    """Only behind the stop reason is the answer whole; then its end is added."""
+    dialect, stream = recorded.dialect, recorded.stream
+    for cut in range(len(stream)):
+        pieces = play(dialect, dialect, [stream[:cut]])
+        if cut < recorded.whole_from:
+            assert fault(pieces) in ("truncated", "empty"), cut
+        else:
+            assert pieces[-1].kind is PieceKind.END, cut
+            assert joined(pieces).endswith(DONE if dialect == "openai" else MESSAGE_STOP)
+        # A client never sees half an event: each of them can be read.
+        read(dialect, joined(pieces))
+
+
+@each_recorded
+@settings(max_examples=25)
+@given(cut=st.integers(0, 100_000), cuts=CUTS)
+def test_a_cut_stream_is_a_fault_however_its_bytes_came(
+    recorded: Recorded, cut: int, cuts: list[int]
+) -> None:
+    part = recorded.stream[: cut % recorded.whole_from]
+    for client in DIALECTS:
+        assert fault(play(client, recorded.dialect, split(part, cuts))) in (
+            "truncated",
+            "empty",
+            "garbage",  # a tool call that cannot cross
+        )
+
+
+def test_content_behind_the_commit_passes_in_one_piece() -> None:
+    for start, flowing in (
+        (START, b"".join(text_block(0, *("word " * 50).split())[1:-1])),
+        (b"", b"".join(words(*("word " * 50).split()))),
+    ):
+        tap = speak.tap(call("openai" if not start else "anthropic"), leg_of(start), 200, SSE)
+        tap.feed(start + flowing)
+        assert tap.feed(flowing) == [Piece(PieceKind.CONTENT, flowing)]
+        half = flowing[: len(flowing) - 20]
+        assert [p.kind for p in tap.feed(half)] == [PieceKind.CONTENT]
+        assert [p.kind for p in tap.feed(flowing[len(half) :])] == [PieceKind.CONTENT]
+
+
+def leg_of(start: bytes) -> object:
+    return leg("anthropic" if start else "openai")
+
+
+class Careful:
+    """A reader that reads every event."""
+
+    def __init__(self, reader: object) -> None:
+        self._reader = reader
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._reader, name)
+
+    def flows(self, block: bytes) -> bool:
+        return False
+
+
+ODD = {
+    "anthropic": [
+        *text_block(0, "a", "data: {", '"event: content_block_delta\n'),
+        b'event: content_block_delta\ndata: {"type":"content_block_delta"\n\n',
+        b'event: content_block_delta\ndata: {"type":"ping"}\n\n',
+        b'event: error\ndata: {"type":"content_block_delta"}\n\n',
+        b'event:content_block_delta\ndata:{"type":"content_block_delta","delta":{}}\n\n',
+        b'event: content_block_delta\r\ndata: {"type":"content_block_delta"}\r\n\r\n',
+        b": comment\n\n",
+        b"\n",
+        b"event: content_block_delta\n\n",
+        event({"type": "error", "error": {"type": "api_error", "message": "no"}}),
+        event({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}}),
+        MESSAGE_STOP,
+        b"data: []\n\n",
+        b"\xff\xfe\n\n",
+    ],
+    "openai": [
+        *words("a", "data: {", "\n\ndata: {"),
+        chunk({"content": "b"}, index=1),
+        chunk({"content": "c"}, usage={"prompt_tokens": 5, "completion_tokens": 6}),
+        chunk({}, "stop"),
+        chunk({}, "stop", index=1),
+        b'data:{"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n',
+        b'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\r\n\r\n',
+        line({"error": {"message": "no", "type": "server_error"}}),
+        line({"object": "error", "message": "no"}),
+        b": comment\n\n",
+        b"\n",
+        b'data: {"choices":\n\n',
+        DONE,
+        b"data: []\n\n",
+        b"\xff\xfe\n\n",
+    ],
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(data=st.data())
+def test_what_passes_at_a_glance_is_what_passes_on_reading(
+    dialect: str, data: st.DataObject
+) -> None:
+    """The quick way behind the commit hides no end, no error, no usage and no garbage."""
+    begin = START + text_block(0, "a")[1] if dialect == "anthropic" else ROLE + words("a")[0]
+    blocks = data.draw(st.lists(st.sampled_from(ODD[dialect]), max_size=8))
+    chunks = [begin, *split(b"".join(blocks), data.draw(CUTS))]
+    quick = speak.tap(call(dialect), leg(dialect), 200, SSE)
+    slow = speak.tap(call(dialect), leg(dialect), 200, SSE)
+    assert isinstance(slow, PassingTap)
+    slow._reader = Careful(slow._reader)  # type: ignore[assignment]
+    one, two = pieces_of(quick, chunks), pieces_of(slow, chunks)
+    assert joined(one) == joined(two)
+    assert (one[-1].kind, one[-1].failure) == (two[-1].kind, two[-1].failure)
+    assert quick.usage == slow.usage
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_success_without_a_byte_or_a_word_is_empty(dialect: str) -> None:
+    assert fault(play(dialect, dialect, [])) == "empty"
+    assert fault(play(dialect, OTHER[dialect], [])) == "empty"
+    nothing = START + MESSAGE_STOP if dialect == "anthropic" else ROLE + DONE
+    for client in DIALECTS:
+        assert fault(play(client, dialect, [nothing])) == "empty"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_comes_behind_the_end_is_left_out(dialect: str) -> None:
+    stream = (ANTHROPIC if dialect == "anthropic" else OPENAI)["text"].stream
+    tap = speak.tap(call(dialect), leg(dialect), 200, SSE)
+    pieces = tap.feed(stream + b'data: {"error":"late"}\n\n')
+    assert joined(pieces) == stream
+    assert tap.feed(b"data: more\n\n") == []
+    assert tap.close() == []
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    "garbage", [b"data: {oops\n\n", b"data: 5\n\n", b"data: \xff\xfe\n\n", b"data: [1]\n\n"]
+)
+def test_garbage_is_a_fault_that_says_whether_content_came_before(
+    dialect: str, garbage: bytes
+) -> None:
+    assert fault(pieces := play(dialect, dialect, [garbage])) == "garbage"
+    assert pieces[-1].failure is not None
+    assert pieces[-1].failure.where == "body"
+    begin = START + text_block(0, "a")[1] if dialect == "anthropic" else words("a")[0]
+    for client in DIALECTS:
+        assert fault(pieces := play(client, dialect, [begin + garbage])) == "garbage"
+        assert pieces[-1].failure is not None
+        assert pieces[-1].failure.where == "in_stream"
+        assert pieces[-1].data == b""
+
+
+def test_an_endless_line_is_a_fault() -> None:
+    for client in DIALECTS:
+        tap = speak.tap(call(client), leg("openai"), 200, SSE)
+        pieces = [piece for _ in range(9) for piece in tap.feed(b"x" * (1 << 20))]
+        assert fault(pieces) == "garbage"
+        assert tap.feed(b"x") == tap.close() == []
+
+
+# --------------------------------------------------------------------- crossing
+
+
+@each_that_crosses
+@settings(max_examples=25)
+@given(cuts=CUTS)
+def test_text_stop_reason_and_usage_cross(recorded: Recorded, cuts: list[int]) -> None:
+    client = OTHER[recorded.dialect]
+    asked = b'{"stream_options":{"include_usage":true}}'
+    tap = speak.tap(call(client, body=asked), leg(recorded.dialect), 200, SSE)
+    pieces = pieces_of(tap, split(recorded.stream, cuts))
+    assert pieces[-1].kind is PieceKind.END
+    text, stop, usage = read(client, joined(pieces))
+    assert text == recorded.text
+    assert stop == STOP_NAMES[client][recorded.stop]
+    assert tap.usage == recorded.usage
+    if client == "anthropic":
+        assert usage["input_tokens"] == (recorded.usage.input or 0)
+        assert usage["output_tokens"] == (recorded.usage.output or 0)
+        assert usage.get("cache_read_input_tokens") == recorded.usage.cache_read
+    else:
+        assert usage["completion_tokens"] == recorded.usage.output
+        assert usage["prompt_tokens"] == 25 + 1000 + 7
+        assert usage["prompt_tokens_details"] == {"cached_tokens": 1000}
+
+
+@each_that_crosses
+def test_a_crossed_stream_can_be_read_again(recorded: Recorded) -> None:
+    """Written in the other dialect and brought back, it says the same."""
+    other = OTHER[recorded.dialect]
+    asked = b'{"stream_options":{"include_usage":true}}'
+    there = pieces_of(
+        speak.tap(call(other, body=asked), leg(recorded.dialect), 200, SSE), [recorded.stream]
+    )
+    back = speak.tap(call(recorded.dialect, body=asked), leg(other), 200, SSE)
+    again = pieces_of(back, [joined(there)])
+    assert again[-1].kind is PieceKind.END
+    assert read(recorded.dialect, joined(again))[0] == recorded.text
+    assert (back.usage.output or 0) == (recorded.usage.output or 0)
 
 
 @pytest.mark.parametrize(
-    ("headers", "body", "kind"),
-    [
-        (SSE, b"", "empty"),
-        (SSE, b"data: {oops\n\n", "garbage"),
-        (((b"content-type", b"text/html"),), b"<html>Bad gateway</html>", "not_json"),
-        (JSON, b'{"error":{"message":"no","type":"server_error"}}', "error_event"),
-        (JSON, b"", "empty"),
-        (((b"content-type", b"text/event-stream"), (b"content-encoding", b"br")), b"?", "protocol"),
-    ],
+    "recorded", [r for _, r in ALL if not r.crosses], ids=[n for n, r in ALL if not r.crosses]
 )
-@pytest.mark.parametrize("dialect", STREAMS)
-def test_a_success_that_is_none_is_a_fault(
-    dialect: str, headers: tuple, body: bytes, kind: str
+def test_a_stream_with_more_than_text_is_a_fault_in_words(recorded: Recorded) -> None:
+    """A tool call that was half written for a client that never asked for one helps nobody."""
+    pieces = play(OTHER[recorded.dialect], recorded.dialect, [recorded.stream])
+    assert fault(pieces) == "garbage"
+    assert pieces[-1].failure is not None
+    assert pieces[-1].failure.text.startswith("the answer")
+
+
+def test_thoughts_stay_behind_but_show_that_the_model_is_at_work() -> None:
+    thinks = ANTHROPIC["thinking"].stream
+    pieces = play("openai", "anthropic", [thinks[: thinks.index(b"signature_delta")]])
+    assert kinds(pieces[:-1])[:2] == [PieceKind.OPENING, PieceKind.CONTENT]
+    assert read("openai", joined(pieces))[0] == ""
+
+
+def test_pings_cross_once_the_reply_has_begun() -> None:
+    ping = event({"type": "ping"})
+    begin = START + ping + text_block(0, "a")[1]
+    pieces = play("openai", "anthropic", [begin + ping])
+    assert kinds(pieces[:-1]) == [PieceKind.OPENING, PieceKind.CONTENT, PieceKind.PING]
+    assert b'"content":""' in pieces[2].data
+    comment = b": OPENROUTER PROCESSING\n\n"
+    pieces = play("anthropic", "openai", [comment + words("a")[0] + comment])
+    assert pieces[-2] == Piece(PieceKind.PING, b'event: ping\ndata: {"type":"ping"}\n\n')
+
+
+def test_usage_crosses_to_chat_only_where_it_was_asked_for() -> None:
+    stream = ANTHROPIC["text"].stream
+    pieces = play("openai", "anthropic", [stream])
+    assert b"usage" not in joined(pieces)
+    tap = speak.tap(call("openai"), leg("anthropic"), 200, SSE)
+    assert tap.head is not None
+    assert dict(tap.head)[b"content-type"].startswith(b"text/event-stream")
+
+
+# ---------------------------------------------------------------- anything at all
+
+
+@given(
+    st.lists(st.binary(max_size=60), max_size=8),
+    st.sampled_from([200, 204, 302, 403, 529]),
+    st.sampled_from([b"text/event-stream", b"application/json", b"text/html", b""]),
+    st.sampled_from([b"", b"gzip", b"deflate", b"br"]),
+    st.booleans(),
+)
+def test_no_bytes_whatever_make_a_tap_raise(
+    chunks: list[bytes], status: int, kind: bytes, encoding: bytes, stream: bool
 ) -> None:
-    assert fault(play(dialect, dialect, [body] if body else [], headers))[0] == kind
+    headers = ((b"content-type", kind), (b"content-encoding", encoding))
+    for client in DIALECTS:
+        for target in DIALECTS:
+            tap = speak.tap(call(client, stream=stream), leg(target), status, headers)
+            pieces = pieces_of(tap, chunks)
+            assert pieces[-1].kind >= PieceKind.END
+            assert isinstance(tap.usage, Usage)
 
 
-def test_an_engine_that_leaves_out_the_opening_is_mended() -> None:
-    """llama.cpp does when the first token is half a character; the SDK dies of it."""
-    start = MESSAGE.index(b"event: content_block_start")
-    mended = b"".join(p.data for p in play("anthropic", "anthropic", [MESSAGE[start:]]))
-    assert mended.startswith(b"event: message_start")
-    assert mended.count(b"event: content_block_start") == 1
-    delta = MESSAGE.index(b"event: content_block_delta")
-    mended = b"".join(p.data for p in play("anthropic", "anthropic", [MESSAGE[delta:]]))
-    assert mended.count(b"event: content_block_start") == 1
+@st.composite
+def scrambled(draw: st.DrawFn) -> tuple[str, bytes]:
+    """Recorded streams with pieces of others in them, bytes changed, parts cut out."""
+    _, recorded = draw(st.sampled_from(ALL))
+    _, other = draw(st.sampled_from(ALL))
+    stream = bytearray(recorded.stream)
+    for _ in range(draw(st.integers(0, 4))):
+        at = draw(st.integers(0, max(0, len(stream) - 1)))
+        size = draw(st.integers(0, 40))
+        start = draw(st.integers(0, len(other.stream) - 1))
+        stream[at : at + size] = other.stream[start : start + draw(st.integers(0, 200))]
+    return recorded.dialect, bytes(stream)
 
 
-def test_a_compressed_stream_is_unpacked_and_says_so() -> None:
-    headers = (*SSE, (b"content-encoding", b"gzip"))
-    tap = speak.tap(call("anthropic"), leg("anthropic"), 200, headers)
-    packed = gzip.compress(MESSAGE)
-    pieces = [piece for n in range(0, len(packed), 7) for piece in tap.feed(packed[n : n + 7])]
-    assert b"".join(piece.data for piece in pieces + tap.close()) == MESSAGE
-    assert tap.head == SSE
-
-
-def test_a_bomb_is_a_fault_before_it_fills_the_memory() -> None:
-    headers = (*JSON, (b"content-encoding", b"gzip"))
-    tap = speak.tap(call("openai", stream=False), leg("openai"), 200, headers)
-    pieces = tap.feed(gzip.compress(b" " * (64 << 20)))
-    assert fault(pieces)[0] == "too_large"
-
-
-def test_a_whole_answer_passes_or_is_written_anew() -> None:
-    whole = json.dumps(
-        {
-            "id": "msg_1",
-            "type": "message",
-            "model": "m",
-            "content": [{"type": "text", "text": "hi"}],
-            "stop_reason": "max_tokens",
-            "usage": {"input_tokens": 7, "output_tokens": 5},
-        }
-    ).encode()
-    same = speak.tap(call("anthropic", stream=False), leg("anthropic"), 200, JSON)
-    assert same.feed(whole[:9]) + same.feed(whole[9:]) == []
-    assert [piece.data for piece in same.close()] == [whole, b""]
-    assert same.usage == Usage(input=7, output=5)
-    crossed = speak.tap(call("openai", stream=False), leg("anthropic"), 200, JSON)
-    crossed.feed(whole)
-    answer = json.loads(crossed.close()[0].data)
-    assert answer["choices"][0]["message"]["content"] == "hi"
-    assert answer["choices"][0]["finish_reason"] == "length"
-    assert answer["usage"]["total_tokens"] == 12
-
-
-def test_an_error_answer_is_kept_byte_for_byte() -> None:
-    body = b'{"type":"error","error":{"type":"permission_error","message":"no longer a member"}}'
-    tap = speak.tap(call("anthropic"), leg("anthropic"), 403, JSON)
-    tap.feed(body)
-    failure = tap.close()[0].failure
-    assert failure is not None
-    assert (failure.status, failure.body, failure.said.type) == (403, body, "permission_error")
-
-
-@given(st.lists(st.binary(max_size=60), max_size=8), st.sampled_from([200, 403, 529]))
-def test_no_bytes_whatever_make_a_tap_raise(chunks: list[bytes], status: int) -> None:
-    for client in STREAMS:
-        for target in STREAMS:
-            for headers in (SSE, JSON, (*SSE, (b"content-encoding", b"gzip"))):
-                tap = speak.tap(call(client), leg(target), status, headers)
-                for data in chunks:
-                    tap.feed(data)
-                tap.close()
+@given(scrambled(), CUTS)
+def test_a_scrambled_stream_ends_once_and_says_how(
+    scramble: tuple[str, bytes], cuts: list[int]
+) -> None:
+    dialect, stream = scramble
+    for client in DIALECTS:
+        pieces = play(client, dialect, split(stream, cuts))
+        assert [kind for kind in kinds(pieces) if kind >= PieceKind.END] == [pieces[-1].kind]

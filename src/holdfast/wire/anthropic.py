@@ -22,7 +22,15 @@ from holdfast.wire.anthropic_stream import (
     usage_body,
 )
 from holdfast.wire.said import read_said
-from holdfast.wire.speech import Answer, Ask, CannotCrossError, Sampling, Turn, Whole
+from holdfast.wire.speech import (
+    Answer,
+    Ask,
+    CannotCrossError,
+    Sampling,
+    Turn,
+    Whole,
+    refuse_the_rest,
+)
 
 PATH = "/v1/messages"
 SURFACE = "messages"
@@ -126,24 +134,27 @@ def write_answer(answer: Answer, created: int) -> bytes:  # noqa: ARG001 - this 
 
 # ------------------------------------------------------------------ requests
 
-# Dropped in crossing, without a change of meaning: book-keeping and service hints.
-_DROPPED = {"metadata", "service_tier", "model"}
+# Dropped in crossing, without a change of meaning: book-keeping, marks for a cache.
+_DROPPED = {"metadata", "service_tier", "cache_control", "model"}
+# Said, yet it changes nothing.
+_NEUTRAL = {"thinking": {"type": "disabled"}, "tool_choice": {"type": "none"}}
 
 
-def _text(content: object, where: str) -> str:
+def _text(content: object, where: str, between: str = "\n\n") -> str:
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
         raise CannotCrossError(f"{where} is neither text nor a list of blocks")
     parts = []
     for block in content:
-        if not isinstance(block, dict) or block.get("type") != "text":
-            kind = block.get("type") if isinstance(block, dict) else type(block).__name__
+        kind = block.get("type") if isinstance(block, dict) else type(block).__name__
+        if not isinstance(block, dict) or kind != "text":
             raise CannotCrossError(f"{where} holds a block of type {kind}; only text crosses yet")
-        if set(block) - {"type", "text", "cache_control"}:
+        left = {name for name in block if block[name] is not None}
+        if left - {"type", "text", "cache_control"} or not isinstance(block.get("text"), str):
             raise CannotCrossError(f"{where} holds a text block with more than text")
-        parts.append(str(block.get("text", "")))
-    return "".join(parts)
+        parts.append(block["text"])
+    return between.join(parts)
 
 
 def read_ask(body: bytes) -> Ask:
@@ -153,10 +164,14 @@ def read_ask(body: bytes) -> Ask:
     fields: dict[str, Any] = msgspec.json.decode(body)
     turns = []
     for number, message in enumerate(fields.pop("messages", [])):
-        role = message.get("role")
-        if role not in ("user", "assistant") or set(message) - {"role", "content"}:
-            raise CannotCrossError(f"messages[{number}] has the role {role}, or more than text")
-        turns.append(Turn(role, _text(message.get("content"), f"messages[{number}]")))
+        role, where = message.get("role"), f"messages[{number}]"
+        if role not in ("user", "assistant"):
+            raise CannotCrossError(f"{where} has the role {role}, which cannot cross here yet")
+        if set(message) - {"role", "content"}:
+            raise CannotCrossError(f"{where} holds more than text")
+        # What a model said goes on from block to block; what people send are separate texts.
+        between = "" if role == "assistant" else "\n\n"
+        turns.append(Turn(role, _text(message.get("content"), where, between)))
     if not turns or turns[-1].role != "user":
         raise CannotCrossError("the conversation does not end with the user's words")
     system = fields.pop("system", None)
@@ -167,11 +182,7 @@ def read_ask(body: bytes) -> Ask:
         "stop": fields.pop("stop_sequences", None) or (),
         "stream": fields.pop("stream", None) or False,
     }
-    left = {name for name in fields if name not in _DROPPED and fields[name] not in (None, [])}
-    if left:
-        raise CannotCrossError(
-            f"the request uses {', '.join(sorted(left))}, which cannot cross yet"
-        )
+    refuse_the_rest(fields, _DROPPED, _NEUTRAL)
     return Ask(
         system="" if system is None else _text(system, "system"),
         turns=tuple(turns),

@@ -226,7 +226,11 @@ class StreamReader:
     def text(self, event: SseEvent) -> str | None:
         """The text of a CONTENT event; "" for thinking, None for what says nothing."""
         delta = _loosely(event.data).delta
-        if delta is None or not delta.type:
+        if delta is None:
+            return None
+        if delta.stop_reason in ("tool_use", "pause_turn"):
+            raise CannotCrossError("the answer waits for a tool, which cannot cross yet")
+        if not delta.type:
             return None
         if delta.type == "text_delta":
             return delta.text

@@ -24,7 +24,16 @@ from holdfast.wire.openai_stream import (
     usage_body,
 )
 from holdfast.wire.said import read_said
-from holdfast.wire.speech import UNREADABLE, Answer, Ask, CannotCrossError, Sampling, Turn, Whole
+from holdfast.wire.speech import (
+    UNREADABLE,
+    Answer,
+    Ask,
+    CannotCrossError,
+    Sampling,
+    Turn,
+    Whole,
+    refuse_the_rest,
+)
 
 PATH = "/v1/chat/completions"
 SURFACE = "chat"
@@ -134,12 +143,32 @@ def write_answer(answer: Answer, created: int) -> bytes:
 
 # ------------------------------------------------------------------ requests
 
-# Dropped in crossing, without a change of meaning: book-keeping and service hints.
-_DROPPED = {"metadata", "user", "service_tier", "stream_options", "store", "model"}
+# Dropped in crossing, without a change of meaning: book-keeping, caches, service hints.
+_DROPPED = {
+    "metadata",
+    "model",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "stream_options",
+    "user",
+}
+# Said, yet it changes nothing.
+_NEUTRAL = {
+    "frequency_penalty": 0,
+    "logprobs": False,
+    "modalities": ["text"],
+    "n": 1,
+    "presence_penalty": 0,
+    "response_format": {"type": "text"},
+    "tool_choice": "none",
+}
 _SYSTEM = ("system", "developer")
 
 
-def _text(content: object, where: str) -> str:
+def _text(content: object, where: str, between: str = "\n\n") -> str:
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
@@ -147,10 +176,12 @@ def _text(content: object, where: str) -> str:
     parts = []
     for part in content:
         kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-        if kind != "text":
+        if not isinstance(part, dict) or kind != "text":
             raise CannotCrossError(f"{where} holds a part of type {kind}; only text crosses yet")
-        parts.append(str(part.get("text", "")))
-    return "".join(parts)
+        if set(part) - {"type", "text", "cache_control"} or not isinstance(part.get("text"), str):
+            raise CannotCrossError(f"{where} holds a text part with more than text")
+        parts.append(part["text"])
+    return between.join(parts)
 
 
 def read_ask(body: bytes) -> Ask:
@@ -162,15 +193,16 @@ def read_ask(body: bytes) -> Ask:
     turns: list[Turn] = []
     for number, message in enumerate(fields.pop("messages", [])):
         role, where = message.get("role"), f"messages[{number}]"
-        if set(message) - {"role", "content", "name"}:
+        # Clients hand answers back as they got them, with the fields that were empty.
+        left = {name for name in message if message[name] not in (None, [])}
+        if left - {"role", "content"}:
             raise CannotCrossError(f"{where} holds more than text")
-        text = _text(message.get("content"), where)
+        # What a model said goes on from part to part; what people send are separate texts.
+        text = _text(message.get("content"), where, "" if role == "assistant" else "\n\n")
         if role in _SYSTEM and not turns:
             system.append(text)
-        elif role == "user":
-            turns.append(Turn("user", text))
-        elif role == "assistant":
-            turns.append(Turn("assistant", text))
+        elif role in ("user", "assistant"):
+            turns.append(Turn(role, text))
         else:
             raise CannotCrossError(f"{where} has the role {role}, which cannot cross here yet")
     if not turns or turns[-1].role != "user":
@@ -185,13 +217,7 @@ def read_ask(body: bytes) -> Ask:
         "stop": (stop,) if isinstance(stop, str) else stop or (),
         "stream": fields.pop("stream", None) or False,
     }
-    if fields.get("n") == 1:
-        del fields["n"]
-    left = {name for name in fields if name not in _DROPPED and fields[name] not in (None, [])}
-    if left:
-        raise CannotCrossError(
-            f"the request uses {', '.join(sorted(left))}, which cannot cross yet"
-        )
+    refuse_the_rest(fields, _DROPPED, _NEUTRAL)
     return Ask(
         system="\n\n".join(system),
         turns=tuple(turns),

@@ -21,7 +21,12 @@ from holdfast.wire.sse import SseEvent
 DONE = b"[DONE]"
 LAST = b"data: [DONE]\n\n"
 UNNAMED = "chatcmpl-holdfast"
-STOPS: dict[str, Stop] = {"stop": "end", "length": "length", "content_filter": "refusal"}
+STOPS: dict[str, Stop] = {
+    "stop": "end",
+    "length": "length",
+    "content_filter": "refusal",
+    "insufficient_system_resource": "length",  # one provider's word for: cut for want of machines
+}
 STOP_NAMES: dict[Stop, str] = {
     "end": "stop",
     "length": "length",
@@ -72,7 +77,9 @@ class _Names(Struct):
 
 
 class _Spoken(Struct):
+    index: int | None = 0
     delta: Words | None = None
+    finish_reason: str | None = None
 
 
 class _Speech(Struct):
@@ -246,6 +253,10 @@ class StreamReader:
             choices = _decode_speech(event.data).choices or ()
         except UNREADABLE:
             raise CannotCrossError("the answer holds more than text") from None
+        if any(choice.index for choice in choices):
+            raise CannotCrossError("the answer holds several choices, not one")
+        if any(choice.finish_reason in ("tool_calls", "function_call") for choice in choices):
+            raise CannotCrossError("the answer waits for a tool, which cannot cross yet")
         spoken = [choice.delta for choice in choices if choice.delta is not None]
         return "".join(text_of(words) for words in spoken) if any(map(says, spoken)) else None
 

@@ -56,9 +56,17 @@ def _bounded(wait_s: float | None) -> float | None:
 
 def _until(text: str, wall: float) -> float | None:
     try:
-        return parsedate_to_datetime(text).timestamp() - wall
-    except (ValueError, TypeError, OverflowError):
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
+    return _seconds(moment, wall)
+
+
+def _seconds(moment: datetime, wall: float) -> float:
+    """A date without a zone is UTC, not this machine's time."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.timestamp() - wall
 
 
 def _reset(value: bytes | None, wall: float) -> float | None:
@@ -73,6 +81,4 @@ def _reset(value: bytes | None, wall: float) -> float | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.timestamp() - wall
+    return _seconds(moment, wall)

@@ -6,6 +6,8 @@ knows another, and what crosses goes through the neutral form of `wire.speech`.
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from msgspec import Struct
 
 from holdfast.facts.calls import Call, Headers, Peek
@@ -70,10 +72,13 @@ def compose(call: Call, leg: Leg) -> Outgoing:
     """
     if leg.dialect == call.dialect:
         query = f"?{call.query}" if call.query else ""
-        model, body = leg.target.model, call.body
-        if model != call.model and body:
-            body = peeking.renamed(body, model)
-        return Outgoing(call.path + query, (), body)
+        model, path, body = leg.target.model, call.path, call.body
+        if model != call.model:
+            if body:
+                body = peeking.renamed(body, model)
+            elif call.surface == "models":
+                path = f"/v1/models/{quote(model, safe='')}"
+        return Outgoing(path + query, (), body)
     there = DIALECTS.get(leg.dialect)
     here = DIALECTS.get(call.dialect)
     if here is None or there is None or call.surface != here.SURFACE:

@@ -6,7 +6,8 @@ with `CannotCrossError`, so that the route goes on to another target and nothing
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from collections.abc import Container, Mapping
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -26,6 +27,23 @@ class BadBodyError(Exception):
 
 class CannotCrossError(Exception):
     """This cannot be said in the other dialect (yet); the text names what stands out."""
+
+
+def refuse_the_rest(
+    fields: dict[str, Any], dropped: Container[str], neutral: Mapping[str, object]
+) -> None:
+    """Raise CannotCrossError, with their names, for fields of a request that nobody has taken.
+
+    Passed over are those in `dropped`, which change no answer, those that are empty, and those
+    that have the value in `neutral`, which is the same as leaving them out.
+    """
+    left = sorted(
+        name
+        for name, value in fields.items()
+        if name not in dropped and value not in (None, [], neutral.get(name))
+    )
+    if left:
+        raise CannotCrossError(f"the request uses {', '.join(left)}, which cannot cross yet")
 
 
 class Turn(Struct, frozen=True):
