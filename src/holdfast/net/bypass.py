@@ -7,8 +7,10 @@ outage.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from holdfast.facts.calls import Call, Headers
-from holdfast.facts.flights import Exchange, Leg
+from holdfast.facts.flights import Exchange, Intent, Leg, Settled
 from holdfast.facts.outcomes import Failure
 from holdfast.net.dial import Line
 from holdfast.net.pilot import Desk
@@ -20,7 +22,7 @@ from holdfast.wire.headers import credential_headers, to_client, to_upstream
 class Bypass:
     """One raw relay. It is the `Sink` of its only attempt."""
 
-    __slots__ = ("_call", "_desk", "_leg", "_line", "_reply", "_why")
+    __slots__ = ("_call", "_desk", "_leg", "_line", "_reply", "_status", "_why")
 
     def __init__(self, desk: Desk, call: Call, leg: Leg, reply: Reply, error: Exception) -> None:
         self._desk = desk
@@ -29,6 +31,7 @@ class Bypass:
         self._reply = reply
         self._why = f"holdfast's own code failed ({type(error).__name__}); passed through raw"
         self._line: Line | None = None
+        self._status = 0
 
     def start(self) -> None:
         """Send the raw request on its way."""
@@ -41,6 +44,22 @@ class Bypass:
         if secret is not None:
             headers += credential_headers(call.dialect, secret, own)
         query = f"?{call.query}" if call.query else ""
+        self._desk.book.intend(
+            Intent(
+                id=self._id,
+                exchange=call.id,
+                attempt=0,
+                wall=self._desk.wall(),
+                provider=self._leg.target.provider,
+                model=self._leg.target.model,
+                surface=self._leg.surface,
+                credential=self._leg.target.credential,
+                asked_model=call.model,
+                tool=call.tool,
+                bytes_out=len(call.body),
+                why="passed through raw",
+            )
+        )
         self._reply.on_gone = self._gone
         self._reply.on_writable = self._resume
         self._line = self._desk.dialer.ask(
@@ -55,9 +74,15 @@ class Bypass:
             keep=False,
         )
 
+    @property
+    def _id(self) -> str:
+        """Attempts of the flight that broke are counted from 1."""
+        return f"{self._call.id}.0"
+
     def _gone(self) -> None:
         if self._line is not None:
             self._line.hang_up()
+        self._settle("abandoned")
 
     def _resume(self) -> None:
         if self._line is not None:
@@ -68,6 +93,7 @@ class Bypass:
 
     def head(self, status: int, headers: Headers) -> None:
         ours = ((b"x-holdfast-exchange", self._call.id.encode()),)
+        self._status = status
         self._reply.begin(status, (*to_client(headers), *ours))
         self._record("bypassed", status)
 
@@ -78,8 +104,10 @@ class Bypass:
 
     def ended(self) -> None:
         self._reply.finish()
+        self._settle("ok" if self._status < 400 else "failed")
 
     def broke(self, failure: Failure) -> None:
+        self._settle("failed", failure)
         if self._reply.begun:
             self._reply.break_()
             return
@@ -88,6 +116,20 @@ class Bypass:
         headers, body = speak.error_reply(dialect, 502, text)
         self._reply.send(502, headers, body)
         self._record("broken", 502)
+
+    def _settle(
+        self, outcome: Literal["ok", "failed", "abandoned"], failure: Failure | None = None
+    ) -> None:
+        self._desk.book.settle(
+            Settled(
+                id=self._id,
+                outcome=outcome,
+                wall=self._desk.wall(),
+                status=self._status or None,
+                failure_kind=failure.kind if failure is not None else "",
+                failure_text=failure.text if failure is not None else "",
+            )
+        )
 
     def _record(self, outcome: str, status: int) -> None:
         call = self._call

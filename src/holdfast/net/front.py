@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from holdfast.core.blame import judge, transient
 from holdfast.core.budget import Budget
@@ -98,7 +99,7 @@ class Front:
         path = request.path
         door = DOORS.get((request.method, path))
         if door is not None:
-            self._call(request, reply, *door)
+            self._answer(request, reply, *door)
         elif path.startswith("/-/") or path == "/-":
             self._control(request, reply)
         elif path == "/" and request.method in ("GET", "HEAD"):
@@ -106,18 +107,26 @@ class Front:
         elif path == MODELS and request.method == "GET":
             self._models(request, reply)
         elif path == BATCHES or path.startswith(BATCHES + "/"):
-            self._call(request, reply, "anthropic", "batches")
+            self._answer(request, reply, "anthropic", "batches")
         elif path.startswith(MODELS + "/") and request.method == "GET":
-            self._call(request, reply, dialect_of(request), "models")
+            self._answer(request, reply, dialect_of(request), "models")
         else:
             self._refuse(request, reply, 404, no_such_path(request))
 
     # ---------------------------------------------------------------- calls
 
+    def _answer(self, request: Request, reply: Reply, dialect: Dialect, surface: Surface) -> None:
+        try:
+            self._call(request, reply, dialect, surface)
+        except Exception as error:  # noqa: BLE001 - the house fails open, before the flight too
+            caller = self._callers.of(request)
+            call = self._ask(request, caller, dialect, surface, "", stream=False)
+            self._pass_raw(call, reply, error)
+
     def _call(self, request: Request, reply: Reply, dialect: Dialect, surface: Surface) -> None:
         model, stream = "", False
         if surface == "models":
-            model = request.path[len(MODELS) + 1 :]
+            model = unquote(request.path[len(MODELS) + 1 :])
         elif request.method == "POST" and surface != "batches":
             try:
                 peek = speak.peek(dialect, request.body)
@@ -148,11 +157,21 @@ class Front:
         pilot.take_off()
 
     def _fail_open(self, pilot: Pilot, reply: Reply, error: Exception) -> None:
+        self._pass_raw(pilot.call, reply, error)
+
+    def _pass_raw(self, call: Call, reply: Reply, error: Exception) -> None:
         """Our own code broke: the raw request goes to the original provider, and that is told."""
         self.crashes.append(f"{type(error).__name__}: {error}")
-        legs = self.rules.legs(pilot.call)
-        if not reply.begun and isinstance(legs, tuple):
-            Bypass(self.desk, pilot.call, legs[0], reply, error).start()
+        legs = self.rules.legs(call)
+        native = [leg for leg in legs if leg.dialect == call.dialect] if type(legs) is tuple else []
+        if reply.begun:
+            return
+        if native:
+            Bypass(self.desk, call, native[0], reply, error).start()
+            return
+        text = f"holdfast's own code failed ({type(error).__name__}); please report it."
+        headers, body = speak.error_reply(call.dialect, 500, text)
+        reply.send(500, headers, body)
 
     def _make_policy(self) -> Policy:
         desk = self.desk
