@@ -19,14 +19,16 @@ TOOL_CHARS_MAX = 40
 class Caller:
     """One way of asking.
 
-    `outgoing` are the headers that go on to a target. `credential` is the client's own and how it
-    came, and `mark` tells it from others within this process. `tool` is the client's name by its
-    user agent, `retry_count` its own count of tries, None where it keeps none.
+    `headers` are those that it always says, shared by all its calls, and `outgoing` what of them
+    goes on to a target. `credential` is the client's own and how it came, and `mark` tells it
+    from others within this process. `tool` is the client's name by its user agent, `retry_count`
+    its own count of tries, None where it keeps none.
     """
 
-    __slots__ = ("credential", "mark", "outgoing", "retry_count", "tool")
+    __slots__ = ("credential", "headers", "mark", "outgoing", "retry_count", "tool")
 
     def __init__(self, headers: Headers, named: Request, salt: bytes) -> None:
+        self.headers = headers
         self.outgoing = to_upstream(headers)
         self.credential = client_credential(headers)
         own = self.credential

@@ -212,7 +212,7 @@ class Front:
             method=request.method,
             path=request.path,
             query=request.query,
-            headers=request.headers,
+            headers=caller.headers,
             body=request.body,
             model=model,
             stream=stream,

@@ -58,7 +58,8 @@ from holdfast.wire.tap import Tap
 # A client's own retry comes back within half a second (both SDKs: 0.5 s less up to a quarter);
 # a call that such a client left is kept this long, so that the retry can join it.
 JOIN_GRACE_S = 0.75
-TRANSCRIPT_BYTES_MAX = 1 << 20
+# Of the answer to a client that may come back. The SDKs do so before its head, seldom after it.
+TRANSCRIPT_BYTES_MAX = 1 << 16
 
 
 class Book(Protocol):
@@ -141,14 +142,16 @@ class Desk:
     def _ring(self) -> None:
         self._alarm, self._alarm_at = None, math.inf
         now = self.clock()
-        nearest = math.inf
-        for pilot in tuple(self.flying):
+        due, nearest = [], math.inf
+        for pilot in self.flying:
             deadline = pilot.flight.deadline
             if deadline is not None and deadline <= now:
-                pilot.ring(now)
+                due.append(pilot)
             elif deadline is not None and deadline < nearest:
                 nearest = deadline
         self.wake_by(nearest)
+        for pilot in due:
+            pilot.ring(now)
 
 
 class Pilot:
