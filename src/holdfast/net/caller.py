@@ -14,6 +14,7 @@ from holdfast.wire.headers import client_credential, to_upstream
 
 CALLERS_MAX = 256
 TOOL_CHARS_MAX = 40
+COUNT_DIGITS_MAX = 9  # Python refuses to read thousands of them
 
 
 class Caller:
@@ -35,7 +36,7 @@ class Caller:
         self.mark = hashlib.blake2b(own[1], digest_size=8, key=salt).hexdigest() if own else ""
         self.tool = tool_of(named.header(b"user-agent"))
         retry = named.header(b"x-stainless-retry-count")
-        self.retry_count = int(retry) if retry is not None and retry.isdigit() else None
+        self.retry_count = count_of(retry)
 
 
 class Callers:
@@ -57,6 +58,13 @@ class Callers:
                 self._known.clear()
             self._known[headers] = caller
         return caller
+
+
+def count_of(retry: bytes | None) -> int | None:
+    """A client's own count of its tries; what is no such number is none."""
+    if retry is None or not retry.isdigit() or len(retry) > COUNT_DIGITS_MAX:
+        return None
+    return int(retry)
 
 
 def tool_of(agent: bytes | None) -> str:

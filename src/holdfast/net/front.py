@@ -111,7 +111,8 @@ class Front:
         elif path.startswith(MODELS + "/") and request.method == "GET":
             self._answer(request, reply, dialect_of(request), "models")
         else:
-            self._refuse(request, reply, 404, no_such_path(request))
+            status = 405 if methods_of(path) else 404
+            self._refuse(request, reply, status, no_such_door(request))
 
     # ---------------------------------------------------------------- calls
 
@@ -229,6 +230,7 @@ class Front:
                 pilot.joinable
                 and other.credential_mark == call.credential_mark
                 and other.path == call.path
+                and other.query == call.query
                 and other.body == call.body
             ):
                 pilot.join(reply)
@@ -267,6 +269,8 @@ class Front:
             ),
             (b"x-should-retry", b"false"),
         )
+        if status == 405:
+            ours += ((b"allow", methods_of(request.path).encode()),)
         if call is not None:
             ours += ((b"x-holdfast-exchange", ascii_header(call.id)),)
             self.desk.book.record(refused(call, status, text, len(body)))
@@ -305,12 +309,21 @@ def dialect_of(request: Request) -> Dialect:
     return "openai"
 
 
-def no_such_path(request: Request) -> str:
-    """What to say to a request for something that is not here."""
+def methods_of(path: str) -> str:
+    """The methods that a path takes, as `allow` lists them; empty where there is no such path."""
+    if path == "/":
+        return "GET, HEAD"
+    if path == MODELS or path.startswith(MODELS + "/"):
+        return "GET"
+    return ", ".join(method for method, known in DOORS if known == path)
+
+
+def no_such_door(request: Request) -> str:
+    """What to say to a request for something that is not here, or not by this method."""
+    allowed = methods_of(request.path)
+    if allowed:
+        return f"holdfast: {request.path} takes {allowed}, not {request.method}."
     known = sorted({path for method, path in DOORS if method == request.method})
-    other = [method for (method, path) in DOORS if path == request.path]
-    if other:
-        return f"holdfast: {request.path} takes {other[0]}, not {request.method}."
     return (
         f"holdfast: there is no {request.method} {request.path} here. It answers"
         f" {', '.join([*known, MODELS, BATCHES])}. A base URL usually ends at the port"

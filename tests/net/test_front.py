@@ -1,0 +1,479 @@
+"""The front: what becomes a call, whom it goes to, and who joins whom."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Self
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tests.doubles import acts
+from tests.doubles.grammar import GRAMMARS
+from tests.doubles.provider import Provider as Double
+from tests.net.flying import DataPlane, asking
+from tests.net.visiting import Answer, Visitor, eventually
+
+from holdfast.facts.places import ModelFacts, Provider
+
+MODEL = GRAMMARS["anthropic"].models[0]
+BODY: dict[str, Any] = {
+    "model": MODEL,
+    "max_tokens": 50,
+    "messages": [{"role": "user", "content": "hello"}],
+}
+STREAM = BODY | {"stream": True}
+CHAT = b"/v1/chat/completions"
+
+
+def provider(double: Double, **more: Any) -> Provider:
+    return Provider(name=double.name, dialects=(double.dialect,), base_url=double.url, **more)  # type: ignore[arg-type]  # the dialect is one
+
+
+@contextmanager
+def flying(routes: dict[str, tuple[str, ...]] | None = None) -> Iterator[tuple[DataPlane, Double]]:
+    """A data plane before one double, `alpha`; all models go there."""
+    with Double("alpha", "anthropic") as double:
+        key = double.key.encode()
+        given_routes = {"*": ("alpha/*",)} if routes is None else routes
+        with DataPlane(given_routes, provider(double), key=key) as plane:
+            yield plane, double
+            assert plane.crashes == []
+            assert list(plane.front.crashes) == []
+        assert double.complaints == []
+
+
+def get(path: bytes, *lines: bytes, method: bytes = b"GET") -> bytes:
+    head = [method + b" " + path + b" HTTP/1.1", b"host: localhost", *lines]
+    return b"\r\n".join(head) + b"\r\n\r\n"
+
+
+def anthropic_error(answer: Answer) -> tuple[str, str]:
+    """Type and message, in the shape of the dialect."""
+    told = json.loads(answer.body)
+    assert told["type"] == "error"
+    return told["error"]["type"], told["error"]["message"]
+
+
+def openai_error(answer: Answer) -> tuple[str, str]:
+    told = json.loads(answer.body)
+    assert "type" not in told
+    assert set(told["error"]) >= {"message", "type", "code", "param"}
+    return told["error"]["type"], told["error"]["message"]
+
+
+# --------------------------------------------------------------------- paths
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/v1", b"/v1/", b"/v1/message", b"/v1/messages/", b"/V1/messages", b"/v1//messages",
+        b"/v1/messages%2Fcount_tokens", b"/v1/%6dessages", b"/%zz", b"/%", b"/v1/messages/../x",
+        b"//", b"/v1/messages/batchesx", b"/-x", b"/v1/responses",
+    ],
+)  # fmt: skip
+def test_an_unknown_path_is_told_what_there_is(path: bytes) -> None:
+    """Paths are matched raw: nothing is unescaped, folded or resolved."""
+    with flying() as (plane, double):
+        answer = plane.ask(asking(BODY, path=path))
+        assert answer.status == 404
+        _, text = anthropic_error(answer)
+        assert "/v1/messages" in text
+        assert "base URL" in text
+        assert answer.header("x-should-retry") == "false"
+        assert answer.header("x-holdfast-verdict") == "request;unknown;0.99"
+        assert double.seen == []
+
+
+def test_the_error_has_the_shape_that_the_client_reads() -> None:
+    """By its headers where the path does not say."""
+    with flying() as (plane, _):
+        openai_error(plane.ask(get(b"/nowhere")))
+        anthropic_error(plane.ask(get(b"/nowhere", b"anthropic-version: 2023-06-01")))
+        anthropic_error(plane.ask(get(b"/v1/messages/nowhere")))
+        openai_error(plane.ask(asking(b"not json", path=CHAT)))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        (b"GET", b"/v1/messages", "POST"),
+        (b"DELETE", b"/v1/chat/completions", "POST"),
+        (b"PUT", b"/v1/embeddings", "POST"),
+        (b"OPTIONS", b"/v1/messages", "POST"),
+        (b"DELETE", b"/v1/models", "GET"),
+        (b"PATCH", b"/v1/models/x", "GET"),
+        (b"DELETE", b"/", "GET, HEAD"),
+    ],
+)
+def test_a_wrong_method_is_told_the_right_one(method: bytes, path: bytes, allowed: str) -> None:
+    with flying() as (plane, double):
+        answer = plane.ask(get(path, method=method))
+        assert answer.status == 405
+        assert answer.header("allow") == allowed
+        told = json.loads(answer.body)["error"]["message"]
+        assert f"{path.decode()} takes {allowed}, not {method.decode()}" in told
+        assert double.seen == []
+
+
+def test_a_head_of_what_is_not_there_has_no_body() -> None:
+    with flying() as (plane, _), plane.visit() as visitor:
+        answer = visitor.send(get(b"/nowhere", method=b"HEAD")).answer(head_only=True)
+        assert answer.status == 404
+        assert visitor.send(get(b"/", method=b"HEAD")).answer(head_only=True).status == 200
+        assert visitor.send(get(b"/")).answer().status == 200
+
+
+def test_the_query_does_not_matter_here_and_travels_on() -> None:
+    with flying() as (plane, double):
+        answer = plane.ask(asking(BODY, path=b"/v1/messages?beta=true&x=%zz"))
+        assert answer.status == 200
+        assert double.seen[0].target == "/v1/messages?beta=true&x=%zz"
+
+
+def test_what_lies_under_the_hyphen_is_the_control_planes() -> None:
+    with flying() as (plane, double):
+        for path in (b"/-", b"/-/", b"/-/live", b"/-/v1/messages"):
+            answer = plane.ask(get(path))
+            assert (answer.status, answer.body) == (404, b"")
+        assert double.seen == []
+
+
+# -------------------------------------------------------------------- bodies
+
+DEEP = 100_000
+BAD_BODIES: dict[str, bytes] = {
+    "nothing": b"",
+    "not json": b"hello",
+    "a cut object": b'{"model": "m"',
+    "two objects": b'{"model": "m"}{"model": "n"}',
+    "an array": b"[]",
+    "a string": b'"m"',
+    "a number": b"1",
+    "null": b"null",
+    "no model": b'{"messages": []}',
+    "an empty model": b'{"model": ""}',
+    "null for a model": b'{"model": null}',
+    "a number for a model": b'{"model": 7}',
+    "a list for a model": b'{"model": ["m"]}',
+    "a word for stream": b'{"model": "m", "stream": "yes"}',
+    "not utf-8": b'{"model": "\xff\xfe"}',
+    "half a surrogate": b'{"model": "\\ud800"}',
+    "single quotes": b"{'model': 'm'}",
+    "a trailing comma": b'{"model": "m",}',
+    "not a number": b'{"model": "m", "temperature": NaN}',
+    "a bomb of arrays": b'{"model": "m", "x": ' + b"[" * DEEP + b"]" * DEEP + b"}",
+    "a bomb of objects": b'{"x":' * DEEP + b"1" + b"}" * DEEP,
+    "a bomb that never closes": b'{"model": "m", "x": ' + b"[" * DEEP,
+    "a byte order mark": b'\xef\xbb\xbf{"model": "m"}',
+}
+
+
+@pytest.mark.parametrize("case", BAD_BODIES, ids=str)
+@pytest.mark.parametrize("path", [b"/v1/messages", CHAT])
+def test_a_body_that_cannot_be_read_is_the_clients_to_mend(case: str, path: bytes) -> None:
+    """400 in its dialect with a sentence, nobody is asked, and the connection goes on."""
+    with flying() as (plane, double), plane.visit() as visitor:
+        answer = visitor.send(asking(BAD_BODIES[case], path=path)).answer()
+        assert answer.status == 400
+        kind, text = (anthropic_error if path == b"/v1/messages" else openai_error)(answer)
+        assert kind == "invalid_request_error"
+        assert text.startswith("holdfast: ")
+        assert len(text) < 500
+        assert answer.header("x-should-retry") == "false"
+        assert visitor.send(asking(BODY)).answer().status == 200
+        assert len(double.seen) == 1
+
+
+def test_deep_schemas_are_taken_and_brackets_in_strings_do_not_count() -> None:
+    """The bound is on bombs, not on what people write about."""
+    nested: Any = "x"
+    for _ in range(60):
+        nested = [nested]
+    with flying() as (plane, double):
+        for more in ({"metadata": nested}, {"system": "[{" * 10_000}):
+            assert plane.ask(asking(BODY | more)).status == 200
+        assert [seen.json for seen in double.seen][1]["system"] == "[{" * 10_000
+
+
+def test_the_listeners_refusals_hold_before_the_data_plane() -> None:
+    """No path goes around the door."""
+    with flying() as (plane, double):
+        for bad, status in (
+            (asking(BODY, b"origin: https://evil.example"), 403),
+            (asking(BODY).replace(b"application/json", b"text/plain"), 415),
+            (asking(BODY).replace(b"localhost", b"evil.example"), 421),
+        ):
+            answer = plane.ask(bad)
+            assert answer.status == status
+            told = json.loads(answer.body)["error"]
+            assert told["message"].startswith("holdfast: ")
+        assert double.seen == []
+
+
+JSONISH = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+ANY_BODY = (
+    st.binary(max_size=60)
+    | JSONISH.map(lambda value: json.dumps(value).encode())
+    | st.fixed_dictionaries({"model": JSONISH, "stream": JSONISH, "messages": JSONISH}).map(
+        lambda value: json.dumps(value).encode()
+    )
+)
+
+
+def test_any_body_gets_an_answer_and_never_a_crash() -> None:
+    """400, 404 or the target's own word: what a client sends is never our fault."""
+    with flying({"known": ("alpha/*",)}) as (plane, _), plane.visit() as visitor:
+
+        @settings(max_examples=150)
+        @given(ANY_BODY, st.sampled_from([b"/v1/messages", CHAT, b"/v1/messages/count_tokens"]))
+        @example(b'{"model":"known","stream":null}', b"/v1/messages")
+        @example(b'{"model":"\\u0000","stream":true}', b"/v1/messages")
+        def hold(body: bytes, path: bytes) -> None:
+            answer = visitor.send(asking(body, path=path)).answer()
+            assert answer.status in (400, 404), answer
+            assert json.loads(answer.body)["error"]["message"]
+
+        hold()
+
+
+@pytest.mark.parametrize("count", [b"9" * 5000, b"-1", b"1.5", b"\xb2", b"", b"x"])
+def test_a_strange_retry_count_is_no_count(count: bytes) -> None:
+    """A client's header cannot break our own code."""
+    with flying() as (plane, _):
+        assert plane.ask(asking(BODY, b"x-stainless-retry-count: " + count)).status == 200
+
+
+# -------------------------------------------------------------------- routing
+
+
+def test_a_model_that_nobody_serves_is_404_with_what_there_is() -> None:
+    """Nobody is asked, and the book has a line about it."""
+    with flying({"claude-*": ("alpha/*",)}) as (plane, double):
+        answer = plane.ask(asking(BODY | {"model": "gtp-5"}))
+        assert answer.status == 404
+        kind, text = anthropic_error(answer)
+        assert kind == "not_found_error"
+        for word in ("gtp-5", "claude-*", "alpha", "[[routes]]"):
+            assert word in text
+        (line,) = plane.book.exchanges
+        assert (line.outcome, line.status, line.attempts) == ("declined", 404, 0)
+        assert answer.header("x-holdfast-exchange") == line.id
+        assert double.seen == []
+
+
+def test_a_model_is_a_strangers_text_in_an_answer() -> None:
+    """Line ends, controls and length of it break neither header nor body."""
+    with flying({"claude-*": ("alpha/*",)}) as (plane, _), plane.visit() as visitor:
+        for model in ("x\r\nset-cookie: a=b", "\x1b[31m", "é" * 5000, "../../etc", "<script>"):
+            answer = visitor.send(asking(BODY | {"model": model})).answer()
+            assert answer.status == (404 if len(model) < 1000 else 400)
+            assert answer.header("set-cookie") is None
+            anthropic_error(answer)
+
+
+@contextmanager
+def two(
+    routes: dict[str, tuple[str, ...]], **more: Any
+) -> Iterator[tuple[DataPlane, Double, Double]]:
+    with Double("alpha", "anthropic") as alpha, Double("beta", "anthropic") as beta:
+        keys = {double.name: double.key.encode() for double in (alpha, beta)}
+        places = (provider(alpha), provider(beta, **more))
+        with DataPlane(routes, *places, key=b"unused", keys=keys) as plane:
+            yield plane, alpha, beta
+            assert plane.crashes == []
+            assert list(plane.front.crashes) == []
+        assert alpha.complaints + beta.complaints == []
+
+
+def test_the_first_route_whose_glob_matches_wins() -> None:
+    routes = {MODEL: ("beta/*",), "claude-*": ("alpha/*",), "*": ("alpha/*",)}
+    with two(routes) as (plane, alpha, beta):
+        answer = plane.ask(asking(BODY))
+        assert answer.header("x-holdfast-served-by") == f"beta/{MODEL}"
+        assert answer.header("x-holdfast-attempts") == "1"
+        assert answer.header("x-holdfast-stand-in") is None
+        assert (len(alpha.seen), len(beta.seen)) == (0, 1)
+
+
+def test_provider_and_model_address_that_one_target() -> None:
+    """Under any route; the target hears its own model's name and every other byte as it came."""
+    with two({"*": ("alpha/*",)}) as (plane, alpha, beta):
+        body = json.dumps(BODY | {"model": f"beta/{MODEL}"}, indent=3).encode()
+        assert plane.ask(asking(body)).header("x-holdfast-served-by") == f"beta/{MODEL}"
+        assert beta.seen[0].body == body.replace(b"beta/", b"")
+        assert alpha.seen == []
+
+
+def test_a_model_without_a_route_goes_to_who_is_known_to_serve_it() -> None:
+    with two({"other": ("alpha/*",)}, serves=("claude-*",)) as (plane, alpha, _):
+        answer = plane.ask(asking(BODY))
+        assert answer.header("x-holdfast-served-by") == f"beta/{MODEL}"
+        assert alpha.seen == []
+
+
+def test_a_stand_in_is_named() -> None:
+    with two({"*": ("alpha/*", "beta/*")}) as (plane, alpha, _):
+        alpha.always(acts.status(529))
+        answer = plane.ask(asking(BODY))
+        assert answer.status == 200
+        assert answer.header("x-holdfast-stand-in") == "true"
+        assert answer.header("x-holdfast-served-by") == f"beta/{MODEL}"
+
+
+def test_models_are_listed_in_the_clients_shape() -> None:
+    with Double("alpha", "anthropic") as double:
+        facts = (ModelFacts(model="claude-x"), ModelFacts(model="claude-*"))
+        routes = {"fast": ("alpha/claude-x",), "claude-*": ("alpha/*",)}
+        place = provider(double, models=facts)
+        with DataPlane(routes, place, key=double.key.encode()) as plane:
+            theirs = json.loads(plane.ask(get(b"/v1/models?limit=2")).body)
+            own = json.loads(plane.ask(get(b"/v1/models", b"anthropic-version: 2023-06-01")).body)
+        assert theirs["object"] == "list"
+        assert own["has_more"] is False
+        for listed in (theirs, own):
+            assert [entry["id"] for entry in listed["data"]] == ["alpha/claude-x", "fast"]
+
+
+# -------------------------------------------------------------------- joining
+
+FIRST, RETRY = b"x-stainless-retry-count: 0", b"x-stainless-retry-count: 1"
+
+
+class Returning:
+    """A client that asked once, as the SDKs do, and whose call is in the air, not yet answered."""
+
+    def __init__(self, plane: DataPlane, double: Double, body: dict[str, Any] = STREAM) -> None:
+        self.plane, self.body = plane, body
+        self._all = ExitStack()
+        self.first = self._all.enter_context(plane.visit()).send(asking(body, FIRST))
+        eventually(lambda: double.calls)
+
+    def again(self, *lines: bytes, **other: Any) -> Visitor:
+        """The same once more, with what is other."""
+        again = self._all.enter_context(self.plane.visit())
+        return again.send(asking(other.pop("body", self.body), *lines, **other))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._all.close()
+
+
+SLOWLY = acts.slow(first_s=0.3, gap_s=0.005)
+
+
+@pytest.mark.parametrize("body", [STREAM, BODY], ids=["streamed", "whole"])
+@pytest.mark.parametrize("leaves", [True, False], ids=["left", "stayed"])
+def test_a_clients_own_retry_joins_its_call(body: dict[str, Any], leaves: bool) -> None:
+    """One upstream call, paid once; whoever is there gets the whole answer."""
+    with flying() as (plane, double):
+        double.always(SLOWLY)
+        with Returning(plane, double, body) as client:
+            if leaves:
+                client.first.sock.close()
+                time.sleep(0.1)
+            answers = [client.again(RETRY).answer()]
+            if not leaves:
+                answers.append(client.first.answer())
+                assert answers[0].body == answers[1].body
+        for answer in answers:
+            assert (answer.status, answer.whole) == (200, True)
+            assert b"alpha-020" in answer.body
+            assert answer.header("x-holdfast-attempts") == "1"
+        assert len(double.calls) == 1
+        eventually(lambda: plane.book.exchanges)
+        assert [line.outcome for line in plane.book.exchanges] == ["ok"]
+
+
+def test_who_joins_in_mid_stream_gets_it_from_the_first_byte() -> None:
+    with flying() as (plane, double):
+        double.always(acts.slow(gap_s=0.03))
+        with Returning(plane, double) as client:
+            eventually(lambda: double.calls[0].words > 4)
+            retry = client.again(RETRY)
+            assert client.first.answer().body == retry.answer().body
+        assert len(double.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "other"),
+    [
+        ((RETRY,), {"key": b"another-key-canary"}),
+        ((RETRY,), {"key": None}),
+        ((RETRY,), {"body": STREAM | {"max_tokens": 51}}),
+        ((RETRY,), {"path": b"/v1/messages?beta=true"}),
+        ((FIRST,), {}),
+        ((), {}),
+    ],
+    ids=["other key", "no key", "other body", "other query", "no retry", "no count"],
+)
+def test_nobody_else_joins(lines: tuple[bytes, ...], other: dict[str, Any]) -> None:
+    """Another credential, another body, or no retry at all: a call of its own."""
+    with flying() as (plane, double):
+        double.always(SLOWLY)
+        with Returning(plane, double) as client:
+            stranger = client.again(*lines, **other)
+            assert client.first.answer().status == 200
+            answer = stranger.answer()
+        assert (answer.status, answer.whole) == (200, True)
+        assert len(double.calls) == 2
+        eventually(lambda: len({line.id for line in plane.book.exchanges}) == 2)
+
+
+def test_a_call_whose_client_keeps_no_count_cannot_be_joined() -> None:
+    """Nothing of it is kept, so nobody could have it from its first byte."""
+    with flying() as (plane, double):
+        double.always(SLOWLY)
+        with plane.visit() as first:
+            first.send(asking(STREAM))
+            eventually(lambda: double.calls)
+            with plane.visit() as second:
+                assert second.send(asking(STREAM, RETRY)).answer().status == 200
+            assert first.answer().status == 200
+        assert len(double.calls) == 2
+
+
+def test_a_retry_that_comes_too_late_is_a_call_of_its_own() -> None:
+    """Behind the grace the first is over, and its upstream was let go."""
+    with flying() as (plane, double):
+        double.play(acts.slow(headers_s=5.0))
+        with Returning(plane, double, BODY) as client:
+            client.first.sock.close()
+            eventually(lambda: double.calls[0].closed_at, within_s=0.95)
+            assert client.again(RETRY).answer().status == 200
+        assert len(double.calls) == 2
+
+
+def test_many_at_once_keep_to_their_own() -> None:
+    """Thirty clients, each its own credential and its own words: no answer goes astray."""
+    with flying() as (plane, double):
+        double.always(acts.slow(first_s=0.05))
+        troubles: list[BaseException] = []
+
+        def client(n: int) -> None:
+            try:
+                body = STREAM | {"metadata": {"user_id": f"u{n}"}}
+                answer = plane.ask(asking(body, RETRY if n % 2 else FIRST, key=b"key-%d" % n))
+                assert answer.whole
+                assert b"alpha-020" in answer.body
+            except BaseException as trouble:  # noqa: BLE001 - told by the test
+                troubles.append(trouble)
+
+        threads = [threading.Thread(target=client, args=(n,)) for n in range(30)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert troubles == []
+        assert len(double.calls) == 30
