@@ -24,6 +24,7 @@ class _Asked(Struct):
 
 
 _asked = msgspec.json.Decoder(_Asked).decode
+_string = msgspec.json.Decoder(str).decode
 
 
 def peek(body: bytes) -> Peek:
@@ -54,14 +55,17 @@ _TOKEN = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|[{}\[\]]', re.DOTALL)
 
 
 def renamed(body: bytes, model: str) -> bytes:
-    """The body with this model's name in place of the one that it names, and no other change."""
+    """The body with this model's name in place of the one that it names, and no other change.
+
+    A body that names none on its top level stays as it is. Never raises.
+    """
     name = msgspec.json.encode(model)
     # A quote that opens a key never stands behind a backslash.
     found = [at for at in _KEY.finditer(body) if body[at.start() - 1] != 0x5C]
     if len(found) == 1:
         start, end = found[0].span(1)
         spliced = b"".join((body[:start], name, body[end:]))
-        if _asked(spliced).model == model:
+        if _model(spliced) == model:
             return spliced
     # Said more than once (in the schema of a tool, say) or written with escapes: walk.
     parts: list[bytes] = []
@@ -72,10 +76,26 @@ def renamed(body: bytes, model: str) -> bytes:
     return b"".join((*parts, body[behind:]))
 
 
+def _model(body: bytes) -> object:
+    try:
+        return _asked(body).model
+    except UNREADABLE:
+        return None
+
+
+def _is_model(string: bytes) -> bool:
+    """Whether this JSON string is the key, however it is written."""
+    try:
+        return string == b'"model"' or (b"\\" in string and _string(string) == "model")
+    except UNREADABLE:
+        return False
+
+
 def model_spans(body: bytes) -> list[tuple[int, int]]:
-    """The byte ranges of the values of `model` on the top level of a valid body, quotes included.
+    """The byte ranges of the values of `model` on the top level of a body, quotes included.
 
     More than one where it is said twice: parsers differ in which of them they take. One pass.
+    Never raises; what it finds in bytes that are not JSON means nothing.
     """
     spans: list[tuple[int, int]] = []
     level = 0
@@ -87,10 +107,7 @@ def model_spans(body: bytes) -> list[tuple[int, int]]:
         elif value_next:
             spans.append(token.span(1))
         value_next = (
-            string is not None
-            and level == 1
-            and token[2] is not None
-            and msgspec.json.decode(string) == "model"
+            string is not None and level == 1 and token[2] is not None and _is_model(string)
         )
     return spans
 

@@ -125,7 +125,7 @@ class SseReader:
         self._seen, scan = size, self._seen
         for found in _LINE_END.finditer(buffer, scan):
             end, behind = found.span()
-            if behind == size and buffer[end] == 13:
+            if behind == size and buffer[behind - 1] == 13:
                 self._seen = end  # the LF of a CRLF may still come
                 break
             if end == line:
