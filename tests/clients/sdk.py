@@ -80,6 +80,7 @@ class _Anthropic:
     def _request(self, task: dict[str, Any]) -> dict[str, Any]:
         said = [{"role": "user", "content": task.get("prompt", PROMPT)}]
         more = {"system": SYSTEM} if task.get("system", True) else {}
+        more |= task.get("more", {})
         return {"model": task["model"], "max_tokens": 64, "messages": said, **more}
 
     def plain(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
@@ -106,6 +107,33 @@ class _Anthropic:
             for text in stream.text_stream:
                 _heard(told, text, start)
             told.stop = stream.get_final_message().stop_reason
+
+    def blocks(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        """All that a stream comes to, by the SDK's own accumulator."""
+        del start
+        with client.messages.stream(**self._request(task)) as stream:
+            message = stream.get_final_message()
+        told.items = [block.to_dict() for block in message.content]
+        told.stop = message.stop_reason
+
+    def model(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        del start
+        told.items = [client.models.retrieve(task["model"]).id]
+
+    def batch(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        """A batch from its making to its deletion; what it said, and its states."""
+        batches = client.messages.batches
+        one = {"custom_id": "one", "params": self._request(task)}
+        made = batches.create(requests=[one])
+        told.items = [made.id, made.processing_status]
+        told.items.append(batches.retrieve(made.id).processing_status)
+        assert made.id in [batch.id for batch in batches.list()]
+        path = f"/v1/messages/batches/{made.id}/results"
+        line = json.loads(client.get(path, cast_to=str))
+        told.items.append(line["result"]["type"])
+        _heard(told, line["result"]["message"]["content"][0]["text"], start)
+        told.items.append(batches.cancel(made.id).processing_status)
+        batches.delete(made.id)
 
     def count(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
         del start
@@ -137,7 +165,8 @@ class _OpenAI:
         said = [{"role": "user", "content": task.get("prompt", PROMPT)}]
         if task.get("system", True):
             said.insert(0, {"role": "system", "content": SYSTEM})
-        return {"model": task["model"], "messages": said, "max_completion_tokens": 64}
+        more = {"max_completion_tokens": 64, **task.get("more", {})}
+        return {"model": task["model"], "messages": said, **more}
 
     def plain(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
         raw = client.chat.completions.with_raw_response.create(**self._request(task))
@@ -168,6 +197,19 @@ class _OpenAI:
                 if event.type == "content.delta":
                     _heard(told, event.delta, start)
             told.stop = stream.get_final_completion().choices[0].finish_reason
+
+    def blocks(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        """All that a stream comes to, by the SDK's own accumulator."""
+        del start
+        with client.chat.completions.stream(**self._request(task)) as stream:
+            for _ in stream:
+                pass
+            choice = stream.get_final_completion().choices[0]
+        told.items, told.stop = [choice.message.to_dict()], choice.finish_reason
+
+    def model(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        del start
+        told.items = [client.models.retrieve(task["model"]).id]
 
     def models(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
         del task, start
