@@ -82,7 +82,11 @@ WORDS = st.one_of(
     st.text(max_size=8),
 )
 LEAVES = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, width=32), WORDS
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False, width=32),
+    WORDS,
 )
 VALUES = st.recursive(
     LEAVES,
