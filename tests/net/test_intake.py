@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.net.visiting import pieces, post
 
 from holdfast.net.doorman import Doorman, Refusal
+from holdfast.net.familiar import Familiar
 from holdfast.net.intake import SLICE, Bounds, Intake
 from holdfast.net.reply import Request
 
@@ -18,7 +19,8 @@ HOST = b"Host: localhost\r\n"
 
 
 def intake(**bounds: int) -> Intake:
-    return Intake(DOORMAN, Bounds(**bounds))  # type: ignore[arg-type]  # keywords of Bounds
+    limits = Bounds(**bounds)  # type: ignore[arg-type]  # keywords of Bounds
+    return Intake(DOORMAN, limits, Familiar())
 
 
 def read(*parts: bytes, into: Intake | None = None) -> list[Request | Refusal]:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from holdfast.net.doorman import Doorman, Refusal
+from holdfast.net.familiar import Familiar
 from holdfast.net.intake import Bounds, Intake
 from holdfast.net.reply import Reply, Request
 
@@ -40,6 +41,7 @@ class House(Protocol):
     bounds: Bounds
     doorman: Doorman
     draining: bool
+    familiar: Familiar
     handler: Handler
     now: Callable[[], float]
 
@@ -79,7 +81,7 @@ class Guest(asyncio.Protocol):
     def __init__(self, house: House) -> None:
         self._house = house
         self._transport: asyncio.Transport = _NOWHERE
-        self._intake = Intake(house.doorman, house.bounds)
+        self._intake = Intake(house.doorman, house.bounds, house.familiar)
         self._peer = ""
         self._waiting = b""  # behind what the intake has read
         self._current: Reply | None = None

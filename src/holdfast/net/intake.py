@@ -18,6 +18,7 @@ from httptools import (
 from msgspec import Struct
 
 from holdfast.net.doorman import Doorman, Refusal
+from holdfast.net.familiar import Familiar
 from holdfast.net.head import Head, RefusedError, read_head
 from holdfast.net.reply import Request
 
@@ -64,9 +65,11 @@ class Intake:
     """
 
     __slots__ = (
+        "_between",
         "_body",
         "_bounds",
         "_doorman",
+        "_familiar",
         "_fed",
         "_headers",
         "_parser",
@@ -78,13 +81,15 @@ class Intake:
         "ready",
     )
 
-    def __init__(self, doorman: Doorman, bounds: Bounds) -> None:
+    def __init__(self, doorman: Doorman, bounds: Bounds, familiar: Familiar) -> None:
         self._doorman = doorman
+        self._familiar = familiar
         self._bounds = bounds
         self._parser: Any = HttpRequestParser(self)  # Any: httptools says too little of it
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: bytes | bytearray = b""
+        self._between = True  # no byte of a request has been given to the parser
         self._fed = 0  # bytes given to the parser since the last that were a body's
         self._replaying = False
         self.head: Head | None = None
@@ -115,13 +120,25 @@ class Intake:
     def feed(self, data: bytes) -> bytes:
         """Read until at least one request is whole; returns what was not read, for later."""
         if len(data) <= SLICE:
-            self._parse(data)
+            self._feed_small(data)
             return b""
         view = memoryview(data)
         while view and not self.ready and not self.closed:
             self._parse(view[:SLICE])
             view = view[SLICE:]
         return b"" if self.closed else bytes(view)
+
+    def _feed_small(self, data: bytes) -> None:
+        between = self._between and not self.closed
+        request = self._familiar.recognise(data) if between else None
+        if request is not None and len(request.body) <= self._bounds.max_body:
+            self.ready.append(request)
+            return
+        self._parse(data)
+        if between and self._between and not self.closed and len(self.ready) == 1:
+            read = self.ready[0]
+            if isinstance(read, Request):
+                self._familiar.learn(data, read)
 
     def close(self) -> None:
         """Read no more, and let go of everything."""
@@ -188,6 +205,9 @@ class Intake:
 
     # ------------------------------------------------------------ the parser's callbacks
 
+    def on_message_begin(self) -> None:
+        self._between = False
+
     def on_url(self, url: bytes) -> None:
         if not self._replaying:
             self._url += url
@@ -240,6 +260,7 @@ class Intake:
         self._headers = []
         self.head = None
         self._fed = 0
+        self._between = True
         if not request.keep_alive:
             self.closed = True
 

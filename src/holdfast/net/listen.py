@@ -12,6 +12,7 @@ import errno
 from collections.abc import Callable
 
 from holdfast.net.doorman import Doorman, Refusal
+from holdfast.net.familiar import Familiar
 from holdfast.net.guest import FRESH_S, Guest, Handler
 from holdfast.net.intake import Bounds
 from holdfast.net.reply import Reply, Request
@@ -40,6 +41,7 @@ class Listener:
         "bounds",
         "doorman",
         "draining",
+        "familiar",
         "handler",
         "now",
         "refuses",
@@ -55,6 +57,7 @@ class Listener:
     ) -> None:
         self.handler = handler
         self.doorman = doorman
+        self.familiar = Familiar()
         self.bounds = bounds
         self.draining = False
         self.refuses: dict[int, int] = {}

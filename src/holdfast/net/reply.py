@@ -59,6 +59,13 @@ class Request:
         self.peer = ""
         self.received_at = 0.0
 
+    def again(self, headers: Headers) -> Request:
+        """The same request anew, without its body. `headers` differ in content-length at most."""
+        request = Request(self.method, self.path, self.query, headers, self._named)
+        request.http10 = self.http10
+        request.keep_alive = self.keep_alive
+        return request
+
     def header(self, name: bytes) -> bytes | None:
         """The value of a header by its lower-case name; the first, where it is repeated."""
         return self._named.get(name)
