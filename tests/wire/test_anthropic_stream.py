@@ -1,0 +1,220 @@
+"""The stream of Anthropic Messages: its grammar, its mending, its errors."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.wire.recorded import (
+    ANTHROPIC,
+    MESSAGE_STOP,
+    START,
+    block,
+    event,
+    joined,
+    message_delta,
+    play,
+    read,
+    split,
+    text_block,
+)
+
+from holdfast.facts.outcomes import PieceKind, Usage
+from holdfast.wire.anthropic_stream import StreamReader, StreamWriter
+from holdfast.wire.sse import SseReader
+
+
+def names(stream: bytes) -> list[str]:
+    """The types of all events of a stream."""
+    return [json.loads(event.data)["type"] for event in SseReader().feed(stream) if event.data]
+
+
+def kinds(*events: bytes) -> list[PieceKind]:
+    reader = StreamReader("asked")
+    return [reader.read(found) for found in SseReader().feed(b"".join(events))]
+
+
+def test_each_event_is_what_the_flight_takes_it_for() -> None:
+    opening, ping, content, end = (
+        PieceKind.OPENING,
+        PieceKind.PING,
+        PieceKind.CONTENT,
+        PieceKind.END,
+    )
+    assert kinds(ANTHROPIC["text"].stream) == [
+        opening,
+        opening,
+        content,
+        content,
+        content,
+        ping,
+        content,
+        end,
+    ]
+    empty = [*block(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": ""})]
+    assert kinds(START, *empty) == [opening] * 4
+    assert kinds(START, b": comment\n\n", event({"type": "tomorrow"})) == [opening, ping, ping]
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"type": "text_delta", "text": "x"},
+        {"type": "thinking_delta", "thinking": "x"},
+        {"type": "signature_delta", "signature": "x"},
+        {"type": "input_json_delta", "partial_json": "{"},
+        {"type": "citations_delta", "citation": {"type": "char_location"}},
+        {"type": "delta_of_tomorrow", "light": 1},
+    ],
+)
+def test_any_payload_commits(delta: dict[str, object]) -> None:
+    """Once the client has seen a byte of an answer, no other answer can take its place."""
+    assert kinds(START, *block(0, {"type": "x"}, delta))[2] is PieceKind.CONTENT
+
+
+# ------------------------------------------------------------------- mended streams
+
+
+@pytest.mark.parametrize("name", ["text", "thinking", "tool", "citations", "refusal", "length"])
+@given(cuts=st.lists(st.integers(0, 10_000), max_size=5))
+def test_an_engine_that_leaves_out_the_opening_is_mended(name: str, cuts: list[int]) -> None:
+    """llama.cpp does when the first token is half a character; the SDK dies of it."""
+    stream = ANTHROPIC[name].stream
+    pieces = play("anthropic", "anthropic", split(stream[len(START) :], cuts))
+    mended = joined(pieces)
+    assert mended.endswith(stream[len(START) :])
+    assert names(mended) == names(stream)
+    assert pieces[0].kind is (PieceKind.CONTENT if name == "refusal" else PieceKind.OPENING)
+    start = json.loads(SseReader().feed(mended)[0].data)["message"]
+    assert start["model"] == "m"
+    assert start["content"] == []
+    assert pieces[-1].kind is PieceKind.END
+
+
+@pytest.mark.parametrize(("kind", "index"), [("text", 0), ("thinking", 0), ("text", 2)])
+def test_a_block_that_was_not_opened_is_opened(kind: str, index: int) -> None:
+    delta = {"type": f"{kind}_delta", kind: "hm"}
+    first = event({"type": "content_block_delta", "index": index, "delta": delta})
+    mended = joined(play("anthropic", "anthropic", [first]))
+    events = [json.loads(found.data) for found in SseReader().feed(mended)]
+    assert [found["type"] for found in events] == [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+    ]
+    assert (events[1]["index"], events[1]["content_block"]["type"]) == (index, kind)
+
+
+def test_pings_before_the_opening_and_a_second_opening_are_left_alone() -> None:
+    ping = event({"type": "ping"})
+    stream = ping + ANTHROPIC["text"].stream
+    assert joined(play("anthropic", "anthropic", [stream])) == stream
+    twice = START + ANTHROPIC["text"].stream
+    assert joined(play("anthropic", "anthropic", [twice])) == twice
+
+
+def test_a_stop_reason_without_the_terminal_event_is_whole() -> None:
+    stream = ANTHROPIC["text"].stream
+    pieces = play("anthropic", "anthropic", [stream.removesuffix(MESSAGE_STOP)])
+    assert (pieces[-1].kind, pieces[-1].data) == (PieceKind.END, MESSAGE_STOP)
+
+
+# --------------------------------------------------------------------------- errors
+
+OVERLOADED = event(
+    {
+        "type": "error",
+        "error": {"type": "overloaded_error", "message": "Overloaded"},
+        "request_id": "req_011CSHoEeqs5C35K2UUqR7Fy",
+    }
+)
+ERRORS = [
+    (OVERLOADED, "overloaded_error", "Overloaded"),
+    (OVERLOADED.replace(b"event: error\n", b""), "overloaded_error", "Overloaded"),
+    (b'event: error\ndata: {"message":"no"}\n\n', "", "no"),
+    (b"event: error\ndata: out of order\n\n", "", "out of order"),
+    (b'data: {"error":{"message":"busy","type":"server_error"}}\n\n', "server_error", "busy"),
+    (b'data: {"error":"busy"}\n\n', "", "busy"),
+]
+
+
+@pytest.mark.parametrize(("error", "type_", "message"), ERRORS)
+def test_an_error_event_keeps_its_bytes_and_says_its_type(
+    error: bytes, type_: str, message: str
+) -> None:
+    begun = START + text_block(0, "Hel")[1]
+    for before in (b"", START, begun):
+        for client in ("anthropic", "openai"):
+            pieces = play(client, "anthropic", [before + error + MESSAGE_STOP])
+            last = pieces[-1]
+            assert last.kind is PieceKind.FAULT
+            assert last.data == (error if client == "anthropic" else b"")
+            assert last.failure is not None
+            assert last.failure.kind == "error_event"
+            assert (last.failure.said.type, last.failure.said.message) == (type_, message)
+            assert last.failure.where == ("in_stream" if before == begun else "body")
+
+
+def test_half_an_error_event_is_a_fault_too_but_does_not_pass() -> None:
+    for cut in range(len(START), len(START) + len(OVERLOADED)):
+        pieces = play("anthropic", "anthropic", [(START + OVERLOADED)[:cut]])
+        assert (pieces[-1].kind, pieces[-1].data) == (PieceKind.FAULT, b"")
+
+
+# --------------------------------------------------------------------------- usage
+
+
+def test_usage_is_what_was_said_last_and_odd_counts_are_passed_over() -> None:
+    reader = StreamReader("m")
+
+    def used(fields: object) -> Usage:
+        data = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": fields}
+        for found in SseReader().feed(event(data)):
+            reader.read(found)
+        assert reader.stop == "end"
+        return reader.usage
+
+    assert used({"input_tokens": 5, "output_tokens": 1}) == Usage(input=5, output=1)
+    assert used({"output_tokens": 9, "cache_read_input_tokens": 2}) == Usage(5, 9, 2)
+    assert used({"output_tokens": "many"}) == Usage(5, 9, 2)
+    assert used(None) == used([]) == used({}) == Usage(5, 9, 2)
+
+
+def test_a_start_of_another_shape_costs_its_names_and_nothing_else() -> None:
+    odd = event({"type": "message_start", "message": {"id": 5, "usage": {"input_tokens": 3}}})
+    rest = ANTHROPIC["text"].stream[len(START) :]
+    pieces = play("anthropic", "anthropic", [odd + rest])
+    assert joined(pieces) == odd + rest
+    assert pieces[-1].kind is PieceKind.END
+
+
+# --------------------------------------------------------------------------- writing
+
+
+@given(
+    st.lists(st.text(max_size=20), max_size=6),
+    st.sampled_from(["end", "length", "stop_sequence", "refusal"]),
+    st.builds(Usage, *[st.none() | st.integers(0, 10**6)] * 4),
+)
+def test_what_is_written_is_read_as_the_same(texts: list[str], stop: str, usage: Usage) -> None:
+    writer = StreamWriter()
+    stream = writer.opening("id-1", "m") + b"".join(map(writer.text, texts))
+    stream += writer.ping() + writer.end(stop, usage)
+    reader, words = StreamReader("x"), ""
+    for found in SseReader().feed(stream):
+        kind = reader.read(found)
+        assert kind is not PieceKind.FAULT
+        words += (reader.text(found) or "") if kind is PieceKind.CONTENT else ""
+    assert (words, reader.stop, reader.id, reader.model) == ("".join(texts), stop, "id-1", "m")
+    assert (reader.usage.input, reader.usage.output) == (usage.input or 0, usage.output or 0)
+    assert reader.usage.cache_read == usage.cache_read
+    text, _, _ = read("anthropic", stream)
+    assert text == words
+
+
+def test_a_stop_reason_that_nobody_knows_is_an_end() -> None:
+    stream = START + b"".join(text_block(0, "x")) + message_delta("tired") + MESSAGE_STOP
+    pieces = play("openai", "anthropic", [stream])
+    assert read("openai", joined(pieces))[1] == "stop"
