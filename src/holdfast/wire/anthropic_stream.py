@@ -283,6 +283,12 @@ def _block_start(index: int, kind: str) -> bytes:
     return _event("content_block_start", fields)
 
 
+_TEXT_DELTA = (
+    b"event: content_block_delta\ndata: "
+    b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":'
+)
+
+
 class StreamWriter:
     """Writes a Messages stream with one text block."""
 
@@ -295,10 +301,7 @@ class StreamWriter:
         return b'event: ping\ndata: {"type":"ping"}\n\n'
 
     def text(self, text: str) -> bytes:
-        delta = {"type": "text_delta", "text": text}
-        return _event(
-            "content_block_delta", {"type": "content_block_delta", "index": 0, "delta": delta}
-        )
+        return b"%b%b}}\n\n" % (_TEXT_DELTA, _encode(text))
 
     def end(self, stop: Stop, usage: Usage) -> bytes:
         delta = {"stop_reason": STOP_NAMES[stop], "stop_sequence": None}

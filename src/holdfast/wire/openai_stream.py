@@ -287,9 +287,10 @@ def text_of(words: Words) -> str:
 class StreamWriter:
     """Writes a stream of chat chunks."""
 
-    __slots__ = ("_head", "_usage_asked")
+    __slots__ = ("_before", "_behind", "_head", "_usage_asked")
 
     def __init__(self, created: int, *, usage_asked: bool) -> None:
+        self._before = self._behind = b""  # what stands around the text of every chunk
         self._head: dict[str, Any] = {
             "id": UNNAMED,
             "object": "chat.completion.chunk",
@@ -308,6 +309,7 @@ class StreamWriter:
     def opening(self, id_: str, model: str) -> bytes:
         """The role chunk."""
         self._head |= {"id": id_ or UNNAMED, "model": model}
+        self._before = b""
         return self._chunk({"role": "assistant", "content": ""})
 
     def ping(self) -> bytes:
@@ -316,7 +318,10 @@ class StreamWriter:
 
     def text(self, text: str) -> bytes:
         """A chunk of text."""
-        return self._chunk({"content": text})
+        if not self._before:
+            before, _, self._behind = self._chunk({"content": ""}).rpartition(b'""')
+            self._before = before
+        return b"%b%b%b" % (self._before, _encode(text), self._behind)
 
     def end(self, stop: Stop, usage: Usage) -> bytes:
         """The finish reason, the usage where it was asked for, and `[DONE]`."""
