@@ -50,6 +50,7 @@ from holdfast.facts.outcomes import Failure, Usage
 from holdfast.facts.places import Dialect, Provider, Target
 from holdfast.net.caller import CALLERS_MAX, Caller
 from holdfast.net.dial import Block, Dialer, Line, Origin
+from holdfast.net.mask import masked_failure, masked_headers, masked_pieces
 from holdfast.net.reply import Reply
 from holdfast.wire import speak
 from holdfast.wire.headers import credential_headers, is_subscription, to_client
@@ -283,7 +284,7 @@ class Pilot:
         self._bytes_in += len(data)
         pieces = tap.feed(data)
         if pieces:
-            self.feed(Heard(self._desk.clock(), self._attempt, pieces))
+            self.feed(Heard(self._desk.clock(), self._attempt, masked_pieces(pieces, self._secret)))
 
     def _body_ended(self) -> None:
         tap, attempt = self._tap, self._attempt
@@ -292,11 +293,11 @@ class Pilot:
         pieces = tap.close()
         at = self._desk.clock()
         if pieces:
-            self.feed(Heard(at, attempt, pieces))
+            self.feed(Heard(at, attempt, masked_pieces(pieces, self._secret)))
         self.feed(Closed(at, attempt))
 
     def _broke(self, failure: Failure) -> None:
-        self.feed(Failed(self._desk.clock(), self._attempt, failure))
+        self.feed(Failed(self._desk.clock(), self._attempt, masked_failure(failure, self._secret)))
 
     # ------------------------------------------------------------ the client
 
@@ -312,6 +313,7 @@ class Pilot:
             reply.begin(status, headers)
             if self._transcript:
                 reply.say(b"".join(self._transcript))
+        self._flow()
 
     @property
     def joinable(self) -> bool:
@@ -325,7 +327,10 @@ class Pilot:
     def _gone(self, reply: Reply) -> None:
         if reply in self.replies:
             self.replies.remove(reply)
-        if self.replies or self not in self._desk.flying:
+        if self.replies:
+            self._flow()  # it may have been the slow one
+            return
+        if self not in self._desk.flying:
             return
         if self.joinable:
             loop = asyncio.get_running_loop()
@@ -344,6 +349,13 @@ class Pilot:
         if self._line is not None and writable == self._paused:
             self._paused = not writable
             (self._line.resume if writable else self._line.pause)()
+            self._be_patient()
+
+    def _be_patient(self) -> None:
+        """Wait for the target anew: while a client does not read, its silence is our doing."""
+        if self._leg is not None and self.flight.deadline is not None:
+            self.flight.deadline = self._desk.clock() + self._leg.limits.idle_s
+            self._desk.wake_by(self.flight.deadline)
 
     # -------------------------------------------------------------- obeying
 
@@ -358,6 +370,9 @@ class Pilot:
 
     def ring(self, now: float) -> None:
         """The flight's deadline has come."""
+        if self._paused:
+            self._be_patient()
+            return
         self._safely(self.feed, Rang(now))
 
     def _obey(self, commands: Sequence[Command]) -> None:
@@ -507,7 +522,8 @@ class Pilot:
     def _reply_headers(self, attempt: int) -> Headers:
         tap = self._tap
         own = tap.head if tap is not None else None
-        return to_client(self._head if own is None else own) + self._ours(attempt)
+        headers = to_client(self._head if own is None else own)
+        return masked_headers(headers, self._secret) + self._ours(attempt)
 
     def _send_whole(self, begin: Begin, data: bytes) -> None:
         headers = self._reply_headers(begin.attempt)
@@ -543,7 +559,7 @@ class Pilot:
         if not data:
             text = sentence(command.verdict, f"{self._leg.target}" if self._leg else "")
             data = speak.error_event(self.call.dialect, 529, text)
-        self._say(self._masked(data))
+        self._say(data)
 
     def _decline(self, command: Decline) -> None:
         ours = [*self._ours(0), (b"x-holdfast-verdict", ascii_header(str(command.verdict)))]
@@ -553,7 +569,7 @@ class Pilot:
             ours.append((b"x-should-retry", b"true" if command.should_retry else b"false"))
         failure = command.failure
         if failure is not None and failure.status is not None:
-            status, data = failure.status, self._masked(failure.body)
+            status, data = failure.status, failure.body
             told = {name for name, _ in ours}
             head = [pair for pair in to_client(failure.headers) if pair[0] not in told]
         else:
@@ -565,12 +581,6 @@ class Pilot:
         self._bytes_out += len(data)
         for reply in self.replies:
             reply.send(status, [*head, *ours], data)
-
-    def _masked(self, data: bytes) -> bytes:
-        secret = self._secret
-        if secret and len(secret) >= 8 and secret in data:
-            return data.replace(secret, b"[key masked by holdfast]")
-        return data
 
     # -------------------------------------------------------------- the facts
 
