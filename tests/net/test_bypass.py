@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from tests.doubles import acts
 from tests.doubles.provider import Provider as Double
-from tests.net.flying import DataPlane
+from tests.net.flying import DataPlane, asking
+from tests.net.script_server import ScriptServer, Step, read, send, tell, until_gone
+from tests.net.test_pilot import response
+from tests.net.visiting import at_rest, eventually
 
 from holdfast.facts.places import Provider
 from holdfast.net import front as front_module
 from holdfast.wire import speak
+from holdfast.wire.tap import PassingTap
 
 BODY = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}]}
 
@@ -80,3 +90,160 @@ def test_without_a_provider_of_the_dialect_our_fault_is_owned(
         status, answer = ask(plane.url)
         assert status == 500
         assert "holdfast's own code failed" in str(answer)
+
+
+# -------------------------------------------------- what holds for a bypass, too
+
+KEY = b"sk-own-canary-0123456789"
+GOOD = b'{"type": "message", "id": "msg_1"}'
+
+
+@contextmanager
+def passing(*steps: Step, monkeypatch: pytest.MonkeyPatch, **more: Any) -> Iterator[DataPlane]:
+    """A data plane whose planning is broken, before one scripted target; `server` is on it."""
+    monkeypatch.setattr(front_module, "plan", broken)
+    with ScriptServer(steps) as server:
+        provider = Provider(name="first", dialects=("anthropic",), base_url=server.url, **more)
+        with DataPlane({"*": ("first/*",)}, provider, key=KEY) as plane:
+            plane.server = server  # type: ignore[attr-defined]  # for the test
+            yield plane
+
+
+def test_the_raw_request_is_as_clean_as_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Untouched body and query, our key and no other credential, nothing of this hop."""
+    body = json.dumps(BODY, indent=3).encode()
+    lines = (b"cookie: canary", b"x-forwarded-for: canary", b"anthropic-beta: a")
+    with passing(read(), send(response(200, GOOD)), monkeypatch=monkeypatch) as plane:
+        asked = asking(body, *lines, path=b"/v1/messages?beta=true", key=b"client-canary")
+        answer = plane.ask(asked)
+        (seen,) = plane.server.requests  # type: ignore[attr-defined]
+    assert (answer.status, answer.body) == (200, GOOD)
+    assert answer.header("x-holdfast-exchange") == plane.book.exchanges[0].id
+    head, _, sent = seen.partition(b"\r\n\r\n")
+    assert sent == body
+    assert head.startswith(b"POST /v1/messages?beta=true HTTP/1.1\r\n")
+    assert b"anthropic-beta: a" in head
+    assert head.count(KEY) == 1
+    assert b"canary" not in seen.replace(KEY, b"")
+
+
+def test_the_raw_answer_sets_nothing_on_our_origin_and_echoes_no_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = (b"set-cookie: a=canary", b"access-control-allow-origin: *", b"location: http://x/")
+    said = b'{"error":"no such key: ' + KEY + b'"}'
+    answered = response(401, said, *lines, b"request-id: req_1", b"x-echo: " + KEY)
+    with passing(read(), send(answered), monkeypatch=monkeypatch) as plane:
+        answer = plane.ask(asking(BODY))
+    assert answer.status == 401
+    assert answer.header("request-id") == "req_1"
+    assert (
+        not {"set-cookie", "access-control-allow-origin", "location"} & dict(answer.headers).keys()
+    )
+    assert KEY.decode() not in repr((answer, plane.book.__dict__))
+    assert plane.book.settled[0].outcome == "failed"
+
+
+def test_a_subscription_is_not_carried_raw_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of ours switches no consent on."""
+    with passing(read(), monkeypatch=monkeypatch, key="client") as plane:
+        answer = plane.ask(asking(BODY, key=b"sk-ant-oat01-canary"))
+        assert answer.status == 502
+        assert b"subscription" in answer.body
+        assert b"canary" not in answer.body
+        assert plane.server.peers == []  # type: ignore[attr-defined]
+        assert plane.book.intents == []
+
+
+def test_a_provider_that_left_the_configuration_is_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with passing(read(), monkeypatch=monkeypatch) as plane:
+        plane.do(plane.desk.places.clear)
+        answer = plane.ask(asking(BODY))
+        assert answer.status == 502
+        assert b"no longer in the configuration" in answer.body
+
+
+def test_a_raw_answer_that_breaks_off_does_not_end_cleanly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cut = response(200, GOOD)[:-5]
+    with passing(read(), send(cut), monkeypatch=monkeypatch) as plane:
+        answer = plane.ask(asking(BODY))
+        assert (answer.status, answer.whole, answer.body) == (200, False, GOOD[:-5])
+        assert plane.book.settled[0].outcome == "failed"
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before", "within"])
+def test_a_client_that_leaves_takes_the_bypass_along(
+    monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    there = threading.Event()
+    some = [send(response(200, GOOD)[:-5])] if begun else []
+    with (
+        passing(read(), *some, tell(there), until_gone(), monkeypatch=monkeypatch) as plane,
+        plane.visit() as visitor,
+    ):
+        visitor.send(asking(BODY))
+        assert there.wait(5)
+        if begun:
+            visitor._fill()
+        left = time.monotonic()
+        visitor.sock.close()
+        peer = plane.server.peers[0]  # type: ignore[attr-defined]
+        eventually(lambda: peer.left_at, within_s=1.5)
+        assert peer.left_at - left < 1.0
+        eventually(lambda: plane.book.settled)
+        assert plane.book.settled[0].outcome == "abandoned"
+        eventually(lambda: plane.book.exchanges)
+        outcome = "bypassed" if begun else "abandoned"
+        assert [line.outcome for line in plane.book.exchanges] == [outcome]
+
+
+def test_a_slow_client_slows_the_bypass_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    piece, count = b"x" * 100_000, 300  # 30 MB
+
+    def pour(peer: Any) -> None:
+        for n in range(count):
+            peer.sock.sendall(piece)
+            sent.append(n)
+
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (len(piece) * count)
+    with (
+        passing(read(), send(head), pour, monkeypatch=monkeypatch) as plane,
+        plane.visit(receive_bytes=65_536) as visitor,
+    ):
+        visitor.send(asking(BODY))
+        eventually(lambda: sent)
+        assert at_rest(lambda: len(sent), 0.5) < count - 50
+        answer = visitor.answer()
+        assert (len(answer.body), answer.whole) == (len(piece) * count, True)
+
+
+def test_a_fault_within_the_answer_breaks_it_and_does_not_say_it_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was said cannot be taken back: an unclean end, no second call, a settled attempt."""
+    heard = 0
+    feed = PassingTap.feed
+
+    def breaks_later(self: PassingTap, data: bytes) -> Any:
+        nonlocal heard
+        pieces = feed(self, data)
+        heard += bool(pieces)
+        if heard > 6:
+            broken()
+        return pieces
+
+    monkeypatch.setattr(PassingTap, "feed", breaks_later)
+    with Double("first", "anthropic") as double:
+        double.always(acts.slow(gap_s=0.02))
+        provider = Provider(name="first", dialects=("anthropic",), base_url=double.url)
+        with DataPlane({"*": ("first/*",)}, provider, key=double.key.encode()) as plane:
+            answer = plane.ask(asking(BODY | {"model": double.models[0], "stream": True}))
+        assert (answer.status, answer.whole) == (200, False)
+        assert len(double.calls) == 1
+        assert [settled.outcome for settled in plane.book.settled] == ["unknown"]
+        assert len(plane.front.crashes) == 1

@@ -13,7 +13,7 @@ from tests.doubles.grammar import GRAMMARS
 from tests.doubles.provider import Provider as Double
 from tests.net.flying import DataPlane, asking
 from tests.net.script_server import ScriptServer, Step, read, send, tell, until_gone, wait
-from tests.net.visiting import Answer, eventually
+from tests.net.visiting import Answer, at_rest, eventually
 
 from holdfast.facts.flights import Limits
 from holdfast.facts.places import Provider
@@ -425,11 +425,9 @@ def test_a_slow_client_slows_its_upstream_down() -> None:
             plane.visit(receive_bytes=65_536) as visitor,
         ):
             visitor.send(asking(STREAM))
-            eventually(lambda: len(sent) > 10)
-            time.sleep(0.3)
-            held = len(sent)
-            time.sleep(1.2)  # more than twice what the target may be silent for
-            assert len(sent) == held < count - 50
+            eventually(lambda: sent)
+            # More than twice what the target may be silent for:
+            assert at_rest(lambda: len(sent), 1.2) < count - 50
             answer = visitor.answer()
             assert answer.whole
             assert answer.body == START + piece * count + end

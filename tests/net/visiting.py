@@ -257,6 +257,18 @@ def eventually(met: Callable[[], object], within_s: float = PATIENCE_S) -> float
     return time.monotonic() - begun
 
 
+def at_rest(count: Callable[[], int], for_s: float) -> int:
+    """Wait until a count has not changed for so long; returns it."""
+    last, since = count(), time.monotonic()
+    begun = since
+    while time.monotonic() - since < for_s:
+        time.sleep(0.01)
+        if count() != last:
+            last, since = count(), time.monotonic()
+        assert since - begun < PATIENCE_S, "it never comes to rest"
+    return last
+
+
 def pieces(data: bytes, size: int) -> Iterator[bytes]:
     return (data[at : at + size] for at in range(0, len(data), size))
 

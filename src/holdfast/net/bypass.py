@@ -13,6 +13,7 @@ from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import Exchange, Intent, Leg, Settled
 from holdfast.facts.outcomes import Failure
 from holdfast.net.dial import Line
+from holdfast.net.mask import masked, masked_failure, masked_headers
 from holdfast.net.pilot import Desk
 from holdfast.net.reply import Reply
 from holdfast.wire import speak
@@ -22,7 +23,7 @@ from holdfast.wire.headers import credential_headers, to_client, to_upstream
 class Bypass:
     """One raw relay. It is the `Sink` of its only attempt."""
 
-    __slots__ = ("_call", "_desk", "_leg", "_line", "_reply", "_status", "_why")
+    __slots__ = ("_call", "_desk", "_leg", "_line", "_reply", "_secret", "_status", "_why")
 
     def __init__(self, desk: Desk, call: Call, leg: Leg, reply: Reply, error: Exception) -> None:
         self._desk = desk
@@ -30,16 +31,24 @@ class Bypass:
         self._leg = leg
         self._reply = reply
         self._why = f"holdfast's own code failed ({type(error).__name__}); passed through raw"
+        self._secret: bytes | None = None
         self._line: Line | None = None
         self._status = 0
 
     def start(self) -> None:
         """Send the raw request on its way."""
-        call, place = self._call, self._desk.places[self._leg.target.provider]
+        call, place = self._call, self._desk.places.get(self._leg.target.provider)
+        if place is None:
+            self._decline("its provider is no longer in the configuration")
+            return
         own = speak.client_credential(call.headers)
         secret = place.secret
         if place.provider.key == "client":
             secret = own[1] if own is not None else None
+            if speak.is_subscription(secret) and not place.provider.allow_subscription:
+                self._decline("a subscription token is carried only where that is switched on")
+                return
+        self._secret = secret
         headers: Headers = to_upstream(call.headers)
         if secret is not None:
             headers += credential_headers(call.dialect, secret, own)
@@ -83,6 +92,8 @@ class Bypass:
         if self._line is not None:
             self._line.hang_up()
         self._settle("abandoned")
+        if not self._reply.begun:
+            self._record("abandoned", 0)
 
     def _resume(self) -> None:
         if self._line is not None:
@@ -94,11 +105,12 @@ class Bypass:
     def head(self, status: int, headers: Headers) -> None:
         ours = ((b"x-holdfast-exchange", self._call.id.encode()),)
         self._status = status
-        self._reply.begin(status, (*to_client(headers), *ours))
+        self._reply.begin(status, (*masked_headers(to_client(headers), self._secret), *ours))
         self._record("bypassed", status)
 
     def body(self, data: bytes) -> None:
-        self._reply.say(data)
+        # An error comes in one piece, nearly always; an answer is the target's, byte for byte.
+        self._reply.say(masked(data, self._secret) if self._status >= 400 else data)
         if not self._reply.writable and self._line is not None:
             self._line.pause()
 
@@ -107,13 +119,17 @@ class Bypass:
         self._settle("ok" if self._status < 400 else "failed")
 
     def broke(self, failure: Failure) -> None:
+        failure = masked_failure(failure, self._secret)
         self._settle("failed", failure)
         if self._reply.begun:
             self._reply.break_()
             return
-        text = f"{self._why}; {failure.text or failure.kind}. Please report this."
-        dialect = self._call.dialect
-        headers, body = speak.error_reply(dialect, 502, text)
+        self._decline(failure.text or failure.kind)
+
+    def _decline(self, why: str) -> None:
+        """The raw request could not be carried either: say so, in the client's dialect."""
+        text = f"{self._why}; {why}. Please report this."
+        headers, body = speak.error_reply(self._call.dialect, 502, text)
         self._reply.send(502, headers, body)
         self._record("broken", 502)
 

@@ -256,6 +256,10 @@ class Pilot:
         line = self._part()
         if line is not None:
             line.hang_up()
+            unknown = Settled(
+                id=f"{self.call.id}.{self._attempt}", outcome="unknown", wall=desk.wall()
+            )
+            desk.book.settle(unknown)
         for reply in self.replies:
             reply.on_gone = reply.on_writable = None
             if reply.begun and not reply.ended:
