@@ -7,6 +7,7 @@ is to do with one stands in a header of ours (`x-bench`), so that it need not re
 from __future__ import annotations
 
 import json
+from typing import Any
 
 MODEL = "claude-haiku-5"
 EVENT_WORDS = "the quick brown fox "
@@ -17,9 +18,23 @@ def _words(size: int) -> str:
     return (sentence * (size // len(sentence) + 1))[: max(size, 1)]
 
 
+def _tool(number: int) -> dict[str, object]:
+    """A tool as a coding agent declares it: its schema nests, and is full of brackets."""
+    texts = {name: {"type": "string", "description": _words(60)} for name in ("path", "pattern")}
+    lines = {"type": "array", "items": {"type": "object", "properties": {"line": {"minimum": 1}}}}
+    return {
+        "name": f"tool_{number}",
+        "description": _words(240),
+        "input_schema": {"type": "object", "properties": {**texts, "lines": lines}},
+    }
+
+
 def body(size: int, *, stream: bool = False, model: str = MODEL) -> bytes:
-    """A Messages body of about `size` bytes: a conversation in a few turns, a system prompt."""
-    frame = {
+    """A Messages body of about `size` bytes: a conversation in a few turns, a system prompt.
+
+    A third of a large one are declarations of tools, as in the bodies of coding agents.
+    """
+    frame: dict[str, Any] = {
         "max_tokens": 1024,
         "messages": [
             {"role": "user", "content": [{"type": "text", "text": "Please review this project."}]},
@@ -30,9 +45,10 @@ def body(size: int, *, stream: bool = False, model: str = MODEL) -> bytes:
         "stream": stream,
         "system": [{"type": "text", "text": "You are a careful reviewer. " * 8}],
         "temperature": 1.0,
+        "tools": [_tool(number) for number in range(size // 2000)] if size > 10_000 else [],
     }
-    rest = size - len(json.dumps(frame))
-    frame["messages"][-1]["content"][0]["text"] = _words(rest)  # type: ignore[index]
+    rest = size - len(json.dumps(frame, separators=(",", ":"), ensure_ascii=False).encode())
+    frame["messages"][-1]["content"][0]["text"] = _words(rest)
     return json.dumps(frame, separators=(",", ":"), ensure_ascii=False).encode()
 
 
