@@ -14,6 +14,8 @@ from holdfast.net.reply import Request
 DOORMAN = Doorman.of("127.0.0.1", 4141)
 GOOD = post(b'{"a":1}')
 LONGER = post(b'{"a":12345678}')
+PLAIN = GOOD.replace(b"application/json", b"text/plain")
+EMPTY = PLAIN.replace(b"Length: 7", b"Length: 0").removesuffix(b'{"a":1}')
 
 
 class Forgetful(Familiar):
@@ -94,6 +96,9 @@ def test_whatever_differs_is_for_the_parser(data: bytes) -> None:
                 GOOD.replace(b"Content-Length: 7", b"Transfer-Encoding: chunked"),
                 b"7\r\n" + b'{"a":1}' + b"\r\n0\r\n\r\n",
                 GOOD.replace(b"Host: localhost", b"Host: evil.example"),
+                PLAIN,
+                EMPTY,
+                post(b""),
                 b"GET /-/live HTTP/1.1\r\nHost: localhost\r\n\r\n",
             ]
         ),
@@ -101,6 +106,7 @@ def test_whatever_differs_is_for_the_parser(data: bytes) -> None:
     )
 )
 @example([GOOD, b"PO", GOOD])
+@example([EMPTY, PLAIN])
 @example([GOOD, b"POST / HTTP/1.1\r\nX: ", GOOD])
 @example([GOOD, b"\r\n", GOOD])
 @settings(max_examples=400)
