@@ -38,13 +38,7 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 class Peek(Struct, frozen=True, kw_only=True):
-    """What routing needs of a request body, read without parsing the rest of it.
-
-    `model_span` is the byte range of the model's JSON string (quotes included) in the body, so
-    that another target's name can be spliced in without touching any other byte; None when the
-    body names no model.
-    """
+    """What routing needs of a request body, read without parsing the rest of it."""
 
     model: str
     stream: bool
-    model_span: tuple[int, int] | None = None

@@ -28,10 +28,7 @@ _string = msgspec.json.Decoder(str).decode
 
 
 def peek(body: bytes) -> Peek:
-    """What routing needs of a body. Raises BadBodyError with the field and the remedy.
-
-    `model_span` stays None: `renamed` looks for it, for the few calls that need it.
-    """
+    """What routing needs of a body. Raises BadBodyError with the field and the remedy."""
     try:
         asked = _asked(body)
     except RecursionError:
