@@ -434,9 +434,11 @@ TOKENS = st.sampled_from(
         b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"\r\n", b"\n", b"0\r\n\r\n",
         b"5\r\nhello\r\n", b"hello", b"Connection: Upgrade\r\nUpgrade: h2c\r\n", b": ", b"\x00",
         b"Expect: 100-continue\r\n", b"Content-Type: application/json\r\n", b" ",
+        b"Content-Type: text/plain\r\n", b"Content-Length: 0\r\n",
         b"Connection: close\r\n",
     ]
 )  # fmt: skip
+MET = Familiar()
 BYTES = st.lists(TOKENS | st.binary(max_size=12), max_size=14)
 
 
@@ -456,6 +458,9 @@ def hold_anything(parts: list[bytes]) -> None:
         assert [s for s in story(again) if isinstance(s, tuple)] == [
             s for s in story(whole) if isinstance(s, tuple)
         ]
+    # Whoever came before, and whatever of them is remembered.
+    for _ in range(2):
+        assert story(read(*parts, into=Intake(DOORMAN, Bounds(), MET))) == story(read(*parts))
 
 
 @given(BYTES)
