@@ -184,3 +184,18 @@ def test_an_answer_without_a_name_gets_one() -> None:
     start = json.loads(SseReader().feed(joined(play("anthropic", "openai", [stream])))[0].data)
     assert start["message"]["id"].startswith("msg_")
     assert start["message"]["model"] == "m"
+
+
+@pytest.mark.parametrize(
+    "beside", [b"", b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n']
+)
+def test_a_line_end_within_json_is_no_content(beside: bytes) -> None:
+    """To a decoder it is white space, to a reader of events the end of one: garbage either way."""
+    reader = StreamReader("m")
+    first = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":"x"}}]}\n\n'
+    for said in SseReader().feed(first):
+        reader.read(said)
+    assert reader.flows(first)
+    assert not reader.flows(
+        beside + b'data: {"choices":[{"index":\n0,"delta":{"content":"b"}}]}\n\n'
+    )

@@ -861,3 +861,11 @@ def test_a_hostile_megabyte_takes_no_time_and_raises_nothing_else(body: bytes) -
             speak.compose(call(here, body), leg(there))
         speak.conversation(here, body)
         speak.said(here, body)
+
+
+@pytest.mark.parametrize("value", ["null", "1", "true"])
+def test_a_model_that_is_no_string_hides_no_key(value: str) -> None:
+    """Parsers take the last of two names; whatever else is called so stays as it is."""
+    body = f'{{"model":{value},"x":{{"model":"q"}},"model":"b","messages":[]}}'.encode()
+    sent = speak.compose(call("openai", body), leg("openai", "n")).body
+    assert sent == body.replace(b'"b"', b'"n"')

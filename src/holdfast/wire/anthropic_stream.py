@@ -217,9 +217,12 @@ class StreamReader:
         All of them are read in one go: an event without the names of its fields is a line of
         JSON. Neither a string nor a whole JSON value holds a newline before `data:`.
         """
+        events = block.count(b"\n\n")
+        if block.count(b"\n") != 3 * events:
+            return False  # a line's end within JSON is white space to a decoder, and cuts an event
         lines = block.replace(b"event: content_block_delta\ndata: {", b"{")
         try:
-            return len(_decode_flowing(lines)) == block.count(b"\n\n")
+            return len(_decode_flowing(lines)) == events
         except UNREADABLE:
             return False
 

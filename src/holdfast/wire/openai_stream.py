@@ -239,13 +239,15 @@ class StreamReader:
         All of them are read in one go: a chunk without the name of its field is a line of JSON.
         No string holds a newline.
         """
-        if 0 not in self._begun or not block.startswith(b"data: {"):
+        events = block.count(b"\n\n")
+        # A line's end within JSON is white space to a decoder, and cuts an event.
+        if 0 not in self._begun or block[:7] != b"data: {" or block.count(b"\n") != 2 * events:
             return False
         try:
             found = _decode_flowing(block[6:].replace(b"\n\ndata: {", b"\n{"))
         except UNREADABLE:
             return False
-        return len(found) == block.count(b"\n\n")
+        return len(found) == events
 
     def text(self, event: SseEvent) -> str | None:
         """The text of a CONTENT event; "" for reasoning, None for what says nothing."""

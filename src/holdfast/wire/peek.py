@@ -101,7 +101,7 @@ def model_spans(body: bytes) -> list[tuple[int, int]]:
         string = token[1]
         if string is None:
             level += 1 if token[0] in b"{[" else -1
-        elif value_next:
+        elif value_next and token[2] is None:  # else a key, behind a value that is no string
             spans.append(token.span(1))
         value_next = (
             string is not None and level == 1 and token[2] is not None and _is_model(string)
