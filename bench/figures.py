@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import shutil
 import statistics
 import subprocess
@@ -249,7 +250,9 @@ def installed(bench: Bench) -> list[Row]:
             bench.trouble.append("installed: pip could not install the locked dependencies")
             return []
         packages = next(Path(folder).glob("lib/python*/site-packages"))
-        shutil.copytree(ROOT / "src" / "holdfast", packages / "holdfast")
+        ours, stale = packages / "holdfast", shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "src" / "holdfast", ours, ignore=stale)
+        compileall.compile_dir(ours, quiet=1)
         row.add(HOLDFAST, _size_mb(packages))
         tools = [
             *packages.glob("pip*"),
