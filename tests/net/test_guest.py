@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import time
 from itertools import pairwise
@@ -211,6 +212,17 @@ def test_an_offer_of_another_protocol_is_passed_over() -> None:
 
 # ----------------------------------------------------------------- who is slow
 
+
+def trickle(visitor: Visitor, data: bytes) -> float:
+    """Send byte by byte until an answer comes; returns how long that took, in seconds."""
+    begun = time.monotonic()
+    for byte in pieces(data, 1):
+        visitor.try_send(byte)
+        if select.select([visitor.sock], [], [], 0.02)[0]:
+            return time.monotonic() - begun
+    raise AssertionError("no answer came while it trickled")
+
+
 SLOW = {"header_s": 0.15, "idle_s": 0.15, "body_grace_s": 0.15, "linger_s": 0.15}
 
 
@@ -218,12 +230,7 @@ SLOW = {"header_s": 0.15, "idle_s": 0.15, "body_grace_s": 0.15, "linger_s": 0.15
 def test_a_head_that_trickles_is_given_up(kind: str) -> None:
     """However steadily it comes: it must be whole in time."""
     with House(kind=kind, **SLOW) as home, home.visit() as visitor:
-        begun = time.monotonic()
-        for byte in pieces(GOOD * 10, 1):
-            visitor.try_send(byte)
-            time.sleep(0.02)
-            if time.monotonic() - begun > 0.4:
-                break
+        assert trickle(visitor, b"GET / HTTP/1.1\r\nX: " + b"y" * 1000) < 1.0
         answer = visitor.answer()
         assert (answer.status, answer.header("connection")) == (408, "close")
         assert "0.15 s" in answer.error
@@ -267,10 +274,7 @@ def test_a_body_that_trickles_is_given_up(kind: str) -> None:
     """Bytes that keep coming are not enough: there is a rate."""
     with House(kind=kind, **SLOW) as home, home.visit() as visitor:
         visitor.send(post(b"x" * 1000)[:-1000])
-        begun = time.monotonic()
-        while time.monotonic() - begun < 0.4:
-            visitor.try_send(b"x")
-            time.sleep(0.02)
+        assert trickle(visitor, b"x" * 1000) < 1.0
         answer = visitor.answer()
         assert (answer.status, answer.header("connection")) == (408, "close")
         assert "too slowly" in answer.error
@@ -355,6 +359,29 @@ def test_a_slow_reader_turns_writable_off_and_on_again(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", LOOPS)
+def test_the_next_reply_begins_behind_what_the_last_left_unread(kind: str) -> None:
+    """Full is the connection's state: its next reply is told so, and when it passes."""
+    kept = Kept()
+    with (
+        House(kept, kind=kind, max_buffered=100_000) as home,
+        home.visit(receive_bytes=8192) as visitor,
+    ):
+        visitor.send(GOOD * 2)
+        eventually(lambda: kept.replies)
+        home.do(lambda: kept.replies[0].send(200, TEXT, bytes(10_000_000)))
+        eventually(lambda: len(kept.replies) == 2)
+        told: list[bool] = []
+        second = kept.replies[1]
+        assert not second.writable
+        home.do(lambda: setattr(second, "on_writable", lambda: told.append(second.writable)))
+        assert len(visitor.answer().body) == 10_000_000
+        eventually(lambda: told)
+        assert told == [True]
+        home.do(lambda: second.send(200, TEXT, b"next"))
+        assert visitor.answer().body == b"next"
+
+
+@pytest.mark.parametrize("kind", LOOPS)
 def test_a_reader_that_takes_nothing_is_dropped(kind: str) -> None:
     """Its handler learns that it is gone; one that takes a little stays."""
     kept = Kept()
@@ -407,6 +434,19 @@ def test_a_client_that_leaves_is_noticed_at_once(kind: str, manner: str, begun: 
         assert home.do(lambda: reply.ended)
         assert len(kept.gone) == 1
         eventually(lambda: home.listener.connections == 0)
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_a_client_that_leaves_with_much_unread_is_noticed_at_once(kind: str) -> None:
+    """Nothing waits for what it will never take."""
+    kept = Kept()
+    with House(kept, kind=kind) as home, home.visit(receive_bytes=4096) as visitor:
+        visitor.send(GOOD)
+        eventually(lambda: kept.replies)
+        reply = kept.replies[0]
+        home.do(lambda: (reply.begin(200, TEXT), reply.say(bytes(20_000_000))))
+        visitor.shut()
+        eventually(lambda: kept.gone, within_s=1.0)
 
 
 def test_a_client_that_leaves_with_a_request_waiting_is_noticed_too() -> None:
