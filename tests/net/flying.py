@@ -16,11 +16,11 @@ from holdfast.core.budget import Budget
 from holdfast.core.route import Affinity
 from holdfast.facts.flights import Exchange, Intent, Limits, Settled
 from holdfast.facts.places import Provider, Route
+from holdfast.net.desk import Desk, Place
 from holdfast.net.dial import Dialer
 from holdfast.net.doorman import Doorman
 from holdfast.net.front import Front, Rules
 from holdfast.net.listen import Listener
-from holdfast.net.pilot import Desk, Place
 from holdfast.net.reply import Reply, Request
 
 

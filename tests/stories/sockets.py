@@ -18,11 +18,11 @@ from holdfast.core.route import Affinity
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import Exchange, Intent, Leg, Settled
 from holdfast.facts.places import ModelFacts, Provider
+from holdfast.net.desk import Desk, Place
 from holdfast.net.dial import Dialer
 from holdfast.net.doorman import Doorman
 from holdfast.net.front import Front, Rules
 from holdfast.net.listen import Listener
-from holdfast.net.pilot import Desk, Place
 from holdfast.net.reply import Reply, Request
 from holdfast.sim.client import Asking, read, retries_in_s
 from holdfast.sim.player import DOORS, Player

@@ -26,11 +26,11 @@ from holdfast.core.budget import Budget
 from holdfast.core.route import Affinity
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg, Observation
+from holdfast.net.desk import Desk, Place
 from holdfast.net.dial import Dialer
 from holdfast.net.doorman import Doorman
 from holdfast.net.front import Front, Rules
 from holdfast.net.listen import Listener
-from holdfast.net.pilot import Desk, Place
 from holdfast.net.reply import Request
 from holdfast.store.ledger import Ledger
 from holdfast.wire import speak

@@ -10,14 +10,20 @@ from __future__ import annotations
 from typing import Literal
 
 from holdfast.facts.calls import Call, Headers
-from holdfast.facts.flights import Exchange, Intent, Leg, Settled
+from holdfast.facts.flights import Leg, Settled
 from holdfast.facts.outcomes import Failure
+from holdfast.net.desk import Desk
 from holdfast.net.dial import Line
+from holdfast.net.entries import attempt_id, exchange_of, intent_of
 from holdfast.net.mask import masked, masked_failure, masked_headers
-from holdfast.net.pilot import Desk
 from holdfast.net.reply import Reply
 from holdfast.wire import speak
-from holdfast.wire.headers import credential_headers, to_client, to_upstream
+from holdfast.wire.headers import (
+    client_credential,
+    credential_headers,
+    to_client,
+    to_upstream,
+)
 
 
 class Bypass:
@@ -41,33 +47,19 @@ class Bypass:
         if place is None:
             self._decline("its provider is no longer in the configuration")
             return
-        own = speak.client_credential(call.headers)
-        secret = place.secret
-        if place.provider.key == "client":
-            secret = own[1] if own is not None else None
-            if speak.is_subscription(secret) and not place.provider.allow_subscription:
-                self._decline("a subscription token is carried only where that is switched on")
-                return
-        self._secret = secret
+        own = client_credential(call.headers)
+        try:
+            secret = self._secret = place.credential(own)
+        except PermissionError as reason:
+            self._decline(str(reason))
+            return
         headers: Headers = to_upstream(call.headers)
         if secret is not None:
             headers += credential_headers(call.dialect, secret, own)
         query = f"?{call.query}" if call.query else ""
+        wall = self._desk.wall()
         self._desk.book.intend(
-            Intent(
-                id=self._id,
-                exchange=call.id,
-                attempt=0,
-                wall=self._desk.wall(),
-                provider=self._leg.target.provider,
-                model=self._leg.target.model,
-                surface=self._leg.surface,
-                credential=self._leg.target.credential,
-                asked_model=call.model,
-                tool=call.tool,
-                bytes_out=len(call.body),
-                why="passed through raw",
-            )
+            intent_of(call, self._leg, 0, wall, len(call.body), "passed through raw")
         )
         self._reply.on_gone = self._gone
         self._reply.on_writable = self._resume
@@ -82,11 +74,6 @@ class Bypass:
             fresh=True,
             keep=False,
         )
-
-    @property
-    def _id(self) -> str:
-        """Attempts of the flight that broke are counted from 1."""
-        return f"{self._call.id}.0"
 
     def _gone(self) -> None:
         if self._line is not None:
@@ -138,7 +125,7 @@ class Bypass:
     ) -> None:
         self._desk.book.settle(
             Settled(
-                id=self._id,
+                id=attempt_id(self._call, 0),
                 outcome=outcome,
                 wall=self._desk.wall(),
                 status=self._status or None,
@@ -148,24 +135,14 @@ class Bypass:
         )
 
     def _record(self, outcome: str, status: int) -> None:
-        call = self._call
         self._desk.book.record(
-            Exchange(
-                id=call.id,
-                wall=call.wall,
-                duration_s=self._desk.clock() - call.at,
-                dialect=call.dialect,
-                surface=call.surface,
-                method=call.method,
-                path=call.path,
-                asked_model=call.model,
-                stream=call.stream,
-                tool=call.tool,
-                outcome=outcome,
-                status=status,
+            exchange_of(
+                self._call,
+                outcome,
+                status,
+                duration_s=self._desk.clock() - self._call.at,
                 attempts=1,
                 served_by=str(self._leg.target),
                 because=self._why,
-                bytes_in=len(call.body),
             )
         )

@@ -17,12 +17,14 @@ from holdfast.core.flight import Flight, Policy
 from holdfast.core.route import Affinity, NoRoute, candidates, plan
 from holdfast.core.words import ascii_header
 from holdfast.facts.calls import Call, Headers
-from holdfast.facts.flights import Exchange, Leg, Limits
+from holdfast.facts.flights import Leg, Limits
 from holdfast.facts.outcomes import Failure, Verdict
 from holdfast.facts.places import Dialect, Provider, Route, Surface
 from holdfast.net.bypass import Bypass
 from holdfast.net.caller import Caller, Callers
-from holdfast.net.pilot import Desk, Pilot
+from holdfast.net.desk import Desk
+from holdfast.net.entries import exchange_of
+from holdfast.net.pilot import Pilot
 from holdfast.net.reply import Reply, Request
 from holdfast.wire import speak
 from holdfast.wire.retry_after import retry_after_s
@@ -273,33 +275,21 @@ class Front:
             ours += ((b"allow", methods_of(request.path).encode()),)
         if call is not None:
             ours += ((b"x-holdfast-exchange", ascii_header(call.id)),)
-            self.desk.book.record(refused(call, status, text, len(body)))
+            self.desk.book.record(
+                exchange_of(
+                    call,
+                    "declined",
+                    status,
+                    duration_s=0.0,
+                    attempts=0,
+                    because=text,
+                    bytes_out=len(body),
+                )
+            )
         reply.send(status, (*headers, *ours), body)
 
 
 JSON: Headers = ((b"content-type", b"application/json"),)
-
-
-def refused(call: Call, status: int, text: str, bytes_out: int) -> Exchange:
-    """The line in the book of a call that never left."""
-    return Exchange(
-        id=call.id,
-        wall=call.wall,
-        duration_s=0.0,
-        dialect=call.dialect,
-        surface=call.surface,
-        method=call.method,
-        path=call.path,
-        asked_model=call.model,
-        stream=call.stream,
-        tool=call.tool,
-        outcome="declined",
-        status=status,
-        attempts=0,
-        because=text,
-        bytes_in=len(call.body),
-        bytes_out=bytes_out,
-    )
 
 
 def dialect_of(request: Request) -> Dialect:

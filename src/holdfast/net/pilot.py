@@ -8,12 +8,10 @@ list: intent to the ledger, bytes to the target, pieces to the client, facts to 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
-from holdfast.core.board import Board
 from holdfast.core.flight import Flight
 from holdfast.core.words import DECLINED_STATUS, ascii_header, refusal, sentence
 from holdfast.facts.calls import Call, Headers
@@ -26,13 +24,11 @@ from holdfast.facts.flights import (
     Decline,
     Dial,
     Event,
-    Exchange,
     Failed,
     Finish,
     FlightEnded,
     HangUp,
     Heard,
-    Intent,
     Left,
     Leg,
     Observation,
@@ -47,13 +43,15 @@ from holdfast.facts.flights import (
     Unfit,
 )
 from holdfast.facts.outcomes import Failure, Usage
-from holdfast.facts.places import Dialect, Provider, Target
-from holdfast.net.caller import CALLERS_MAX, Caller
-from holdfast.net.dial import Block, Dialer, Line, Origin
+from holdfast.facts.places import Target
+from holdfast.net.caller import Caller
+from holdfast.net.desk import Desk
+from holdfast.net.dial import Line
+from holdfast.net.entries import attempt_id, exchange_of, intent_of
 from holdfast.net.mask import masked_failure, masked_headers, masked_pieces
 from holdfast.net.reply import Reply
 from holdfast.wire import speak
-from holdfast.wire.headers import credential_headers, is_subscription, to_client
+from holdfast.wire.headers import to_client
 from holdfast.wire.tap import Tap
 
 # A client's own retry comes back within half a second (both SDKs: 0.5 s less up to a quarter);
@@ -61,98 +59,6 @@ from holdfast.wire.tap import Tap
 JOIN_GRACE_S = 0.75
 # Of the answer to a client that may come back. The SDKs do so before its head, seldom after it.
 TRANSCRIPT_BYTES_MAX = 1 << 16
-
-
-class Book(Protocol):
-    """What a pilot writes down. `intend` returns when the record is with the kernel (True), or
-    has failed to get there (False, which is the book's alarm and not the call's trouble).
-    """
-
-    def intend(self, intent: Intent) -> bool: ...
-    def settle(self, settled: Settled) -> None: ...
-    def record(self, exchange: Exchange) -> None: ...
-
-
-class Place:
-    """A provider as the pilot needs it: where to connect, and the secret bound to that host.
-
-    `blocks` are the header blocks for the callers that are about, each with its secret.
-    """
-
-    __slots__ = ("blocks", "origin", "prefix", "provider", "secret")
-
-    def __init__(self, provider: Provider, secret: bytes | None) -> None:
-        self.provider = provider
-        self.origin, self.prefix = Origin.of(provider.base_url)
-        self.secret = secret
-        self.blocks: dict[tuple[Caller, Dialect], tuple[bytes | None, Block]] = {}
-
-
-class Desk:
-    """What the pilots of one gateway share."""
-
-    __slots__ = (
-        "_alarm",
-        "_alarm_at",
-        "affinity",
-        "board",
-        "book",
-        "clock",
-        "credit",
-        "dialer",
-        "flying",
-        "places",
-        "wall",
-    )
-
-    def __init__(
-        self,
-        *,
-        board: Board,
-        book: Book,
-        dialer: Dialer,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
-        credit: Callable[[str, float], None],
-        affinity: Callable[[Call, Leg, float], None],
-    ) -> None:
-        self.board = board
-        self.book = book
-        self.dialer = dialer
-        self.clock = clock
-        self.wall = wall
-        self.credit = credit
-        self.affinity = affinity
-        self.places: dict[str, Place] = {}
-        self.flying: set[Pilot] = set()
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = math.inf
-
-    def wake_by(self, deadline: float) -> None:
-        """Look at the flights' deadlines at this time (the clock's), or earlier.
-
-        One timer for all of them: nearly every deadline moves on or goes before it comes, and the
-        first that is set is the first to come.
-        """
-        if deadline < self._alarm_at:
-            if self._alarm is not None:
-                self._alarm.cancel()
-            self._alarm_at = deadline
-            self._alarm = asyncio.get_running_loop().call_at(deadline, self._ring)
-
-    def _ring(self) -> None:
-        self._alarm, self._alarm_at = None, math.inf
-        now = self.clock()
-        due, nearest = [], math.inf
-        for pilot in self.flying:
-            deadline = pilot.flight.deadline
-            if deadline is not None and deadline <= now:
-                due.append(pilot)
-            elif deadline is not None and deadline < nearest:
-                nearest = deadline
-        self.wake_by(nearest)
-        for pilot in due:
-            pilot.ring(now)
 
 
 class Pilot:
@@ -430,27 +336,16 @@ class Pilot:
             self.feed(Unfit(at, command.attempt, str(reason)))
             return
         try:
-            headers = self._dressed(place, leg, outgoing.headers, outgoing.without)
+            self._secret, headers = place.dressed(
+                self.caller, leg.dialect, outgoing.headers, outgoing.without
+            )
         except PermissionError as reason:
             self.feed(Unfit(at, command.attempt, str(reason)))
             return
         if leg.trial:
             desk.board.claim(leg, at)
         desk.book.intend(
-            Intent(
-                id=f"{call.id}.{command.attempt}",
-                exchange=call.id,
-                attempt=command.attempt,
-                wall=desk.wall(),
-                provider=leg.target.provider,
-                model=leg.target.model,
-                surface=leg.surface,
-                credential=leg.target.credential,
-                asked_model=call.model,
-                tool=call.tool,
-                bytes_out=len(outgoing.body),
-                why=leg.why,
-            )
+            intent_of(call, leg, command.attempt, desk.wall(), len(outgoing.body), leg.why)
         )
         self._line = desk.dialer.ask(
             place.origin,
@@ -464,54 +359,6 @@ class Pilot:
             # Local engines have been seen to close a kept connection under the next request.
             keep=place.provider.kind != "local",
         )
-
-    def _dressed(
-        self, place: Place, leg: Leg, instead: Headers, without: tuple[bytes, ...]
-    ) -> Block:
-        """The headers for this target: the client's, with the credential for this host alone.
-
-        `instead` stand in place of the client's own of these names; those that begin with one of
-        `without` stay behind. What a caller says to a place is put together once. Raises
-        PermissionError, with a sentence for people, where the credential may not be sent.
-        """
-        caller = self.caller
-        key = (caller, leg.dialect)
-        if not instead:
-            known = place.blocks.get(key)
-            if known is not None:
-                self._secret, block = known
-                return block
-        secret = self._secret = self._credential(place)
-        credential = (
-            () if secret is None else credential_headers(leg.dialect, secret, caller.credential)
-        )
-        named = {name for name, _ in instead}
-        kept = [
-            pair
-            for pair in caller.outgoing
-            if pair[0] not in named and not pair[0].startswith(without)
-        ]
-        block = Block((*kept, *instead, *credential))
-        if not instead:
-            if len(place.blocks) >= CALLERS_MAX:
-                place.blocks.clear()
-            place.blocks[key] = (secret, block)
-        return block
-
-    def _credential(self, place: Place) -> bytes | None:
-        """The secret for this host, and for no other."""
-        provider = place.provider
-        if provider.key != "client":
-            return place.secret
-        own = self.caller.credential
-        secret = own[1] if own is not None else None
-        if is_subscription(secret) and not provider.allow_subscription:
-            raise PermissionError(
-                f"{provider.name} was asked with a subscription token; the provider's"
-                f" terms forbid third parties to carry these. Use an API key, or set"
-                f" allow_subscription = true in [providers.{provider.name}]"
-            )
-        return secret
 
     # ------------------------------------------------------------- replying
 
@@ -596,7 +443,7 @@ class Pilot:
         wall = desk.wall()
         desk.book.settle(
             Settled(
-                id=f"{call.id}.{note.attempt}",
+                id=attempt_id(call, note.attempt),
                 outcome=note.outcome,
                 wall=wall,
                 status=failure.status if failure is not None else (self._status or None),
@@ -644,25 +491,16 @@ class Pilot:
         desk.flying.discard(self)
         verdict = note.verdict
         desk.book.record(
-            Exchange(
-                id=call.id,
-                wall=call.wall,
+            exchange_of(
+                call,
+                note.outcome,
+                self._status,
                 duration_s=note.at - call.at,
-                dialect=call.dialect,
-                surface=call.surface,
-                method=call.method,
-                path=call.path,
-                asked_model=call.model,
-                stream=call.stream,
-                tool=call.tool,
-                outcome=note.outcome,
-                status=self._status,
                 attempts=note.attempts,
                 served_by=str(note.served_by) if note.served_by is not None else "",
                 stand_in=note.stand_in,
                 verdict=str(verdict) if verdict is not None else "",
                 because=self.plan_because,
-                bytes_in=len(call.body),
                 bytes_out=self._bytes_out,
             )
         )

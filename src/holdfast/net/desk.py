@@ -1,0 +1,159 @@
+"""What the pilots of one gateway share: the board, the book, the places, and one alarm clock."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from holdfast.core.board import Board
+from holdfast.facts.calls import Call, Headers
+from holdfast.facts.flights import Exchange, Intent, Leg, Settled
+from holdfast.facts.places import Dialect, Provider
+from holdfast.net.caller import CALLERS_MAX, Caller
+from holdfast.net.dial import Block, Dialer, Origin
+from holdfast.wire.headers import credential_headers, is_subscription
+
+if TYPE_CHECKING:
+    from holdfast.net.pilot import Pilot
+
+
+class Book(Protocol):
+    """What a pilot writes down. `intend` returns when the record is with the kernel (True), or
+    has failed to get there (False, which is the book's alarm and not the call's trouble).
+    """
+
+    def intend(self, intent: Intent) -> bool: ...
+    def settle(self, settled: Settled) -> None: ...
+    def record(self, exchange: Exchange) -> None: ...
+
+
+class Place:
+    """A provider as the pilot needs it: where to connect, and the secret bound to that host.
+
+    `blocks` are the header blocks for the callers that are about, each with its secret.
+    """
+
+    __slots__ = ("blocks", "origin", "prefix", "provider", "secret")
+
+    def __init__(self, provider: Provider, secret: bytes | None) -> None:
+        self.provider = provider
+        self.origin, self.prefix = Origin.of(provider.base_url)
+        self.secret = secret
+        self.blocks: dict[tuple[Caller, Dialect], tuple[bytes | None, Block]] = {}
+
+    def dressed(
+        self, caller: Caller, dialect: Dialect, instead: Headers, without: tuple[bytes, ...]
+    ) -> tuple[bytes | None, Block]:
+        """The secret for this host and the headers: the caller's, with that credential alone.
+
+        `instead` stand in place of the client's own of these names; those that begin with one of
+        `without` stay behind. What a caller says to a place is put together once. Raises
+        PermissionError, with a sentence for people, where the credential may not be sent.
+        """
+        key = (caller, dialect)
+        if not instead:
+            known = self.blocks.get(key)
+            if known is not None:
+                return known
+        secret = self.credential(caller.credential)
+        credential = (
+            () if secret is None else credential_headers(dialect, secret, caller.credential)
+        )
+        named = {name for name, _ in instead}
+        kept = [
+            pair
+            for pair in caller.outgoing
+            if pair[0] not in named and not pair[0].startswith(without)
+        ]
+        found = secret, Block((*kept, *instead, *credential))
+        if not instead:
+            if len(self.blocks) >= CALLERS_MAX:
+                self.blocks.clear()
+            self.blocks[key] = found
+        return found
+
+    def credential(self, own: tuple[str, bytes] | None) -> bytes | None:
+        """The secret for this host, and for no other; `own` is what the client brought.
+
+        Raises PermissionError, with a sentence for people, where that may not be sent.
+        """
+        provider = self.provider
+        if provider.key != "client":
+            return self.secret
+        secret = own[1] if own is not None else None
+        if is_subscription(secret) and not provider.allow_subscription:
+            raise PermissionError(
+                f"{provider.name} was asked with a subscription token; the provider's"
+                f" terms forbid third parties to carry these. Use an API key, or set"
+                f" allow_subscription = true in [providers.{provider.name}]"
+            )
+        return secret
+
+
+class Desk:
+    """What the pilots of one gateway share."""
+
+    __slots__ = (
+        "_alarm",
+        "_alarm_at",
+        "affinity",
+        "board",
+        "book",
+        "clock",
+        "credit",
+        "dialer",
+        "flying",
+        "places",
+        "wall",
+    )
+
+    def __init__(
+        self,
+        *,
+        board: Board,
+        book: Book,
+        dialer: Dialer,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        credit: Callable[[str, float], None],
+        affinity: Callable[[Call, Leg, float], None],
+    ) -> None:
+        self.board = board
+        self.book = book
+        self.dialer = dialer
+        self.clock = clock
+        self.wall = wall
+        self.credit = credit
+        self.affinity = affinity
+        self.places: dict[str, Place] = {}
+        self.flying: set[Pilot] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
+
+    def wake_by(self, deadline: float) -> None:
+        """Look at the flights' deadlines at this time (the clock's), or earlier.
+
+        One timer for all of them: nearly every deadline moves on or goes before it comes, and the
+        first that is set is the first to come.
+        """
+        if deadline < self._alarm_at:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm_at = deadline
+            self._alarm = asyncio.get_running_loop().call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm, self._alarm_at = None, math.inf
+        now = self.clock()
+        due, nearest = [], math.inf
+        for pilot in self.flying:
+            deadline = pilot.flight.deadline
+            if deadline is not None and deadline <= now:
+                due.append(pilot)
+            elif deadline is not None and deadline < nearest:
+                nearest = deadline
+        self.wake_by(nearest)
+        for pilot in due:
+            pilot.ring(now)
