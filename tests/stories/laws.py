@@ -100,11 +100,25 @@ def _rests(trace: Trace) -> list[str]:
     """Who rests is left alone: but for one trial at a time, a retry, and the last resort."""
     plain = [d for d in trace.dialled if not d.fresh and not d.last_resort]
     found = [f"{d.id} asked {d.target} at {d.at_s:.3f}, at rest" for d in plain if d.rested]
-    trials: dict[tuple[str, str], float] = {}
+    failures: dict[tuple[str, str], list[float]] = {}
+    for id_, settled in trace.settled.items():
+        if settled.outcome == "failed":
+            of = (_target(trace, id_), trace.intents[id_].surface)
+            failures.setdefault(of, []).append(settled.wall - WALL_0)
+    trials: dict[tuple[str, str], tuple[float, float]] = {}
     for d in plain:
-        if d.trial:
-            of = (d.target, trace.intents[d.id].surface)
-            if d.at_s < trials.get(of, 0.0):
-                found.append(f"{d.id} was a second trial of {d.target} at {d.at_s:.3f}")
-            trials[of] = trace.settled[d.id].wall - WALL_0
+        if not d.trial:
+            continue
+        of = (d.target, trace.intents[d.id].surface)
+        began_s, until_s = trials.get(of, (0.0, 0.0))
+        # A failure of another call puts it down anew, and with it ends what the trial was for.
+        anew = any(began_s < at_s <= d.at_s for at_s in failures.get(of, ()))
+        if d.at_s < until_s and not anew:
+            found.append(f"{d.id} was a second trial of {d.target} at {d.at_s:.3f}")
+        trials[of] = d.at_s, trace.settled[d.id].wall - WALL_0
     return found
+
+
+def _target(trace: Trace, id_: str) -> str:
+    intent = trace.intents[id_]
+    return f"{intent.provider}/{intent.model}"
