@@ -23,7 +23,10 @@ STOP_S = 15.0
 
 
 class Upstream(NamedTuple):
-    """One `[providers.NAME]`; `key` is the secret, which travels in the environment."""
+    """One `[providers.NAME]`; `key` is the secret, which travels in the environment.
+
+    The key "client" is no secret: it says that the client's own goes there.
+    """
 
     name: str
     dialect: str
@@ -50,7 +53,7 @@ def configuration(
     if limits:
         lines += ["[limits]", *(f"{name} = {value}" for name, value in limits.items()), ""]
     for up in upstreams:
-        key = f"env:{up.name.upper()}_KEY" if up.key else "none"
+        key = f"env:{up.name.upper()}_KEY" if up.key not in ("", "client") else up.key or "none"
         lines += [f"[providers.{up.name}]", f'dialect = "{up.dialect}"']
         lines += [f'base_url = "{up.url}"', f'key = "{key}"', f'kind = "{up.kind}"', ""]
     for glob, targets in routes:

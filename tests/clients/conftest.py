@@ -6,22 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.clients.sdk import Sdk
+from tests.clients.sdk import Sdk, majors
 from tests.doubles.provider import Provider
 from tests.engine import BYTES, Engine, engine
 
 
 @pytest.fixture(scope="session")
 def sdks() -> Iterator[Callable[[str, bool], Sdk]]:
-    """The SDK's process by name and age, started when first asked for."""
-    running: dict[tuple[str, bool], Sdk] = {}
-
-    def get(name: str, old: bool) -> Sdk:
-        if (name, old) not in running:
-            running[name, old] = Sdk(name, old=old)
-        return running[name, old]
-
-    yield get
+    """The SDK's process by name and age; they import their SDKs side by side."""
+    running = {(name, old): Sdk(name, old=old) for name, old in majors()}
+    yield lambda name, old: running[name, old]
     for sdk in running.values():
         sdk.close()
 

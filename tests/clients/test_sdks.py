@@ -166,9 +166,9 @@ def test_an_sdks_own_retry_joins_the_call_that_still_runs(
 ) -> None:
     """The SDK loses patience and asks again; the provider is asked, and paid, once."""
     first = doubles[FIRSTS[name]]
-    first.always(acts.slow(headers_s=2.2))
+    first.always(acts.slow(headers_s=1.7))
     told = sdks(name, old).ask(
-        "plain", url=healthy.url, model=MODELS[name], timeout_s=1.0, retries=2
+        "plain", url=healthy.url, model=MODELS[name], timeout_s=0.7, retries=3
     )
     assert (told.error, told.text) == (None, first.text())
     assert len(first.calls) == 1
