@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.core.blame import judge, stated_wait_s, transient
-from holdfast.core.board import Circumstances
+from holdfast.facts.evidence import Circumstances
 from holdfast.facts.outcomes import Action, Failure, FailureKind, Said, Scope, Verdict, Whose
 
 QUIET = Circumstances()

@@ -12,7 +12,8 @@ from tests.core.playbook import call
 from holdfast.core.blame import judge
 from holdfast.core.board import Board
 from holdfast.core.route import plan
-from holdfast.facts.flights import Leg, Observation
+from holdfast.facts.flights import Leg
+from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Failure
 from holdfast.facts.places import Target
 

@@ -21,7 +21,8 @@ from holdfast.core.route import (
     plan,
 )
 from holdfast.facts.calls import Call
-from holdfast.facts.flights import Leg, Limits, Observation
+from holdfast.facts.flights import Leg, Limits
+from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Verdict
 from holdfast.facts.places import Dialect, ModelFacts, Provider, Route, Surface, Target
 

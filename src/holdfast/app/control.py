@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from holdfast.core.outlook import blame, outlook
+from holdfast.core.serving import blame, standing_of
 from holdfast.facts.calls import Headers
 from holdfast.net.reply import Reply, Request
 
@@ -64,7 +64,7 @@ class Control:
             "url": gateway.url,
             "blame": blame(rows),
             "segments": rows,
-            "routes": outlook(gateway.config.routes, rows),
+            "routes": standing_of(gateway.config.routes, rows),
             "calls_in_the_air": len(gateway.desk.flying),
             "connections": {
                 "clients": gateway.listener.connections,

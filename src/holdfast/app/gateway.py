@@ -25,7 +25,8 @@ from holdfast.core.board import Board
 from holdfast.core.budget import Budget
 from holdfast.core.route import Affinity
 from holdfast.facts.calls import Call
-from holdfast.facts.flights import Leg, Observation
+from holdfast.facts.flights import Leg
+from holdfast.facts.observations import Observation
 from holdfast.net.desk import Desk, Place
 from holdfast.net.dial import Dialer
 from holdfast.net.doorman import Doorman

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from holdfast.core.board import SegmentRow
-from holdfast.core.outlook import told
+from holdfast.core.serving import told
 from holdfast.facts.places import Segment
 
 

@@ -17,7 +17,7 @@ import re
 
 from msgspec import Struct
 
-from holdfast.core.board import Circumstances
+from holdfast.facts.evidence import Circumstances
 from holdfast.facts.outcomes import Action, Failure, Scope, Verdict, Whose
 
 RECENT_S = 3600.0

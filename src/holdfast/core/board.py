@@ -20,7 +20,9 @@ from functools import lru_cache
 from msgspec import Struct
 
 from holdfast.core.health import CONNECT_KINDS, SILENT_KINDS, Health, Node, Params, State
-from holdfast.facts.flights import Leg, Observation
+from holdfast.facts.evidence import Circumstances
+from holdfast.facts.flights import Leg
+from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Verdict
 from holdfast.facts.places import Segment
 
@@ -31,25 +33,6 @@ BURST_COUNT = 2
 SMOOTHING = 0.2
 KNOWN_MAX = 10_000
 IN_TROUBLE = (State.DOWN, State.PROBATION)
-
-
-class Circumstances(Struct, frozen=True, kw_only=True):
-    """What stood around a failure, for the judge. Seconds; None: not known.
-
-    `other_surfaces_ok`: the same credential has worked on another surface of the provider since
-    this surface got into trouble. `other_surfaces_failing`: another surface fails although its
-    failures name no user.
-    """
-
-    local: bool = False
-    credential_last_ok_s: float | None = None
-    overload_burst: bool = False
-    other_surfaces_failing: bool = False
-    other_surfaces_ok: bool = False
-    other_models_failing: bool = False
-    other_credentials_failing: bool = False
-    other_providers_ok: bool = False
-    retry_after_s: float | None = None
 
 
 class Standing(Struct, frozen=True):

@@ -274,25 +274,3 @@ class Exchange(Struct, frozen=True, kw_only=True):
     because: str = ""
     bytes_in: int = 0
     bytes_out: int = 0
-
-
-class Observation(Struct, frozen=True, kw_only=True):
-    """Anything learnt at a time about a segment; the board folds these.
-
-    `at` is the steady clock of the shell, `wall` UTC. For failures `verdict` says what was made
-    of it at that moment. `first_content_s` is the time to the first content of a good answer.
-    """
-
-    at: float
-    wall: float
-    kind: Literal["traffic", "knock", "slept"]
-    provider: str
-    surface: str
-    model: str
-    credential: str
-    ok: bool
-    trial: bool = False
-    status: int | None = None
-    failure_kind: str = ""
-    verdict: Verdict | None = None
-    first_content_s: float | None = None

@@ -31,7 +31,6 @@ from holdfast.facts.flights import (
     Heard,
     Left,
     Leg,
-    Observation,
     Opened,
     Rang,
     Release,
@@ -42,6 +41,7 @@ from holdfast.facts.flights import (
     Started,
     Unfit,
 )
+from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Failure, Usage
 from holdfast.facts.places import Target
 from holdfast.net.caller import Caller

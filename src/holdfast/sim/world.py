@@ -22,7 +22,8 @@ from holdfast.core.budget import Budget
 from holdfast.core.flight import Flight, Policy
 from holdfast.core.route import Affinity, NoRoute, candidates, plan
 from holdfast.facts.calls import Call
-from holdfast.facts.flights import AttemptEnded, Dial, Leg, Limits, Observation
+from holdfast.facts.flights import AttemptEnded, Dial, Leg, Limits
+from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Failure, Verdict
 from holdfast.facts.places import Dialect, ModelFacts, Provider, Route
 from holdfast.sim.client import Asking, retries_in_s

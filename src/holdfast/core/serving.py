@@ -18,7 +18,7 @@ ANSWERING = ("ready", "partly", "probation")
 Blame = Literal["well", "them", "you", "mixed", "unknown"]
 
 
-class TargetOutlook(Struct, frozen=True):
+class TargetStanding(Struct, frozen=True):
     """One target of a route and how it stands; when a resting one is tried again, in seconds.
 
     "ready"; "partly" (a model of those that it keeps the names of is in trouble, others are not);
@@ -31,16 +31,16 @@ class TargetOutlook(Struct, frozen=True):
     tried_again_in_s: float | None = None
 
 
-class RouteOutlook(Struct, frozen=True):
+class RouteStanding(Struct, frozen=True):
     """One route: who answers now (empty: nobody is known to), and how each target stands."""
 
     model: str
     serving: str
     stand_in: bool
-    targets: tuple[TargetOutlook, ...]
+    targets: tuple[TargetStanding, ...]
 
 
-def outlook(routes: Iterable[Route], rows: Sequence[SegmentRow]) -> list[RouteOutlook]:
+def standing_of(routes: Iterable[Route], rows: Sequence[SegmentRow]) -> list[RouteStanding]:
     """How each route stands. `rows` are the board's; those that are well do not matter."""
     troubled = [row for row in rows if row.state in ("down", "probation")]
     found = []
@@ -48,7 +48,7 @@ def outlook(routes: Iterable[Route], rows: Sequence[SegmentRow]) -> list[RouteOu
         targets = tuple(_target(name, route.model, troubled) for name in route.targets)
         serving = next((t.target for wanted in ANSWERING for t in targets if t.state == wanted), "")
         found.append(
-            RouteOutlook(
+            RouteStanding(
                 model=route.model,
                 serving=serving,
                 stand_in=bool(serving) and serving != route.targets[0],
@@ -58,7 +58,7 @@ def outlook(routes: Iterable[Route], rows: Sequence[SegmentRow]) -> list[RouteOu
     return found
 
 
-def _target(name: str, asked: str, troubled: Sequence[SegmentRow]) -> TargetOutlook:
+def _target(name: str, asked: str, troubled: Sequence[SegmentRow]) -> TargetStanding:
     provider, _, model = name.partition("/")
     # A target that keeps the asked name meets whatever is in trouble under the route's glob.
     glob = asked.partition("/")[2] if asked.startswith(f"{provider}/") else asked
@@ -67,13 +67,13 @@ def _target(name: str, asked: str, troubled: Sequence[SegmentRow]) -> TargetOutl
     down = [row for row in whole if row.state == "down"]
     if down:
         worst = max(down, key=lambda row: row.rests_s)
-        return TargetOutlook(name, "down", told(worst), round(worst.rests_s, 1))
+        return TargetStanding(name, "down", told(worst), round(worst.rests_s, 1))
     if whole:
-        return TargetOutlook(name, "probation", told(whole[0]))
+        return TargetStanding(name, "probation", told(whole[0]))
     for row in mine:
         if model == "*" and fnmatchcase(row.segment.model or "", glob):
-            return TargetOutlook(name, "partly", f"{row.segment.model}: {told(row)}")
-    return TargetOutlook(name, "ready")
+            return TargetStanding(name, "partly", f"{row.segment.model}: {told(row)}")
+    return TargetStanding(name, "ready")
 
 
 def told(row: SegmentRow) -> str:
