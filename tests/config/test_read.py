@@ -59,7 +59,7 @@ ONE_PROBLEM: dict[str, tuple[int | None, str, str, str]] = {
         5,
         "routes[0].weight",
         "not a key",
-        "model, targets",
+        "model, own_errors, targets",
     ),
     # missing
     "": (None, "providers", "there is none", "simulator"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.playbook import Playbook, call, legs, policy
 
 from holdfast.core.board import Standing
-from holdfast.core.flight import ATTEMPTS_MAX, Flight, Phase
+from holdfast.core.flight import ATTEMPTS_MAX, Flight, Phase, decline
 from holdfast.facts.flights import (
     Begin,
     Break,
@@ -29,7 +30,7 @@ from holdfast.facts.flights import (
     Started,
     Unfit,
 )
-from holdfast.facts.outcomes import Failure, Piece, PieceKind, Said
+from holdfast.facts.outcomes import Failure, Piece, PieceKind, Said, Verdict, Whose
 
 OPENING = Piece(PieceKind.OPENING, b"<open>")
 PING = Piece(PieceKind.PING, b"<ping>")
@@ -245,6 +246,39 @@ def test_one_target_alone_is_passed_on_byte_for_byte_and_several_in_our_words() 
     declined = both.commands[-2]
     assert isinstance(declined, Decline)
     assert [target for target, _ in declined.tried] == ["a/m", "b/m"]
+
+
+@pytest.mark.parametrize(
+    ("whose", "confidence", "told", "own_errors", "passed_on"),
+    [
+        ("provider", 0.9, 403, True, False),
+        ("provider", 0.7, 403, True, True),  # not sure enough to speak for somebody else
+        ("provider", 0.9, 403, False, True),  # the route would rather have it as it came
+        ("provider", 0.9, 529, True, True),  # blames nobody but who said it
+        ("account", 0.9, 403, True, True),
+    ],
+)
+def test_words_that_surely_blame_the_wrong_one_are_not_passed_on(
+    whose: Whose, confidence: float, told: int, own_errors: bool, passed_on: bool
+) -> None:
+    (leg,) = legs("a")
+    leg = msgspec.structs.replace(leg, own_errors=own_errors)
+    failure = Failure(kind="status", where="body", text="it is you", status=told, body=b"{}")
+    verdict = Verdict(whose=whose, cause="outage", confidence=confidence, action="fail_over")
+    declined = decline([(leg, failure, verdict)], (("a/m", "it is you"),), several=False)
+    assert (declined.failure is failure) is passed_on
+    assert (declined.instead_of is failure) is not passed_on
+    assert declined.provider == "a"
+
+
+def test_a_route_may_ask_for_the_first_choice_s_own_error_though_several_failed() -> None:
+    first, second = (msgspec.structs.replace(leg, own_errors=False) for leg in legs("a", "b"))
+    verdict = Verdict(whose="provider", cause="outage", confidence=0.9, action="fail_over")
+    failures = [
+        Failure(kind="status", where="body", status=code, body=b"{}") for code in (403, 500)
+    ]
+    both = [(first, failures[0], verdict), (second, failures[1], verdict)]
+    assert decline(both, (), several=True).failure is failures[0]
 
 
 def test_what_failed_behind_a_status_of_success_is_told_as_an_error() -> None:

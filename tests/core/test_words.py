@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from holdfast.core.words import DECLINED_STATUS, ascii_header, refusal, sentence
 from holdfast.facts.flights import Decline
-from holdfast.facts.outcomes import Verdict, Whose
+from holdfast.facts.outcomes import Failure, Said, Verdict, Whose
 
 TRIED = (("a/m", "503 overloaded"), ("b/m", "connection refused by 127.0.0.1:9"))
 
@@ -33,6 +33,16 @@ def test_a_refusal_without_a_wait_says_a_moment_and_never_zero() -> None:
     for wait_s, told in ((None, "about 3 s"), (0.2, "about 1 s")):
         decline = Decline(verdict=verdict(), tried=TRIED, should_retry=True, retry_after_s=wait_s)
         assert told in refusal(decline)
+
+
+def test_an_error_that_misleads_is_told_of_and_warned_against() -> None:
+    said = Said("permission_error", "", "Account is no longer a member of the organization")
+    article = Failure(kind="status", where="body", status=403, said=said)
+    decline = Decline(verdict=verdict(), instead_of=article, tried=TRIED, should_retry=True)
+    told = refusal(decline, "Since 14:02; half of such outages end within 70 min more.")
+    assert "403 permission_error: Account is no longer a member of the organization" in told
+    assert "do not act on it" in told
+    assert "Since 14:02; half of such outages end within 70 min more." in told
 
 
 def test_where_asking_again_is_no_cure_that_is_said() -> None:

@@ -255,6 +255,7 @@ def _routes(tables: list[Table], providers: dict[str, Provider]) -> tuple[Route,
         targets = table.texts("targets")
         for target in targets:
             _check_target(table, target, providers)
+        own_errors = table.flag("own_errors")
         table.close()
         if glob is None:
             continue
@@ -267,7 +268,7 @@ def _routes(tables: list[Table], providers: dict[str, Provider]) -> tuple[Route,
                 f"this route is never reached, because {before} stands before it and matches"
                 " everything that this one would. Put it further up.",
             )
-        routes.append(Route(glob, tuple(targets)))
+        routes.append(Route(glob, tuple(targets), own_errors is not False))
     return tuple(routes)
 
 

@@ -69,6 +69,8 @@ BODY_BYTES_PER_S = 32 * 1024
 SECOND_ROUND_S = 0.3
 # Waits up to this are taken inside; longer ones are the client's, which knows its own patience.
 WAIT_INSIDE_S = 1.5
+# So sure that it is the provider's fault, we do not pass on words that say it is the user's.
+SURE = 0.8
 
 Judge = Callable[[Failure, Leg], Verdict]
 Transient = Callable[[Verdict], bool]
@@ -495,7 +497,9 @@ def decline(
     A matter of the request, or of an account with no other target, is the upstream's to say:
     its bytes go through unchanged, because clients match on the wording. When several targets
     failed, one of their errors would point at one fault of many (and perhaps at the user, who
-    has none), so the reply is our own and names each.
+    has none), so the reply is our own and names each. It is our own as well where the only one
+    blames the user and the verdict is surely another: what a client does next depends on the
+    status, and the coding tools give up for good on a 403. A route may switch both off.
     """
     if not failed:
         nobody = Verdict(
@@ -506,23 +510,44 @@ def decline(
             because=("no target of the route can carry this call",),
         )
         return Decline(verdict=nobody, tried=tried, should_retry=False)
-    _, failure, verdict = failed[-1]
+    leg, failure, verdict = failed[-1]
     if verdict.action not in ("surface_to_user", "shrink_or_larger_context"):
         # The first choice is what the person asked for: its verdict speaks.
-        _, failure, verdict = failed[0]
+        leg, failure, verdict = failed[0]
     final = verdict.whose in ("request", "account") and verdict.cause != "rate_limit"
     # What failed behind a status of success (a page, an empty answer) must not look like one.
     is_error = failure.status is not None and failure.status >= 400
-    passed_on = failure if is_error and (final or not several) else None
+    passed_on = failure if is_error and (final or not several or not leg.own_errors) else None
+    instead_of = failure if leg.own_errors and blames_the_user(failure, verdict) else None
+    if instead_of is not None:
+        passed_on = None
     waits = [v.rest_s for _, _, v in failed if v.rest_s is not None]
     wait_s = min(waits) if waits else None
     if final:
-        return Decline(verdict=verdict, failure=passed_on, tried=tried, should_retry=False)
+        return Decline(
+            verdict=verdict,
+            failure=passed_on,
+            provider=leg.target.provider,
+            tried=tried,
+            should_retry=False,
+        )
     soon = wait_s is None or wait_s <= 30
     return Decline(
         verdict=verdict,
         failure=passed_on,
+        instead_of=instead_of,
+        provider=leg.target.provider,
         tried=tried,
         retry_after_s=None if passed_on is not None and wait_s is not None else (wait_s or 3.0),
         should_retry=soon,
+    )
+
+
+def blames_the_user(failure: Failure, verdict: Verdict) -> bool:
+    """Whether an answer says that it is the client's fault (4xx) and is surely wrong about it."""
+    return (
+        verdict.whose == "provider"
+        and verdict.confidence >= SURE
+        and failure.status is not None
+        and 400 <= failure.status < 500
     )

@@ -45,46 +45,45 @@ def candidates(
     that is written for that provider (`provider/…`); else the first route whose glob matches;
     else the provider that is known to serve the model.
     """
-    names = _targets(routes, providers, call)
+    route = _route(routes, providers, call)
     legs = []
-    for name in names:
+    for name in route.targets:
         provider_name, _, model = name.partition("/")
         provider = providers[provider_name]
         leg = _leg(provider, call.model if model == "*" else model, call, limits)
         if leg is not None:
-            legs.append(leg)
+            legs.append(leg if route.own_errors else msgspec.structs.replace(leg, own_errors=False))
     if not legs:
-        return NoRoute(_nothing(routes, providers, call, found=bool(names)))
+        return NoRoute(_nothing(routes, providers, call, found=bool(route.targets)))
     return tuple(
         msgspec.structs.replace(leg, stand_in=n > 0, why="first choice" if n == 0 else "stand-in")
         for n, leg in enumerate(legs)
     )
 
 
-def _targets(
-    routes: tuple[Route, ...], providers: dict[str, Provider], call: Call
-) -> tuple[str, ...]:
+def _route(routes: tuple[Route, ...], providers: dict[str, Provider], call: Call) -> Route:
+    """The route of a call, or one made for it; without targets where nothing is named."""
     asked = call.model
     if not asked:  # no model in the call: whoever speaks the dialect
-        return tuple(
-            f"{name}/*" for name, provider in providers.items() if call.dialect in provider.dialects
-        )
+        speaking = [name for name, known in providers.items() if call.dialect in known.dialects]
+        return Route(asked, tuple(f"{name}/*" for name in speaking))
     named, slash, model = asked.partition("/")
     addressed = bool(slash) and named in providers
     for route in routes:
         if not fnmatchcase(asked, route.model):
             continue
         if not addressed:
-            return route.targets
+            return route
         # Who addresses one target means it; only a route for that very provider adds to it.
         if route.model.startswith(f"{named}/"):
-            return tuple(t.replace("/*", f"/{model}") for t in route.targets)
+            targets = tuple(t.replace("/*", f"/{model}") for t in route.targets)
+            return Route(asked, targets, route.own_errors)
     if addressed:
-        return (asked,)
+        return Route(asked, (asked,))
     for name, provider in providers.items():
         if any(fnmatchcase(asked, glob) for glob in provider.serves):
-            return (f"{name}/*",)
-    return ()
+            return Route(asked, (f"{name}/*",))
+    return Route(asked, ())
 
 
 def _leg(provider: Provider, model: str, call: Call, limits: Limits) -> Leg | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from holdfast.facts.flights import Decline
-from holdfast.facts.outcomes import Verdict
+from holdfast.facts.outcomes import Failure, Verdict
 
+SAID_CHARS_MAX = 500
 DECLINED_STATUS = {"request": 400, "account": 403, "network": 503, "local": 503}
 _WHOSE = {
     "provider": "the provider's fault, not yours",
@@ -31,8 +32,11 @@ def sentence(verdict: Verdict, target: str) -> str:
     )
 
 
-def refusal(command: Decline) -> str:
-    """What happened, whose fault, what to do: for a call that nobody could answer."""
+def refusal(command: Decline, outlook: str = "") -> str:
+    """What happened, whose fault, what to do: for a call that nobody could answer.
+
+    `outlook`: since when it lasts and when it may be over, in a sentence of its own.
+    """
     verdict = command.verdict
     tried = "; ".join(f"{target}: {why}" for target, why in command.tried)
     if not tried:
@@ -42,7 +46,18 @@ def refusal(command: Decline) -> str:
         remedy = f"Ask again in about {max(1, wait)} s; `holdfast status` shows what is up."
     else:
         remedy = "Asking again will not help by itself; `holdfast logs` shows each attempt."
+    said = f" {_misleading(command.instead_of)}" if command.instead_of is not None else ""
     return (
         f"holdfast: no target could answer this call ({tried})."
-        f" Whose fault: {_WHOSE[verdict.whose]} ({verdict.cause}). {remedy}"
+        f" Whose fault: {_WHOSE[verdict.whose]} ({verdict.cause}).{said}"
+        f"{f' {outlook}' if outlook else ''} {remedy}"
+    )
+
+
+def _misleading(failure: Failure) -> str:
+    """What the upstream said, for those who want to know, and that it is not to be believed."""
+    said = failure.said
+    what = ": ".join(part for part in (said.type, said.message) if part) or failure.text
+    return (
+        f"The provider's own answer was {failure.status} {what[:SAID_CHARS_MAX]}; do not act on it."
     )

@@ -34,6 +34,7 @@ class Leg(Struct, frozen=True, kw_only=True):
 
     `dialect` and `surface` are the target's; where `dialect` differs from the call's, the call
     is written anew. `why` is in words. `trial`: it is in probation, this call finds out.
+    `own_errors` is the route's.
     """
 
     target: Target
@@ -44,6 +45,7 @@ class Leg(Struct, frozen=True, kw_only=True):
     trial: bool = False
     context_tokens: int | None = None
     limits: Limits = Limits()
+    own_errors: bool = True
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -168,12 +170,17 @@ class Decline(Struct, frozen=True, kw_only=True):
     """Nothing was said yet and nothing can be: answer with an error.
 
     With `failure`, pass that upstream error on byte for byte (status, headers, body); without,
-    compose one in the client's dialect. `tried` has an entry for each attempt. `retry_after_s`
-    and `should_retry` become `retry-after` and `x-should-retry`; None leaves them alone.
+    compose one in the client's dialect. `instead_of` is the upstream's error that is not passed on
+    because it would blame the user for the provider's fault. `provider` is whom the verdict is
+    about, empty where nobody was asked. `tried` has an entry for each attempt.
+    `retry_after_s` and `should_retry` become `retry-after` and `x-should-retry`; None leaves them
+    alone.
     """
 
     verdict: Verdict
     failure: Failure | None = None
+    instead_of: Failure | None = None
+    provider: str = ""
     tried: tuple[tuple[str, str], ...] = ()
     retry_after_s: float | None = None
     should_retry: bool | None = None

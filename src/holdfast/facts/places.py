@@ -78,8 +78,10 @@ class Segment(Struct, frozen=True):
 class Route(Struct, frozen=True):
     """One `[[routes]]` of the configuration: a glob on the asked model, targets in order.
 
-    Targets are `provider/model`; a model `*` keeps the asked name.
+    Targets are `provider/model`; a model `*` keeps the asked name. `own_errors`: an error of an
+    upstream that blames the user in a provider's outage is told in our own words.
     """
 
     model: str
     targets: tuple[str, ...]
+    own_errors: bool = True

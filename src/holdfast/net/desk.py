@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from holdfast.core.board import Board
 from holdfast.facts.calls import Call, Headers
-from holdfast.facts.flights import Exchange, Intent, Leg, Settled
+from holdfast.facts.flights import Decline, Exchange, Intent, Leg, Settled
+from holdfast.facts.observations import Observation
 from holdfast.facts.places import Dialect, Provider
 from holdfast.net.caller import CALLERS_MAX, Caller
 from holdfast.net.dial import Block, Dialer, Origin
@@ -93,7 +94,11 @@ class Place:
 
 
 class Desk:
-    """What the pilots of one gateway share."""
+    """What the pilots of one gateway share.
+
+    `observe` takes what attempts found out, to the board first of all. `outlook` says, in a
+    sentence for a call that nobody could answer, since when it lasts and when it may be over.
+    """
 
     __slots__ = (
         "_alarm",
@@ -105,6 +110,8 @@ class Desk:
         "credit",
         "dialer",
         "flying",
+        "observe",
+        "outlook",
         "places",
         "wall",
     )
@@ -127,6 +134,8 @@ class Desk:
         self.wall = wall
         self.credit = credit
         self.affinity = affinity
+        self.observe: Callable[[Observation], None] = board.observe
+        self.outlook: Callable[[Decline], str] = lambda _: ""
         self.places: dict[str, Place] = {}
         self.flying: set[Pilot] = set()
         self._alarm: asyncio.TimerHandle | None = None

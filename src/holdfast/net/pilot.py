@@ -424,14 +424,20 @@ class Pilot:
             told = {name for name, _ in ours}
             head = [pair for pair in to_client(failure.headers) if pair[0] not in told]
         else:
-            status = DECLINED_STATUS.get(command.verdict.whose, 503)
-            text = refusal(command)
+            status = self._declined_status(command)
+            text = refusal(command, self._desk.outlook(command))
             entity, data = speak.error_reply(self.call.dialect, status, text)
             head = list(entity)
         self._status = status
         self._bytes_out += len(data)
         for reply in self.replies:
             reply.send(status, [*head, *ours], data)
+
+    def _declined_status(self, command: Decline) -> int:
+        whose = command.verdict.whose
+        if whose == "provider":
+            return speak.overload_status(self.call.dialect)
+        return DECLINED_STATUS.get(whose, 503)
 
     # -------------------------------------------------------------- the facts
 
@@ -465,7 +471,7 @@ class Pilot:
             desk.credit(target.provider, note.at)
             if leg.stand_in:
                 desk.affinity(call, leg, note.at)
-        desk.board.observe(
+        desk.observe(
             Observation(
                 at=note.at,
                 wall=wall,

@@ -37,6 +37,7 @@ SURFACE = "messages"
 # The version this module writes; requests that are passed on keep their own.
 HEADERS: Headers = ((b"anthropic-version", b"2023-06-01"),)
 OWN_PREFIXES: tuple[bytes, ...] = (b"anthropic-",)
+OVERLOADED = 529
 DEFAULT_MAX_TOKENS = 4096
 _BY_STATUS = {
     400: "invalid_request_error",

@@ -39,6 +39,7 @@ PATH = "/v1/chat/completions"
 SURFACE = "chat"
 HEADERS: Headers = ()
 OWN_PREFIXES: tuple[bytes, ...] = (b"openai-",)
+OVERLOADED = 503
 STOP_SEQUENCES_MAX = 4
 _BY_STATUS = {
     401: "authentication_error",

@@ -32,6 +32,7 @@ __all__ = [
     "error_type",
     "is_subscription",
     "models_reply",
+    "overload_status",
     "peek",
     "said",
     "tap",
@@ -154,6 +155,11 @@ def said(dialect: str, body: bytes) -> Said:
 def error_type(dialect: str, status: int) -> str:
     """The dialect's name for an error of this status."""
     return DIALECTS[dialect].error_type(status)
+
+
+def overload_status(dialect: str) -> int:
+    """The status by which a provider of this dialect says that the fault is its own, for now."""
+    return DIALECTS[dialect].OVERLOADED
 
 
 def error_reply(dialect: str, status: int, message: str) -> tuple[Headers, bytes]:

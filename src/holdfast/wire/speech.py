@@ -138,12 +138,14 @@ class Speaking(Protocol):
 
     `PATH` and `SURFACE` are those of a request for text; `HEADERS` go with a request that was
     written anew, in place of the client's own whose names begin with one of `OWN_PREFIXES`.
+    `OVERLOADED` is the status by which its providers say that they cannot, for now.
     """
 
     PATH: str
     SURFACE: str
     HEADERS: tuple[tuple[bytes, bytes], ...]
     OWN_PREFIXES: tuple[bytes, ...]
+    OVERLOADED: int
 
     def read_ask(self, body: bytes) -> Ask:
         """A request in the neutral form. Raises CannotCrossError, ValueError, TypeError."""
