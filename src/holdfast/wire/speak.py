@@ -6,19 +6,23 @@ knows another, and what crosses goes through the neutral form of `wire.speech`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from urllib.parse import quote
 
 from msgspec import Struct
 
 from holdfast.facts.calls import Call, Headers, Peek
 from holdfast.facts.flights import Leg
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Said
 from holdfast.wire import anthropic, openai
 from holdfast.wire import peek as peeking
+from holdfast.wire.fitting import paired
 from holdfast.wire.headers import client_credential, is_subscription
+from holdfast.wire.mend import deltas_of, mended_answer
 from holdfast.wire.packed import InflatingTap, UnreadableTap
-from holdfast.wire.speech import UNREADABLE, BadBodyError, CannotCrossError, Speaking
-from holdfast.wire.tap import EVENT_STREAM, CrossingTap, PassingTap, Tap
+from holdfast.wire.speech import BadBodyError, CannotCrossError, Speaking
+from holdfast.wire.tap import CrossingTap, PassingTap, Tap
 from holdfast.wire.whole import JSON, ErrorTap, WholeTap
 
 __all__ = [
@@ -38,6 +42,7 @@ __all__ = [
     "tap",
 ]
 
+LOST_CHARS_MAX = 180
 DIALECTS: dict[str, Speaking] = {"anthropic": anthropic, "openai": openai}
 
 
@@ -58,13 +63,15 @@ class Outgoing(Struct, frozen=True):
     """A request as one target wants it.
 
     `headers` stand in place of the client's own; its others travel on, but for those whose names
-    begin with one of `without`, which mean nothing to the target.
+    begin with one of `without`, which mean nothing to the target. `lost` is what could not be
+    carried and can be borne.
     """
 
     path: str
     headers: Headers
     body: bytes
     without: tuple[bytes, ...] = ()
+    lost: tuple[Lost, ...] = ()
 
 
 def compose(call: Call, leg: Leg) -> Outgoing:
@@ -84,12 +91,27 @@ def compose(call: Call, leg: Leg) -> Outgoing:
     here = DIALECTS.get(call.dialect)
     if here is None or there is None or call.surface != here.SURFACE:
         raise CannotCrossError(f"{call.surface} of {call.dialect} cannot be said in {leg.dialect}")
-    try:
-        body = there.write_ask(here.read_ask(call.body), leg.target.model)
-    except (AttributeError, TypeError, *UNREADABLE) as error:
-        # The client's own dialect will tell it what is wrong; here it is only not portable.
-        raise CannotCrossError(f"the request is not of its dialect: {error}") from None
-    return Outgoing(there.PATH, (*there.HEADERS, *JSON), body, here.OWN_PREFIXES)
+    ask = here.read_ask(call.body)
+    written = there.write_ask(paired(ask), leg.target.model)
+    lost = (*_lost_headers(call, here), *ask.lost, *written.lost)
+    grave = [str(loss) for loss in lost if not loss.tolerable]
+    if grave:
+        raise CannotCrossError("; ".join(grave)[:LOST_CHARS_MAX])
+    path = there.path(leg.target.model, stream=ask.sampling.stream)
+    return Outgoing(
+        path, (*there.HEADERS, *JSON), written.body, here.OWN_PREFIXES, tuple(dict.fromkeys(lost))
+    )
+
+
+def _lost_headers(call: Call, here: Speaking) -> Iterable[Lost]:
+    """The client's headers that only its own dialect knows and that ask for something.
+
+    The fields of the body that belong to them are lost by themselves: half of a pair is an error.
+    """
+    for name, value in call.headers:
+        if name.startswith(here.OWN_PREFIXES) and name.endswith(b"-beta"):
+            why = f"{value.decode('latin-1')[:100]} is of its dialect alone"
+            yield Lost(name.decode("latin-1"), why)
 
 
 # ------------------------------------------------------------------- answers
@@ -118,28 +140,23 @@ def _tap(call: Call, leg: Leg, status: int, headers: Headers, kind: bytes) -> Ta
         return ErrorTap(there, status, headers, here=here if crosses else None)
     created = int(call.wall)
     if call.stream and kind.startswith(b"text/event-stream"):
-        reader = there.stream_reader(call.model)
-        if crosses:
-            return CrossingTap(reader, here.stream_writer(call.body, created))
-        return PassingTap(reader)
+        if not crosses:
+            return PassingTap(there.stream_reader(call.model))
+        reader = there.delta_reader(call.model)
+        return CrossingTap(reader, here.stream_writer(call.body, created), call.model, here.STREAM)
     if call.stream:
         # Some relays and engines do not stream: the words are all there, so they are streamed now.
         def streamed(body: bytes) -> bytes:
-            answer = there.read_answer(body)
-            writer = here.stream_writer(call.body, created)
-            return b"".join(
-                (
-                    writer.opening(answer.id, answer.model),
-                    writer.text(answer.text),
-                    writer.end(answer.stop, answer.usage),
-                )
-            )
+            answer = mended_answer(there.read_answer(body))
+            write = here.stream_writer(call.body, created).write
+            return b"".join(map(write, deltas_of(answer)))
 
-        return WholeTap(there, "answer", rewrite=streamed, head=EVENT_STREAM)
+        head = ((b"content-type", here.STREAM),)
+        return WholeTap(there, "answer", rewrite=streamed, head=head)
     if crosses:
 
         def rewritten(body: bytes) -> bytes:
-            return here.write_answer(there.read_answer(body), created)
+            return here.write_answer(mended_answer(there.read_answer(body)), created)
 
         return WholeTap(there, "answer", rewrite=rewritten, head=JSON)
     if call.surface == here.SURFACE:
