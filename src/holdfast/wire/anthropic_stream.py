@@ -78,6 +78,7 @@ class _Delta(Struct):
     type: str = ""
     text: str = ""
     stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class _Event(Struct):
@@ -317,17 +318,8 @@ class _Start(Struct):
     index: int = 0
 
 
-class _End(Struct):
-    stop_sequence: str | None = None
-
-
-class _Ended(Struct):
-    delta: _End = _End()
-
-
 _decode_crossing = msgspec.json.Decoder(_Crossing).decode
 _decode_start = msgspec.json.Decoder(_Start).decode
-_decode_ended = msgspec.json.Decoder(_Ended).decode
 _PINGS = (Ping(),)
 
 
@@ -428,10 +420,7 @@ class DeltaReader:
         self._usage = merged(self._usage, seen.usage)
         if seen.delta is not None and seen.delta.stop_reason:
             self._stop = STOPS.get(seen.delta.stop_reason, "end")
-            try:
-                self._sequence = _decode_ended(data).delta.stop_sequence or ""
-            except UNREADABLE:
-                self._sequence = ""
+            self._sequence = seen.delta.stop_sequence or ""
         return (UsageSeen(self._usage),)
 
     def _message_stop(self, _: bytes) -> Sequence[Delta]:
