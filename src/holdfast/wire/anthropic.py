@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Said, Usage
 from holdfast.wire import anthropic_ask
-from holdfast.wire.anthropic_ask import ID_CHARS_MAX, signed, thinking_of
+from holdfast.wire.anthropic_ask import signed, thinking_of
 from holdfast.wire.anthropic_stream import (
     STOP_NAMES,
     STOPS,
@@ -28,6 +28,7 @@ from holdfast.wire.fitting import fitted
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import (
     Answer,
+    Ask,
     CannotCrossError,
     Choice,
     Part,
@@ -37,6 +38,7 @@ from holdfast.wire.speech import (
     ToolCall,
     Whole,
 )
+from holdfast.wire.sse import SseReader
 
 DIALECT = anthropic_ask.DIALECT
 PATH = "/v1/messages"
@@ -46,6 +48,11 @@ STREAM = b"text/event-stream; charset=utf-8"
 HEADERS: Headers = ((b"anthropic-version", b"2023-06-01"),)
 OWN_PREFIXES: tuple[bytes, ...] = (b"anthropic-",)
 OVERLOADED = 529
+ID_CHARS_MAX = anthropic_ask.ID_CHARS_MAX
+NAME_CHARS_MAX = anthropic_ask.NAME_CHARS_MAX
+SIGNS = True
+COUNT_PATH = "/v1/messages/count_tokens"
+own = anthropic_ask.own
 read_ask = anthropic_ask.read_ask
 write_ask = anthropic_ask.write_ask
 _BY_STATUS = {
@@ -67,6 +74,11 @@ _BY_STATUS = {
 def path(model: str, *, stream: bool) -> str:  # noqa: ARG001 - others name the model in it
     """Where a request for an answer goes."""
     return PATH
+
+
+def frames() -> SseReader:
+    """A framer for one stream."""
+    return SseReader()
 
 
 def stream_reader(model: str) -> StreamReader:
@@ -187,6 +199,40 @@ def _written(part: Part) -> dict[str, Any]:
             return {"type": "redacted_thinking", "data": part.data}
         return {"type": "thinking", "thinking": part.text, "signature": signed(part)}
     raise CannotCrossError(f"the answer holds a {type(part).__name__}")
+
+
+# ------------------------------------------------------------------ counting
+
+# What of a request does not count, and is refused where tokens are counted.
+_UNCOUNTED = (
+    "max_tokens",
+    "metadata",
+    "stop_sequences",
+    "stream",
+    "temperature",
+    "top_k",
+    "top_p",
+)
+
+
+class _Count(Struct):
+    input_tokens: int
+
+
+def write_count(ask: Ask, model: str) -> bytes:
+    """The question how many tokens this is. Raises CannotCrossError."""
+    fields: dict[str, Raw] = msgspec.json.decode(write_ask(ask, model).body, type=dict[str, Raw])
+    return _encode({name: fields[name] for name in fields if name not in _UNCOUNTED})
+
+
+def read_count(body: bytes) -> int:
+    """The number in its answer. Raises one of UNREADABLE."""
+    return msgspec.json.decode(body, type=_Count).input_tokens
+
+
+def write_count_answer(tokens: int) -> bytes:
+    """The number as this dialect's clients read it."""
+    return _encode({"input_tokens": tokens})
 
 
 # -------------------------------------------------------------------- errors

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields, objects
 from holdfast.wire.fitting import fitted
 from holdfast.wire.speech import (
     FOREIGN,
+    UNREADABLE,
     Ask,
     BadFieldError,
     CannotCrossError,
@@ -62,6 +63,54 @@ def signed(thinking: Thinking) -> str:
     if thinking.origin == DIALECT:
         return thinking.signature
     return f"{FOREIGN}{thinking.origin}.{thinking.signature or thinking.data}"
+
+
+_FOREIGN_MARK = f'"{FOREIGN}'.encode()
+_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_messages_of = msgspec.json.Decoder(list[dict[str, Raw]]).decode
+
+
+def own(body: bytes) -> bytes:
+    """A request of this dialect without the thinking that other dialects signed.
+
+    Its provider would refuse the signature. Byte for byte as it came where there is none, and
+    where it is not of the dialect, which is for its provider to say. Never raises.
+    """
+    if _FOREIGN_MARK not in body:
+        return body
+    try:
+        fields = _fields(body)
+        messages = _messages_of(fields["messages"])
+        kept = [message for message in messages if _cleared(message)]
+    except (KeyError, *UNREADABLE):
+        return body
+    return _encode({**fields, "messages": kept})
+
+
+def _cleared(message: dict[str, Raw]) -> bool:
+    """Take the foreign thinking out of a message; whether anything is left of it."""
+    content = bytes(message.get("content", b""))
+    if _FOREIGN_MARK not in content or not content.startswith(b"["):
+        return True
+    blocks = msgspec.json.decode(content, type=list[Raw])
+    kept = [block for block in blocks if not _is_foreign(block)]
+    message["content"] = Raw(_encode(kept))
+    return bool(kept)
+
+
+class _Signed(Struct):
+    type: str = ""
+    signature: str = ""
+
+
+def _is_foreign(block: Raw) -> bool:
+    if _FOREIGN_MARK not in bytes(block):
+        return False
+    try:
+        found = msgspec.json.decode(block, type=_Signed)
+    except UNREADABLE:
+        return False
+    return found.type == "thinking" and found.signature.startswith(FOREIGN)
 
 
 # -------------------------------------------------------------------- reading

@@ -59,12 +59,15 @@ class _Call:
 
 
 class Mender:
-    """Takes an upstream's deltas, gives those of the grammar. `model` is said where none is."""
+    """Takes an upstream's deltas, gives those of the grammar. `model` is said where none is;
+    `tool` gives the client's own name of a tool for the upstream's.
+    """
 
-    __slots__ = ("_block", "_calls", "_id", "_index", "_model", "_said_call", "held")
+    __slots__ = ("_block", "_calls", "_id", "_index", "_model", "_said_call", "_tool", "held")
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, tool: Callable[[str], str] = str) -> None:
         self._model = model
+        self._tool = tool
         self._id: str | None = None  # None until the answer is opened
         self._block: tuple[type, int] | None = None  # what is open: its kind, the upstream's index
         self._index = -1  # of the block that is open, or was last
@@ -166,7 +169,7 @@ class Mender:
         id_ = call.id or named(self._id or "", self._index, call.name, json)
         return [
             *before,
-            ToolCallBegun(self._index, id_, call.name),
+            ToolCallBegun(self._index, id_, self._tool(call.name)),
             ToolArgsDelta(self._index, json),
             BlockEnded(self._index),
         ]
@@ -205,17 +208,17 @@ def named(answer: str, index: int, name: str, json: str) -> str:
     return "call_" + hashlib.blake2b(seed.encode(errors="replace"), digest_size=12).hexdigest()
 
 
-def mended_answer(answer: Answer) -> Answer:
+def mended_answer(answer: Answer, tool: Callable[[str], str] = str) -> Answer:
     """A whole answer as the mender would give it: ids for all calls, the stop that fits them.
 
     Raises CannotCrossError for a call whose arguments are no JSON object.
     """
     return msgspec.structs.replace(
-        answer, choices=tuple(_mended_choice(choice, answer.id) for choice in answer.choices)
+        answer, choices=tuple(_mended_choice(choice, answer.id, tool) for choice in answer.choices)
     )
 
 
-def _mended_choice(choice: Choice, id_: str) -> Choice:
+def _mended_choice(choice: Choice, id_: str, tool: Callable[[str], str]) -> Choice:
     parts: list[Part] = []
     for number, part in enumerate(choice.parts):
         if not isinstance(part, ToolCall):
@@ -228,7 +231,7 @@ def _mended_choice(choice: Choice, id_: str) -> Choice:
                 f"the answer calls {part.name!r} with arguments that are no JSON"
             )
         own = part.id or named(id_, number, part.name, part.arguments)
-        parts.append(msgspec.structs.replace(part, id=own))
+        parts.append(msgspec.structs.replace(part, id=own, name=tool(part.name)))
     calls = any(isinstance(part, ToolCall) for part in parts)
     stop = choice.stop
     if calls and stop == "end":

@@ -14,7 +14,6 @@ from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Said
 from holdfast.wire import openai_ask
 from holdfast.wire.fitting import fitted
-from holdfast.wire.openai_ask import ID_CHARS_MAX
 from holdfast.wire.openai_stream import (
     STOP_NAMES,
     STOPS,
@@ -30,6 +29,7 @@ from holdfast.wire.said import read_said
 from holdfast.wire.speech import (
     UNREADABLE,
     Answer,
+    Ask,
     CannotCrossError,
     Choice,
     Part,
@@ -39,6 +39,7 @@ from holdfast.wire.speech import (
     ToolCall,
     Whole,
 )
+from holdfast.wire.sse import SseReader
 
 DIALECT = openai_ask.DIALECT
 PATH = "/v1/chat/completions"
@@ -47,6 +48,10 @@ STREAM = b"text/event-stream; charset=utf-8"
 HEADERS: Headers = ()
 OWN_PREFIXES: tuple[bytes, ...] = (b"openai-",)
 OVERLOADED = 503
+ID_CHARS_MAX = openai_ask.ID_CHARS_MAX
+NAME_CHARS_MAX = openai_ask.NAME_CHARS_MAX
+SIGNS = False
+COUNT_PATH = ""
 read_ask = openai_ask.read_ask
 write_ask = openai_ask.write_ask
 _BY_STATUS = {
@@ -93,6 +98,16 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 def path(model: str, *, stream: bool) -> str:  # noqa: ARG001 - others name the model in it
     """Where a request for an answer goes."""
     return PATH
+
+
+def own(body: bytes) -> bytes:
+    """The request as it is: nothing in this dialect is signed."""
+    return body
+
+
+def frames() -> SseReader:
+    """A framer for one stream."""
+    return SseReader()
 
 
 def stream_reader(model: str) -> StreamReader:
@@ -206,6 +221,24 @@ def _message(choice: Choice) -> dict[str, Any]:
             for call in calls
         ]
     return message
+
+
+# ------------------------------------------------------------------ counting
+
+
+def write_count(ask: Ask, model: str) -> bytes:  # noqa: ARG001 - a promise of the protocol
+    """Nobody counts in this dialect: raises CannotCrossError."""
+    raise CannotCrossError("tokens cannot be counted in this dialect")
+
+
+def read_count(body: bytes) -> int:  # noqa: ARG001 - a promise of the protocol
+    """Nobody counts in this dialect: raises CannotCrossError."""
+    raise CannotCrossError("tokens cannot be counted in this dialect")
+
+
+def write_count_answer(tokens: int) -> bytes:  # noqa: ARG001 - a promise of the protocol
+    """Nobody counts in this dialect: raises CannotCrossError."""
+    raise CannotCrossError("tokens cannot be counted in this dialect")
 
 
 # -------------------------------------------------------------------- errors

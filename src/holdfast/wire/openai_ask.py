@@ -140,12 +140,16 @@ def _turns(fields: Fields, lost: list[Lost]) -> tuple[list[Text], list[Turn]]:
             else:
                 system += texts
         elif role == "user":
-            turns.append(Turn("user", tuple(_parts(content, message.name("content"), lost))))
+            parts = tuple(_parts(content, message.name("content"), lost))
+            if turns and _is_results(turns[-1]):
+                turns[-1] = Turn("user", (*turns[-1].parts, *parts))
+            else:
+                turns.append(Turn("user", parts))
         elif role == "assistant":
             turns.append(Turn("assistant", tuple(_assistant(message, content, lost))))
         elif role == "tool":
             result = _result(message, content, lost)
-            if turns and turns[-1].role == "user" and _is_results(turns[-1]):
+            if turns and _is_results(turns[-1]):
                 turns[-1] = Turn("user", (*turns[-1].parts, result))
             else:
                 turns.append(Turn("user", (result,)))
@@ -157,7 +161,8 @@ def _turns(fields: Fields, lost: list[Lost]) -> tuple[list[Text], list[Turn]]:
 
 
 def _is_results(turn: Turn) -> bool:
-    return isinstance(turn.parts[-1], ToolResult) if turn.parts else False
+    """Whether nothing stands behind the results of this turn yet."""
+    return bool(turn.parts) and isinstance(turn.parts[-1], ToolResult)
 
 
 def _string(json: bytes, where: str) -> str:
@@ -287,8 +292,8 @@ def _result(message: Fields, content: bytes, lost: list[Lost]) -> ToolResult:
     if id_ is None:
         raise message.refuse("tool_call_id", "is missing")
     parts = tuple(_parts(content, message.name("content"), lost)) if content else ()
-    kept = tuple(part for part in parts if isinstance(part, Text | Image | Document))
-    return ToolResult(id_, kept)
+    kept = (part for part in parts if isinstance(part, Text | Image | Document))
+    return ToolResult(id_, tuple(part for part in kept if part != Text("")))
 
 
 def _tools(fields: Fields, allowed: frozenset[str] | None, lost: list[Lost]) -> tuple[Tool, ...]:

@@ -6,7 +6,7 @@ knows another, and what crosses goes through the neutral form of `wire.speech`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -17,11 +17,21 @@ from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Said
 from holdfast.wire import anthropic, openai
 from holdfast.wire import peek as peeking
-from holdfast.wire.fitting import paired
+from holdfast.wire.crossings import Crossings
+from holdfast.wire.fitting import fitted, looks_fitted, paired
 from holdfast.wire.headers import client_credential, is_subscription
-from holdfast.wire.mend import deltas_of, mended_answer
+from holdfast.wire.mend import Mender, deltas_of, mended_answer
 from holdfast.wire.packed import InflatingTap, UnreadableTap
-from holdfast.wire.speech import BadBodyError, CannotCrossError, Speaking
+from holdfast.wire.speech import (
+    FOREIGN,
+    Answer,
+    BadBodyError,
+    CannotCrossError,
+    Part,
+    Speaking,
+    ToolCall,
+    Written,
+)
 from holdfast.wire.tap import CrossingTap, PassingTap, Tap
 from holdfast.wire.whole import JSON, ErrorTap, WholeTap
 
@@ -43,6 +53,7 @@ __all__ = [
 ]
 
 LOST_CHARS_MAX = 180
+_FOREIGN = FOREIGN.encode()
 DIALECTS: dict[str, Speaking] = {"anthropic": anthropic, "openai": openai}
 
 
@@ -74,33 +85,45 @@ class Outgoing(Struct, frozen=True):
     lost: tuple[Lost, ...] = ()
 
 
-def compose(call: Call, leg: Leg) -> Outgoing:
+def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoing:
     """The request for this leg: the same bytes, but for the target's own model name, or written
     anew in its dialect. Raises CannotCrossError when it cannot be said there.
+
+    `crossings` gives back to a provider what it signed, where the client could not keep it.
     """
     if leg.dialect == call.dialect:
-        query = f"?{call.query}" if call.query else ""
-        model, path, body = leg.target.model, call.path, call.body
-        if model != call.model:
-            if body:
-                body = peeking.renamed(body, model)
-            elif call.surface == "models":
-                path = f"/v1/models/{quote(model, safe='')}"
-        return Outgoing(path + query, (), body)
+        return _passed(call, leg)
     there = DIALECTS.get(leg.dialect)
     here = DIALECTS.get(call.dialect)
-    if here is None or there is None or call.surface != here.SURFACE:
+    counts = call.surface == "count_tokens" and there is not None and there.COUNT_PATH != ""
+    if here is None or there is None or not (call.surface == here.SURFACE or counts):
         raise CannotCrossError(f"{call.surface} of {call.dialect} cannot be said in {leg.dialect}")
     ask = here.read_ask(call.body)
-    written = there.write_ask(paired(ask), leg.target.model)
-    lost = (*_lost_headers(call, here), *ask.lost, *written.lost)
+    if crossings is not None:
+        ask = crossings.restored(ask, leg.target.provider, call.at)
+    ask, model = paired(ask), leg.target.model
+    written = Written(there.write_count(ask, model)) if counts else there.write_ask(ask, model)
+    if ask.sampling.stream and ask.sampling.choices != 1:
+        raise CannotCrossError("n: several choices cannot be streamed from another dialect")
+    lost = tuple(dict.fromkeys((*_lost_headers(call, here), *ask.lost, *written.lost)))
     grave = [str(loss) for loss in lost if not loss.tolerable]
     if grave:
         raise CannotCrossError("; ".join(grave)[:LOST_CHARS_MAX])
-    path = there.path(leg.target.model, stream=ask.sampling.stream)
-    return Outgoing(
-        path, (*there.HEADERS, *JSON), written.body, here.OWN_PREFIXES, tuple(dict.fromkeys(lost))
-    )
+    path = there.COUNT_PATH if counts else there.path(model, stream=ask.sampling.stream)
+    return Outgoing(path, (*there.HEADERS, *JSON), written.body, here.OWN_PREFIXES, lost)
+
+
+def _passed(call: Call, leg: Leg) -> Outgoing:
+    query = f"?{call.query}" if call.query else ""
+    model, path, body = leg.target.model, call.path, call.body
+    if _FOREIGN in body and leg.dialect in DIALECTS:
+        body = DIALECTS[leg.dialect].own(body)
+    if model != call.model:
+        if body:
+            body = peeking.renamed(body, model)
+        elif call.surface == "models":
+            path = f"/v1/models/{quote(model, safe='')}"
+    return Outgoing(path + query, (), body)
 
 
 def _lost_headers(call: Call, here: Speaking) -> Iterable[Lost]:
@@ -117,51 +140,130 @@ def _lost_headers(call: Call, here: Speaking) -> Iterable[Lost]:
 # ------------------------------------------------------------------- answers
 
 
-def tap(call: Call, leg: Leg, status: int, headers: Headers) -> Tap:
-    """The tap that reads this answer and gives pieces in the client's dialect."""
+def tap(
+    call: Call, leg: Leg, status: int, headers: Headers, crossings: Crossings | None = None
+) -> Tap:
+    """The tap that reads this answer and gives pieces in the client's dialect.
+
+    `crossings` keeps what the provider signed, where the client cannot.
+    """
     by_name = dict(headers)
     encoding = by_name.get(b"content-encoding", b"").strip().lower()
     kind = by_name.get(b"content-type", b"").lower()
     if encoding in (b"", b"identity"):
-        return _tap(call, leg, status, headers, kind)
+        return _tap(call, leg, status, headers, kind, crossings)
     if encoding in (b"gzip", b"x-gzip", b"deflate"):
         plain = tuple(pair for pair in headers if pair[0] != b"content-encoding")
-        return InflatingTap(_tap(call, leg, status, plain, kind), plain)
+        return InflatingTap(_tap(call, leg, status, plain, kind, crossings), plain)
     return UnreadableTap(
         f"the answer came as {encoding.decode('latin-1')[:40]}, which was not asked for"
     )
 
 
-def _tap(call: Call, leg: Leg, status: int, headers: Headers, kind: bytes) -> Tap:
+def _tap(
+    call: Call,
+    leg: Leg,
+    status: int,
+    headers: Headers,
+    kind: bytes,
+    crossings: Crossings | None,
+) -> Tap:
     crosses = leg.dialect != call.dialect
     there = DIALECTS.get(leg.dialect, openai)
     here = DIALECTS.get(call.dialect, openai)
     if not 200 <= status < 300:
         return ErrorTap(there, status, headers, here=here if crosses else None)
-    created = int(call.wall)
-    if call.stream and kind.startswith(b"text/event-stream"):
-        if not crosses:
-            return PassingTap(there.stream_reader(call.model))
-        reader = there.delta_reader(call.model)
-        return CrossingTap(reader, here.stream_writer(call.body, created), call.model, here.STREAM)
-    if call.stream:
-        # Some relays and engines do not stream: the words are all there, so they are streamed now.
-        def streamed(body: bytes) -> bytes:
-            answer = mended_answer(there.read_answer(body))
-            write = here.stream_writer(call.body, created).write
-            return b"".join(map(write, deltas_of(answer)))
-
-        head = ((b"content-type", here.STREAM),)
-        return WholeTap(there, "answer", rewrite=streamed, head=head)
-    if crosses:
-
-        def rewritten(body: bytes) -> bytes:
-            return here.write_answer(mended_answer(there.read_answer(body)), created)
-
-        return WholeTap(there, "answer", rewrite=rewritten, head=JSON)
+    if call.stream and not crosses and kind.startswith(_type_of(there)):
+        return PassingTap(there.stream_reader(call.model), there.frames())
+    if call.stream or crosses:  # also where the target does not stream
+        return _crossing(call, kind, _Way(call, leg, here, there, crossings))
     if call.surface == here.SURFACE:
         return WholeTap(there, "answer")
     return WholeTap(there, "nothing" if call.surface == "batches" else "json")
+
+
+def _type_of(there: Speaking) -> bytes:
+    """The content type of a dialect's streams, without its parameters."""
+    return there.STREAM.partition(b";")[0]
+
+
+class _Way:
+    """The way back of one answer: from the target's dialect into the client's."""
+
+    __slots__ = ("_call", "_crossings", "_leg", "here", "there")
+
+    def __init__(
+        self, call: Call, leg: Leg, here: Speaking, there: Speaking, crossings: Crossings | None
+    ) -> None:
+        self._call = call
+        self._leg = leg
+        self.here = here
+        self.there = there
+        # Clients that hand signatures back need no memory of ours.
+        self._crossings = None if here.SIGNS else crossings
+
+    @property
+    def remembers(self) -> bool:
+        return self._crossings is not None
+
+    def tool(self, name: str) -> str:
+        """The client's own name of a tool, for the one that the target was given."""
+        if self.here is self.there or not looks_fitted(name):
+            return name
+        try:
+            tools = self.here.read_ask(self._call.body).tools
+        except CannotCrossError:
+            return name
+        most = self.there.NAME_CHARS_MAX
+        return next((tool.name for tool in tools if fitted(tool.name, most) == name), name)
+
+    def keep(self, parts: Sequence[Part]) -> None:
+        """Remember what of this answer the client cannot."""
+        if self._crossings is not None:
+            most = self.here.ID_CHARS_MAX
+            shown = [fitted(part.id, most) for part in parts if isinstance(part, ToolCall)]
+            self._crossings.keep(self._leg.target.provider, parts, shown, self._call.at)
+
+    def answer(self, body: bytes) -> Answer:
+        """A whole answer, in order."""
+        answer = mended_answer(self.there.read_answer(body), self.tool)
+        for choice in answer.choices:
+            self.keep(choice.parts)
+        return answer
+
+
+def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:
+    """A tap for an answer that is written anew: of another dialect, or of another form."""
+    here, there, created = way.here, way.there, int(call.wall)
+    if call.surface == "count_tokens":
+
+        def counted(body: bytes) -> bytes:
+            return here.write_count_answer(there.read_count(body))
+
+        return WholeTap(there, "json", rewrite=counted, head=JSON)
+    if not call.stream:
+
+        def rewritten(body: bytes) -> bytes:
+            return here.write_answer(way.answer(body), created)
+
+        return WholeTap(there, "answer", rewrite=rewritten, head=JSON)
+    head = ((b"content-type", here.STREAM),)
+    if kind.startswith(_type_of(there)):
+        return CrossingTap(
+            there.delta_reader(call.model),
+            here.stream_writer(call.body, created),
+            Mender(call.model, way.tool),
+            there.frames(),
+            head,
+            whole=way.keep if way.remembers else None,
+        )
+
+    # Some relays and engines do not stream: the words are all there, so they are streamed now.
+    def streamed(body: bytes) -> bytes:
+        write = here.stream_writer(call.body, created).write
+        return b"".join(map(write, deltas_of(way.answer(body))))
+
+    return WholeTap(there, "answer", rewrite=streamed, head=head)
 
 
 def said(dialect: str, body: bytes) -> Said:

@@ -270,13 +270,24 @@ class Reader(Protocol):
         ...
 
 
+class Framer(Protocol):
+    """Cuts a stream's bytes into events; see `sse.SseReader`."""
+
+    def feed(self, data: bytes) -> list[SseEvent]: ...
+    def ahead(self, data: bytes) -> bytes: ...
+    def passed(self, block: bytes, data: bytes) -> None: ...
+    def finish(self) -> SseEvent | None: ...
+
+
 class Speaking(Protocol):
     """What a dialect's module gives. A new dialect is such a module and a row in `wire.speak`.
 
     `DIALECT` is its name; `SURFACE` that of a request for an answer; `HEADERS` go with a request
     that was written anew, in place of the client's own whose names begin with one of
     `OWN_PREFIXES`. `OVERLOADED` is the status by which its providers say that they cannot, for
-    now. `STREAM` is the content type of its streams.
+    now. `STREAM` is the content type of its streams. `ID_CHARS_MAX` and `NAME_CHARS_MAX` bound the
+    ids of calls and the names of tools. `SIGNS`: its clients hand back what a provider signed.
+    `COUNT_PATH` is where tokens are counted, "" where nobody does.
     """
 
     DIALECT: str
@@ -285,9 +296,20 @@ class Speaking(Protocol):
     OWN_PREFIXES: tuple[bytes, ...]
     OVERLOADED: int
     STREAM: bytes
+    ID_CHARS_MAX: int
+    NAME_CHARS_MAX: int
+    SIGNS: bool
+    COUNT_PATH: str
 
     def path(self, model: str, *, stream: bool) -> str:
         """Where a request for an answer goes, with its query."""
+        ...
+
+    def own(self, body: bytes) -> bytes:
+        """A request that holds FOREIGN somewhere, without the thoughts that others signed.
+
+        Byte for byte as it came where there are none. Never raises.
+        """
         ...
 
     def read_ask(self, body: bytes) -> Ask:
@@ -313,6 +335,10 @@ class Speaking(Protocol):
         """What a whole body is. Raises one of UNREADABLE when it is not a JSON object."""
         ...
 
+    def frames(self) -> Framer:
+        """A framer for one stream."""
+        ...
+
     def stream_reader(self, model: str) -> Reader:
         """A reader of one stream that passes; `model` is put where it must be mended."""
         ...
@@ -323,6 +349,18 @@ class Speaking(Protocol):
 
     def stream_writer(self, asked: bytes, created: int) -> DeltaWriter:
         """A writer of one stream for a client that asked with this body."""
+        ...
+
+    def write_count(self, ask: Ask, model: str) -> bytes:
+        """The question how many tokens this is. Raises CannotCrossError."""
+        ...
+
+    def read_count(self, body: bytes) -> int:
+        """The number in its answer. Raises CannotCrossError, or one of UNREADABLE."""
+        ...
+
+    def write_count_answer(self, tokens: int) -> bytes:
+        """The number as a client of this dialect reads it. Raises CannotCrossError."""
         ...
 
     def said(self, body: bytes) -> Said: ...

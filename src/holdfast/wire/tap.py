@@ -8,13 +8,14 @@ compressed ones in `wire.packed`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Failure, FailureKind, Piece, PieceKind, Usage, Where
+from holdfast.wire.crossings import Gathered
 from holdfast.wire.deltas import (
     Delta,
     DeltaReader,
@@ -26,7 +27,7 @@ from holdfast.wire.deltas import (
     UsageSeen,
 )
 from holdfast.wire.mend import Mender
-from holdfast.wire.speech import Reader
+from holdfast.wire.speech import Framer, Part, Reader
 from holdfast.wire.sse import SseEvent, SseReader, WireError
 
 # So much of a tool call is held back in silence, before a sign of life commits to the answer.
@@ -65,9 +66,9 @@ class PassingTap:
 
     __slots__ = ("_any", "_done", "_reader", "_sse", "head")
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, frames: Framer | None = None) -> None:
         self._reader = reader
-        self._sse = SseReader()
+        self._sse: Framer = SseReader() if frames is None else frames
         self._any = False
         self._done = False
         self.head: Headers | None = None
@@ -151,6 +152,8 @@ class PassingTap:
 class CrossingTap:
     """A stream of another dialect: read into deltas, put in order, written anew for the client.
 
+    `whole` is told the thoughts and the calls of an answer that is whole and calls a tool.
+
     The client sees a tool call whole or not at all. While a long one is on its way, and nothing
     else has committed, a sign of life does: somebody who waits a minute in silence leaves.
     """
@@ -158,25 +161,38 @@ class CrossingTap:
     __slots__ = (
         "_any",
         "_done",
+        "_gathered",
         "_mender",
         "_reader",
         "_spoke",
         "_sse",
+        "_whole",
         "_writer",
         "head",
         "usage",
     )
 
-    def __init__(self, reader: DeltaReader, writer: DeltaWriter, model: str, stream: bytes) -> None:
+    def __init__(
+        self,
+        reader: DeltaReader,
+        writer: DeltaWriter,
+        mender: Mender,
+        frames: Framer,
+        head: Headers,
+        *,
+        whole: Callable[[Sequence[Part]], None] | None = None,
+    ) -> None:
         self._reader = reader
         self._writer = writer
-        self._mender = Mender(model)
-        self._sse = SseReader()
+        self._mender = mender
+        self._sse = frames
+        self._whole = whole
+        self._gathered = Gathered() if whole is not None else None
         self._any = False
         self._done = False
         self._spoke = False
         self.usage = Usage()
-        self.head: Headers | None = ((b"content-type", stream),)
+        self.head: Headers | None = head
 
     def feed(self, data: bytes) -> list[Piece]:
         if self._done:
@@ -214,6 +230,10 @@ class CrossingTap:
             return
         if isinstance(delta, UsageSeen):
             self.usage = delta.usage
+        if self._gathered is not None and self._whole is not None:
+            parts = self._gathered.see(delta)
+            if parts:
+                self._whole(parts)
         said = self._writer.write(delta)
         if kind is PieceKind.CONTENT:
             self._spoke = True
