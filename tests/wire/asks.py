@@ -1,4 +1,4 @@
-"""Requests in the neutral form: such as every dialect can say, and what goes beyond."""
+"""Requests, answers and streams in the neutral form, such as every dialect can say."""
 
 from __future__ import annotations
 
@@ -7,8 +7,25 @@ import json
 import msgspec
 from hypothesis import strategies as st
 
+from holdfast.facts.outcomes import Usage
+from holdfast.wire.deltas import (
+    BlockEnded,
+    Delta,
+    Opened,
+    Ping,
+    RefusalDelta,
+    Stop,
+    Stopped,
+    TextDelta,
+    ThinkingDelta,
+    ToolArgsDelta,
+    ToolCallBegun,
+    UsageSeen,
+)
 from holdfast.wire.speech import (
+    Answer,
     Ask,
+    Choice,
     Document,
     Form,
     Image,
@@ -126,3 +143,49 @@ def plain(ask: Ask) -> Ask:
     if ask.form is None:
         return ask
     return msgspec.structs.replace(ask, form=msgspec.structs.replace(ask.form, name=""))
+
+
+# -------------------------------------------------------------------- answers
+
+CALLS = st.builds(ToolCall, IDS, NAMES, ARGUMENTS)
+USAGES = st.builds(Usage, *[st.integers(0, 10**6)] * 3)
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> Answer:
+    """Whole answers that every dialect can say: one text at most, then calls."""
+    calls = draw(st.lists(CALLS, max_size=3, unique_by=lambda call: call.id))
+    said = draw(st.lists(TEXTS, max_size=1))
+    stop: Stop = draw(st.sampled_from(["tool_calls"] if calls else ["end", "length", "refusal"]))
+    choice = Choice((*said, *calls), stop)
+    return Answer(id=draw(NAMES), model=draw(NAMES), choices=(choice,), usage=draw(USAGES))
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[Delta]:
+    """Whole streams of the neutral grammar, their words in any number of deltas."""
+    found: list[Delta] = [Opened(draw(NAMES), draw(NAMES))]
+    blocks = draw(st.lists(st.sampled_from(["text", "refusal", "thinking", "call"]), max_size=4))
+    for index, kind in enumerate(blocks):
+        words = draw(st.lists(st.text(min_size=1, max_size=9), min_size=1, max_size=3))
+        if kind == "text":
+            found += [TextDelta(index, text) for text in words]
+        elif kind == "refusal":
+            found += [RefusalDelta(index, text) for text in words]
+        elif kind == "thinking":
+            origin = draw(st.sampled_from(["anthropic", "openai", "gemini"]))
+            found += [ThinkingDelta(index, text, origin=origin) for text in words]
+            if draw(st.booleans()):
+                found.append(ThinkingDelta(index, signature=draw(NAMES), origin=origin))
+        else:
+            json_, cut = draw(ARGUMENTS), draw(st.integers(0, 20))
+            found.append(ToolCallBegun(index, draw(IDS), draw(NAMES)))
+            found += [ToolArgsDelta(index, part) for part in (json_[:cut], json_[cut:]) if part]
+        found.append(BlockEnded(index))
+        if draw(st.booleans()):
+            found.append(draw(st.sampled_from([Ping(), UsageSeen(Usage(input=1))])))
+    found.append(UsageSeen(draw(USAGES)))
+    called = "call" in blocks
+    stops = ["tool_calls"] if called else ["end", "length", "stop_sequence", "refusal"]
+    found.append(Stopped(draw(st.sampled_from(stops))))
+    return found
