@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.wire.asks import ASKS, CALLS
 
@@ -56,6 +56,7 @@ def test_thoughts_that_nobody_signed_are_not_kept() -> None:
     assert len(kept) == 0
 
 
+@settings(max_examples=25)
 @given(st.lists(CALLS, min_size=1, max_size=5, unique_by=lambda call: call.id), ASKS)
 def test_who_has_left_nothing_is_asked_as_it_is(calls: list[ToolCall], other: Ask) -> None:
     kept = Crossings()

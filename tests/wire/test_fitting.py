@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.wire.asks import ASKS, NAMES
 
@@ -30,6 +30,7 @@ def test_two_names_do_not_become_one(names: list[str]) -> None:
     assert len({fitted(name, 40) for name in names}) == len(names)
 
 
+@settings(max_examples=25)
 @given(ASKS)
 def test_calls_in_order_stay_as_they_are(ask: Ask) -> None:
     assert paired(ask) == ask

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from tests.wire.asks import ASKS
 
 from holdfast.wire.needs import needs, without
@@ -54,6 +54,7 @@ def test_a_model_that_does_not_think_is_asked_without() -> None:
     assert [loss.field for loss in plain.lost] == ["thinking"]
 
 
+@settings(max_examples=25)
 @given(ASKS)
 def test_who_lacks_nothing_is_asked_as_it_is(ask: Ask) -> None:
     assert without(ask, frozenset()) is ask

@@ -6,7 +6,6 @@ import json
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from tests.wire.asks import streams
 from tests.wire.heard import mended, says
 from tests.wire.recorded import (
@@ -20,7 +19,6 @@ from tests.wire.recorded import (
     joined,
     line,
     play,
-    read,
     tool_call,
     words,
 )

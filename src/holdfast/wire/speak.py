@@ -99,16 +99,14 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
     if here is None or there is None or not (call.surface == here.SURFACE or counts):
         raise CannotCrossError(f"{call.surface} of {call.dialect} cannot be said in {leg.dialect}")
     ask = here.read_ask(call.body)
+    _borne(ask.lost)
     if crossings is not None:
         ask = crossings.restored(ask, leg.target.provider, call.at)
     ask, model = paired(ask), leg.target.model
     written = Written(there.write_count(ask, model)) if counts else there.write_ask(ask, model)
     if ask.sampling.stream and ask.sampling.choices != 1:
         raise CannotCrossError("n: several choices cannot be streamed from another dialect")
-    lost = tuple(dict.fromkeys((*_lost_headers(call, here), *ask.lost, *written.lost)))
-    grave = [str(loss) for loss in lost if not loss.tolerable]
-    if grave:
-        raise CannotCrossError("; ".join(grave)[:LOST_CHARS_MAX])
+    lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost))
     path = there.COUNT_PATH if counts else there.path(model, stream=ask.sampling.stream)
     return Outgoing(path, (*there.HEADERS, *JSON), written.body, here.OWN_PREFIXES, lost)
 
@@ -124,6 +122,14 @@ def _passed(call: Call, leg: Leg) -> Outgoing:
         elif call.surface == "models":
             path = f"/v1/models/{quote(model, safe='')}"
     return Outgoing(path + query, (), body)
+
+
+def _borne(lost: tuple[Lost, ...]) -> tuple[Lost, ...]:
+    """Each of these losses once. Raises CannotCrossError for those that cannot be borne."""
+    grave = [str(loss) for loss in lost if not loss.tolerable]
+    if grave:
+        raise CannotCrossError("; ".join(grave)[:LOST_CHARS_MAX])
+    return tuple(dict.fromkeys(lost))
 
 
 def _lost_headers(call: Call, here: Speaking) -> Iterable[Lost]:

@@ -230,6 +230,8 @@ class CrossingTap:
             return
         if isinstance(delta, UsageSeen):
             self.usage = delta.usage
+        elif kind is PieceKind.PING and not self._spoke:
+            return  # before the commit nobody hears it
         if self._gathered is not None and self._whole is not None:
             parts = self._gathered.see(delta)
             if parts:
