@@ -76,9 +76,9 @@ def test_a_refusal_is_words_and_the_sequence_that_was_met_is_said() -> None:
     assert write(Refusal("No."), stop="refusal")["content"] == [{"type": "text", "text": "No."}]
     met = write(Text("1"), stop="stop_sequence", sequence="END")
     assert (met["stop_reason"], met["stop_sequence"]) == ("stop_sequence", "END")
-    assert read(
-        *met["content"], stop_reason="stop_sequence", stop_sequence="END"
-    ).choices[0] == Choice((Text("1"),), "stop_sequence", "END")
+    assert read(*met["content"], stop_reason="stop_sequence", stop_sequence="END").choices[
+        0
+    ] == Choice((Text("1"),), "stop_sequence", "END")
 
 
 @pytest.mark.parametrize(
