@@ -300,6 +300,19 @@ class _Crossing(Struct, gc=False):
     delta: _Content
 
 
+class _Words(Struct, gc=False):
+    type: Literal["text_delta"]
+    text: str
+
+
+class _Running(Struct, gc=False):
+    """An event of words; no other can be read as one."""
+
+    type: Literal["content_block_delta"]
+    index: int
+    delta: _Words
+
+
 class _Block(Struct):
     """The start of a block in the shapes that can be carried."""
 
@@ -319,6 +332,7 @@ class _Start(Struct):
 
 
 _decode_crossing = msgspec.json.Decoder(_Crossing).decode
+_decode_running = msgspec.json.Decoder(_Running).decode_lines
 _decode_start = msgspec.json.Decoder(_Start).decode
 _PINGS = (Ping(),)
 
@@ -357,6 +371,28 @@ class DeltaReader:
         if kind == "signature_delta":
             return (ThinkingDelta(index, signature=delta.signature, origin=DIALECT),)
         return _PINGS
+
+    def run(self, block: bytes) -> TextDelta | None:
+        """These whole events as one delta, where they are nothing but words of one block."""
+        events = block.count(b"\n\n")
+        if block.count(b"\n") != 3 * events:
+            return None  # see `StreamReader.flows`
+        lines = block.replace(b"event: content_block_delta\ndata: {", b"{")
+        try:
+            found = _decode_running(lines)
+        except UNREADABLE:
+            return None
+        if len(found) != events:
+            return None
+        index = found[0].index
+        if events == 1:
+            text = found[0].delta.text
+        else:
+            if any(event.index != index for event in found):
+                return None
+            text = "".join([event.delta.text for event in found])
+        self._spoke = self._spoke or bool(text)
+        return TextDelta(index, text)
 
     def _other(self, event: SseEvent) -> Sequence[Delta]:
         data = event.data

@@ -120,6 +120,12 @@ class DeltaReader(Protocol):
         """What this event says. Never raises: what is wrong is a Fault, the last delta."""
         ...
 
+    def run(self, block: bytes) -> TextDelta | None:
+        """These whole events as one delta, where they are nothing but words of one block, known
+        at a glance; None wherever it is not certain: then each of them is read.
+        """
+        ...
+
     def close(self) -> Sequence[Delta]:
         """The stream ended without its terminal event: a Stopped where the answer is whole."""
         ...

@@ -135,6 +135,30 @@ class _Flowing(Struct, gc=False):
     error: None = None
 
 
+class _RunningWords(Struct, gc=False):
+    content: str
+    refusal: Literal[""] | None = None
+    reasoning_content: Literal[""] | None = None
+    reasoning: Literal[""] | None = None
+    tool_calls: None = None
+    function_call: None = None
+
+
+class _RunningChoice(Struct, gc=False):
+    delta: _RunningWords
+    index: Literal[0] = 0
+    finish_reason: None = None
+
+
+class _Running(Struct, gc=False):
+    """A chunk of words and nothing else."""
+
+    choices: list[_RunningChoice]
+    usage: None = None
+    error: None = None
+
+
+_decode_running = msgspec.json.Decoder(_Running).decode_lines
 _decode = msgspec.json.Decoder(_Chunk).decode
 _decode_flowing = msgspec.json.Decoder(_Flowing).decode_lines
 _decode_names = msgspec.json.Decoder(_Names).decode
@@ -343,6 +367,21 @@ class DeltaReader:
             if choice.finish_reason:
                 self._stop = STOPS.get(choice.finish_reason, "end")
         return found
+
+    def run(self, block: bytes) -> TextDelta | None:
+        """These whole events as one delta, where they are nothing but words."""
+        events = block.count(b"\n\n")
+        if block[:7] != b"data: {" or block.count(b"\n") != 2 * events:
+            return None  # see `StreamReader.flows`
+        try:
+            found = _decode_running(block[6:].replace(b"\n\ndata: {", b"\n{"))
+        except UNREADABLE:
+            return None
+        if len(found) != events:
+            return None
+        text = "".join([choice.delta.content for chunk in found for choice in chunk.choices])
+        self._spoke = self._spoke or bool(text)
+        return TextDelta(0, text)
 
     def _other(self, event: SseEvent) -> Sequence[Delta]:
         """What is no chunk: an error by its name, a comment, the end."""

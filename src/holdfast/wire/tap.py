@@ -198,6 +198,15 @@ class CrossingTap:
         if self._done:
             return []
         pieces: list[Piece] = []
+        if self._spoke:
+            # Nearly every byte of an answer comes this way.
+            block = self._sse.ahead(data)
+            run = self._reader.run(block) if block else None
+            if run is not None:
+                if block is not data:
+                    self._sse.passed(block, data)
+                self._take((run,), pieces)
+                return pieces
         try:
             for event in self._sse.feed(data):
                 self._any = True
