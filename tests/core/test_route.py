@@ -177,6 +177,15 @@ def test_a_window_is_that_of_the_first_fact_that_matches_the_target_s_name() -> 
     assert [leg.context_tokens for leg in found] == [200_000, 1_000_000, None]
 
 
+def test_what_a_model_is_known_to_lack_is_on_its_leg() -> None:
+    facts = (ModelFacts(model="small", tools=True, vision=False, thinking=False),)
+    providers = {"first": provider("first", models=facts)}
+    routes = (Route("*", ("first/small", "first/unknown")),)
+    found = candidates(routes, providers, asking("claude-x"), LIMITS)
+    assert isinstance(found, tuple)
+    assert [leg.lacks for leg in found] == [{"vision", "thinking"}, frozenset()]
+
+
 names = st.text("ab-*/", min_size=1, max_size=5)
 routes_ = st.lists(
     st.builds(

@@ -561,6 +561,37 @@ def test_a_loss_that_can_be_borne_is_told(way, extra: dict, lost: str) -> None:
     assert [loss.field for loss in speak.compose(call(here, body), leg(there)).lost] == [lost]
 
 
+LACKS = Leg(
+    target=Target("p", "m", "none"),
+    dialect="anthropic",
+    surface="messages",
+    lacks=frozenset({"tools", "vision", "thinking"}),
+)
+
+
+@pytest.mark.parametrize("here", DIALECTS)
+def test_a_call_that_needs_what_the_model_has_not_goes_on(here: str) -> None:
+    """Of the same dialect, too; what can be done without stays behind where it is written anew."""
+    needy = {"anthropic": {"tools": [TOOL]}, "openai": {"tools": [FUNCTION]}}[here]
+    body = json.dumps({"model": "m", "messages": HI, **needy}).encode()
+    with pytest.raises(CannotCrossError, match="m has no tools"):
+        speak.compose(call(here, body), LACKS)
+    for odd in (b'{"model":"m","messages":5}', b'{"model":"m","messages":[]}'):
+        if here == "anthropic":
+            assert speak.compose(call(here, odd), LACKS).body is odd
+    thinks = {
+        "anthropic": {"thinking": {"type": "adaptive"}},
+        "openai": {"reasoning_effort": "low"},
+    }
+    body = json.dumps({"model": "m", "messages": HI, **thinks[here]}).encode()
+    sent = speak.compose(call(here, body), LACKS)
+    if here == "openai":
+        assert "thinking" not in json.loads(sent.body)
+        assert [loss.field for loss in sent.lost] == ["thinking"]
+    else:
+        assert sent.body is body
+
+
 def test_tokens_are_counted_where_somebody_counts() -> None:
     body = json.dumps({"model": "m", "messages": HI}).encode()
     asked = call("openai", body, surface="count_tokens")

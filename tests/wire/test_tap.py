@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.wire.heard import mended, says
 from tests.wire.recorded import (
     ALL,
     ANTHROPIC,
@@ -19,6 +20,7 @@ from tests.wire.recorded import (
     SSE,
     START,
     Recorded,
+    block,
     call,
     chunk,
     event,
@@ -37,7 +39,7 @@ from tests.wire.recorded import (
 
 from holdfast.facts.outcomes import Piece, PieceKind, Usage
 from holdfast.wire import speak
-from holdfast.wire.tap import PassingTap
+from holdfast.wire.tap import CrossingTap, PassingTap
 
 CUTS = st.lists(st.integers(0, 100_000), max_size=8)
 each_recorded = pytest.mark.parametrize("recorded", [r for _, r in ALL], ids=[n for n, _ in ALL])
@@ -160,7 +162,11 @@ class Careful:
     def flows(self, block: bytes) -> bool:
         return False
 
+    def run(self, block: bytes) -> None:
+        return None
 
+
+THOUGHT = [{"type": "thinking_delta", "thinking": "hm"}]
 ODD = {
     "anthropic": [
         *text_block(0, "a", "data: {", '"event: content_block_delta\n'),
@@ -263,6 +269,36 @@ def test_an_endless_line_is_a_fault() -> None:
 
 
 # --------------------------------------------------------------------- crossing
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(data=st.data())
+def test_what_crosses_at_a_glance_is_what_crosses_on_reading(
+    dialect: str, data: st.DataObject
+) -> None:
+    """The quick way behind the commit hides no call, no end, no error, no usage, no garbage."""
+    begin = START + text_block(0, "a")[1] if dialect == "anthropic" else ROLE + words("a")[0]
+    more = {
+        "anthropic": [*text_block(1, "b"), *block(1, {"type": "thinking"}, *THOUGHT)],
+        "openai": [
+            chunk({"reasoning_content": "hm"}),
+            chunk({"content": "d", "refusal": "no"}),
+            chunk({"content": "e", "tool_calls": [{"index": 0, "function": {"name": "f"}}]}),
+            chunk(tool_call(0, name="f", arguments="{}")),
+        ],
+    }
+    blocks = data.draw(st.lists(st.sampled_from(ODD[dialect] + more[dialect]), max_size=8))
+    chunks = [begin, *split(b"".join(blocks), data.draw(CUTS))]
+    client = OTHER[dialect]
+    quick = speak.tap(call(client), leg(dialect), 200, SSE)
+    slow = speak.tap(call(client), leg(dialect), 200, SSE)
+    assert isinstance(slow, CrossingTap)
+    slow._reader = Careful(slow._reader)  # type: ignore[assignment]
+    one, two = pieces_of(quick, chunks), pieces_of(slow, chunks)
+    assert (one[-1].kind, one[-1].failure) == (two[-1].kind, two[-1].failure)
+    assert quick.usage == slow.usage
+    said = [says(mended(speak.DIALECTS[client].delta_reader("m"), joined(p))) for p in (one, two)]
+    assert vars(said[0]) == vars(said[1])
 
 
 @each_that_crosses

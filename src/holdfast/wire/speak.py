@@ -21,10 +21,12 @@ from holdfast.wire.crossings import Crossings
 from holdfast.wire.fitting import fitted, looks_fitted, paired
 from holdfast.wire.headers import client_credential, is_subscription
 from holdfast.wire.mend import Mender, deltas_of, mended_answer
+from holdfast.wire.needs import needs, without
 from holdfast.wire.packed import InflatingTap, UnreadableTap
 from holdfast.wire.speech import (
     FOREIGN,
     Answer,
+    Ask,
     BadBodyError,
     CannotCrossError,
     Part,
@@ -92,6 +94,7 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
     `crossings` gives back to a provider what it signed, where the client could not keep it.
     """
     if leg.dialect == call.dialect:
+        _check_needs(call, leg)
         return _passed(call, leg)
     there = DIALECTS.get(leg.dialect)
     here = DIALECTS.get(call.dialect)
@@ -100,6 +103,7 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
         raise CannotCrossError(f"{call.surface} of {call.dialect} cannot be said in {leg.dialect}")
     ask = here.read_ask(call.body)
     _borne(ask.lost)
+    ask = _suited(ask, leg)
     if crossings is not None:
         ask = crossings.restored(ask, leg.target.provider, call.at)
     ask, model = paired(ask), leg.target.model
@@ -109,6 +113,34 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
     lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost))
     path = there.COUNT_PATH if counts else there.path(model, stream=ask.sampling.stream)
     return Outgoing(path, (*there.HEADERS, *JSON), written.body, here.OWN_PREFIXES, lost)
+
+
+def _suited(ask: Ask, leg: Leg) -> Ask:
+    """The ask for this model, without what can be done without.
+
+    Raises CannotCrossError where it needs what the model has not.
+    """
+    if not leg.lacks:
+        return ask
+    missing = sorted((needs(ask) & leg.lacks) - {"thinking"})
+    if missing:
+        raise CannotCrossError(f"{leg.target.model} has no {', '.join(missing)}")
+    return without(ask, leg.lacks)
+
+
+def _check_needs(call: Call, leg: Leg) -> None:
+    """The same for a request that passes: read only where the model is known to lack something.
+
+    What cannot be read passes; its own dialect will tell the client what is wrong.
+    """
+    here = DIALECTS.get(call.dialect)
+    if not leg.lacks or here is None or call.surface != here.SURFACE:
+        return
+    try:
+        ask = here.read_ask(call.body)
+    except CannotCrossError:
+        return
+    _suited(ask, leg)
 
 
 def _passed(call: Call, leg: Leg) -> Outgoing:
