@@ -381,6 +381,11 @@ def test_a_budget_is_within_its_bounds(budget: int | None, longest: int, found: 
     assert written.lost == (Lost("temperature", "cannot be set where the model thinks"),)
 
 
+def test_how_closely_a_picture_is_looked_at_is_a_loss() -> None:
+    written = anthropic_ask.write_ask(user(Image(url="https://x", detail="low")), "m")
+    assert [loss.field for loss in written.lost] == ["detail"]
+
+
 def test_what_only_others_can_is_a_loss_that_cannot_be_borne() -> None:
     ask = Ask(turns=user(Text("x")).turns, sampling=Sampling(choices=2, logprobs=True))
     lost = anthropic_ask.write_ask(ask, "m").lost

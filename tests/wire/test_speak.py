@@ -430,11 +430,8 @@ def test_book_keeping_and_empty_fields_do_not_hinder_a_crossing(way, extra: dict
 # ------------------------------------------------------------- more than text crosses
 
 
-@settings(max_examples=60)
-@given(ask=ASKS, way=st.sampled_from(WAYS))
-def test_what_both_can_say_crosses_there_and_back(ask: Ask, way: tuple[str, str]) -> None:
+def there_and_back(ask: Ask, here: str, there: str) -> None:
     """Nothing is lost on the way, and the first dialect has its own words again."""
-    here, there = way
     body = speak.DIALECTS[here].write_ask(ask, "m").body
     out = speak.compose(call(here, body), leg(there))
     back = speak.compose(call(there, out.body), leg(here, "m"))
@@ -466,6 +463,21 @@ def test_a_stream_crosses_with_everything_in_it(way, deltas: list[Delta], cuts: 
     assert back.stop == (
         "end" if said.stop == "stop_sequence" and client == "openai" else said.stop
     )
+
+
+@settings(max_examples=60)
+@given(ask=ASKS, way=st.sampled_from(WAYS))
+def test_what_both_can_say_crosses_there_and_back(ask: Ask, way: tuple[str, str]) -> None:
+    there_and_back(ask, *way)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("way", WAYS)
+@settings(max_examples=2000)
+@given(ask=ASKS)
+def test_what_both_can_say_crosses_in_thousands_of_ways(way: tuple[str, str], ask: Ask) -> None:
+    there_and_back(ask, *way)
 
 
 TOOL = {"name": "f", "description": "d", "input_schema": {"type": "object"}}

@@ -39,6 +39,9 @@ from tests.wire.recorded import (
 
 from holdfast.facts.outcomes import Piece, PieceKind, Usage
 from holdfast.wire import speak
+from holdfast.wire.deltas import Fault, Stopped
+from holdfast.wire.mend import Mender
+from holdfast.wire.sse import SseReader
 from holdfast.wire.tap import CrossingTap, PassingTap
 
 CUTS = st.lists(st.integers(0, 100_000), max_size=8)
@@ -337,6 +340,29 @@ def test_a_crossed_stream_can_be_read_again(recorded: Recorded) -> None:
     assert again[-1].kind is PieceKind.END
     assert read(recorded.dialect, joined(again))[0] == recorded.text
     assert (back.usage.output or 0) == (recorded.usage.output or 0)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@each_recorded
+def test_every_split_of_a_stream_gives_the_same_deltas(recorded: Recorded) -> None:
+    """In two at every byte, and byte by byte."""
+
+    def heard(chunks: list[bytes]) -> dict[str, object]:
+        frames, reader = SseReader(), speak.DIALECTS[recorded.dialect].delta_reader("m")
+        mender, found = Mender("m"), []
+        for one in (one for data in chunks for one in frames.feed(data)):
+            for delta in reader.read(one):
+                found += mender.mend(delta)
+                if isinstance(found[-1] if found else None, Stopped | Fault):
+                    return vars(says(found))
+        return vars(says(found))
+
+    stream = recorded.stream
+    whole = heard([stream])
+    assert heard([stream[n : n + 1] for n in range(len(stream))]) == whole
+    for cut in range(len(stream)):
+        assert heard([stream[:cut], stream[cut:]]) == whole
 
 
 def test_several_choices_are_a_fault_in_words() -> None:

@@ -22,7 +22,7 @@ SILENCE_S = 1.5
 WHOLE_TRIAL_FACTOR = 10.0
 AFFINITY_S = 300.0
 AFFINITY_MAX = 10_000
-# Only plain conversation is said in another dialect; the rest goes to targets that speak it.
+# Only requests for an answer are said in another dialect; the rest goes to targets that speak it.
 CROSSING: dict[tuple[str, str], Surface] = {
     ("anthropic", "messages"): "messages",
     ("openai", "chat"): "chat",

@@ -587,6 +587,8 @@ def _written(part: Part, lost: list[Lost]) -> dict[str, Any]:
             else {"type": "thinking", "thinking": part.text, "signature": part.signature}
         )
     else:
+        if isinstance(part, Image) and part.detail:
+            lost.append(Lost("detail", "this dialect looks at all pictures alike"))
         block = _written_file(part)
     cache = getattr(part, "cache", b"")
     if cache:
