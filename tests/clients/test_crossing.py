@@ -25,15 +25,16 @@ BREAKS: dict[str, Act] = {
     "utf8": acts.cut("utf8", 8),
     "stall": acts.stall("words", 8),
 }
+NOTHING = {"type": "object", "properties": {}}
 TOOLS = {
-    "anthropic": [{"name": "now", "description": "The time", "input_schema": {"type": "object"}}],
+    "anthropic": [{"name": "now", "description": "The time", "input_schema": NOTHING}],
     "openai": [
         {
             "type": "function",
             "function": {
                 "name": "now",
                 "description": "The time",
-                "parameters": {"type": "object"},
+                "parameters": NOTHING,
             },
         }
     ],

@@ -62,7 +62,7 @@ TOOLS = st.builds(
     Tool,
     name=NAMES,
     description=st.text(max_size=12),
-    schema=OBJECTS.map(lambda text: text.encode()),
+    schema=OBJECTS.map(lambda text: b'{"type": "object","properties":%b}' % text.encode()),
     strict=st.none() | st.booleans(),
 )
 SAMPLINGS = st.builds(

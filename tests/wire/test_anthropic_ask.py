@@ -411,6 +411,15 @@ def test_thinking_that_others_signed_is_taken_out_and_the_rest_stays() -> None:
     assert len(json.loads(own(conversation(signed)))["messages"]) == 2
 
 
+@pytest.mark.parametrize("kind", ["enabled", "adaptive"])
+def test_who_demands_thoughts_is_not_asked_for_them_where_they_were_anothers(kind: str) -> None:
+    signed = {"type": "thinking", "thinking": "hm", "signature": "holdfast.openai."}
+    called = {"role": "assistant", "content": [signed, {"type": "tool_use", "id": "c"}]}
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c"}]}
+    body = {"messages": [HI, called, result], "thinking": {"type": kind}}
+    assert ("thinking" in json.loads(own(json.dumps(body).encode()))) == (kind == "adaptive")
+
+
 @pytest.mark.parametrize("body", [b"", b'{"messages":"holdfast."}', b'["holdfast."', b'"holdfast.'])
 def test_what_is_not_of_the_dialect_stays_as_it_is(body: bytes) -> None:
     assert own(body) == body

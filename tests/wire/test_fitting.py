@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.wire.asks import ASKS, NAMES
 
-from holdfast.wire.fitting import ID, fitted, looks_fitted, paired
+from holdfast.wire.fitting import ID, fitted, looks_fitted, paired, rounded
 from holdfast.wire.speech import Ask, BadFieldError, Text, ToolCall, ToolResult, Turn
 
 
@@ -28,6 +30,24 @@ def test_what_fits_stays(name: str) -> None:
 @given(st.lists(st.text(max_size=60), unique=True, max_size=20))
 def test_two_names_do_not_become_one(names: list[str]) -> None:
     assert len({fitted(name, 40) for name in names}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("schema", "found"),
+    [
+        (b"{}", b'{"type":"object","properties":{}}'),
+        (b'{"type": "object"}', b'{"type":"object","properties":{}}'),
+        (b'{"required": []}', b'{"type":"object","properties":{},"required":[]}'),
+        (b'{"properties": {"a": 1E2}}', b'{"type":"object","properties":{"a": 1E2}}'),
+        (b'{"type": "object", "properties": {}}', b'{"type": "object", "properties": {}}'),
+        (b'{"type":"string"}', b'{"type":"string"}'),
+        (b"5", b"5"),
+    ],
+)
+def test_a_schema_has_its_type_and_its_properties(schema: bytes, found: bytes) -> None:
+    assert json.loads(rounded(schema)) == json.loads(found)
+    if b"1E2" in schema:
+        assert b"1E2" in rounded(schema)
 
 
 @settings(max_examples=25)

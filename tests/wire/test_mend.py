@@ -149,6 +149,31 @@ def test_a_call_without_an_id_gets_one_that_is_always_the_same() -> None:
     assert says(mended(Opened("j", "n"), *begun[1:])).calls[0][0] != id_
 
 
+@pytest.mark.parametrize(
+    ("deltas", "calls"),
+    [
+        # The name comes behind the id; the id behind the name; both with every piece.
+        ([("c", ""), ("", "f"), '{"a":1}'], [("c", "f")]),
+        ([("", "f"), ("c", ""), '{"a":1}'], [("c", "f")]),
+        ([("c", "f"), '{"a"', ("c", "f"), ":1}", ("c", "f")], [("c", "f")]),
+        ([("", "f"), '{"a"', ("", "f"), ":1}"], [("", "f")]),
+        # The next one under the same index.
+        ([("c", "f"), '{"a":1}', ("d", "f"), '{"a":1}'], [("c", "f"), ("d", "f")]),
+        ([("", "f"), '{"a":1}', ("", "f"), '{"a":1}'], [("", "f"), ("", "f")]),
+        ([("", "f"), '{"a":1}', ("", "g"), '{"a":1}'], [("", "f"), ("", "g")]),
+    ],
+)
+def test_what_engines_say_of_a_call_is_put_together(
+    deltas: list[tuple[str, str] | str], calls: list[tuple[str, str]]
+) -> None:
+    said = [ToolArgsDelta(0, d) if isinstance(d, str) else ToolCallBegun(0, *d) for d in deltas]
+    found = says(mended(*said, Stopped())).calls
+    assert [name for _, name, _ in found] == [name for _, name in calls]
+    assert [id_ for id_, _, _ in found if not id_.startswith("call_")] == [i for i, _ in calls if i]
+    assert {arguments for _, _, arguments in found} == {'{"a":1}'}
+    assert len({id_ for id_, _, _ in found}) == len(found)
+
+
 def test_a_stop_for_calls_without_a_call_is_an_end() -> None:
     assert mended(Opened("", "m"), TextDelta(0, "x"), Stopped("tool_calls"))[-1] == Stopped("end")
 

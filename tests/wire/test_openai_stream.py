@@ -24,7 +24,7 @@ from tests.wire.recorded import (
 )
 
 from holdfast.facts.outcomes import PieceKind, Usage
-from holdfast.wire.deltas import Delta, Fault
+from holdfast.wire.deltas import Delta, Fault, Opened
 from holdfast.wire.openai_stream import DeltaReader, StreamReader, StreamWriter
 from holdfast.wire.sse import SseReader
 
@@ -229,6 +229,11 @@ def test_engines_that_number_no_calls_are_understood() -> None:
     nameless = engine_call(None, "") + chunk({}, "stop") + DONE
     ((id_, name, arguments),) = says(mended(DeltaReader("x"), nameless)).calls
     assert (id_[:5], name, arguments) == ("call_", "f", "{}")
+
+
+def test_an_opening_without_a_name_is_none() -> None:
+    opened = mended(DeltaReader("x"), OPENAI["azure"].stream)[0]
+    assert opened == Opened(HEAD["id"], HEAD["model"])
 
 
 def test_several_choices_do_not_cross_in_a_stream() -> None:

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields, objects
-from holdfast.wire.fitting import fitted
+from holdfast.wire.fitting import fitted, rounded
 from holdfast.wire.speech import (
     FOREIGN,
     UNREADABLE,
@@ -84,7 +84,24 @@ def own(body: bytes) -> bytes:
         kept = [message for message in messages if _cleared(message)]
     except (KeyError, *UNREADABLE):
         return body
+    if _wants_thoughts(fields, kept):
+        del fields["thinking"]
     return _encode({**fields, "messages": kept})
+
+
+def _wants_thoughts(fields: dict[str, Raw], messages: list[dict[str, Raw]]) -> bool:
+    """Whether the provider would miss the thoughts before the calls that are answered now.
+
+    It wants them where thinking is demanded, and not where it is the model's own choice.
+    """
+    if not fields.get("thinking") or len(messages) < 2:
+        return False
+    if msgspec.json.decode(fields["thinking"], type=_Signed).type != "enabled":
+        return False
+    called = bytes(messages[-2].get("content", b""))
+    first = msgspec.json.decode(called, type=list[_Signed])[:1] if called[:1] == b"[" else []
+    answers = b'"tool_result"' in bytes(messages[-1].get("content", b""))
+    return answers and not any(block.type.endswith("thinking") for block in first)
 
 
 def _cleared(message: dict[str, Raw]) -> bool:
@@ -615,7 +632,7 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
     found: dict[str, Any] = {"name": fitted(tool.name, NAME_CHARS_MAX)}
     if tool.description:
         found["description"] = tool.description
-    found["input_schema"] = Raw(tool.schema)
+    found["input_schema"] = Raw(rounded(tool.schema))
     if tool.strict is not None:
         found["strict"] = tool.strict
     if tool.cache:

@@ -12,9 +12,12 @@ import re
 from collections import deque
 
 import msgspec
+from msgspec import Raw
 
-from holdfast.wire.speech import Ask, BadFieldError, Part, ToolCall, ToolResult, Turn
+from holdfast.wire.speech import UNREADABLE, Ask, BadFieldError, Part, ToolCall, ToolResult, Turn
 
+_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_ROUND = {"type": Raw(b'"object"'), "properties": Raw(b"{}")}
 ID = re.compile(r"[A-Za-z0-9_-]+")
 _OTHER = re.compile(r"[^A-Za-z0-9_-]")
 _DIGEST = 12  # hex digits behind the `_`
@@ -26,6 +29,17 @@ def fitted(name: str, chars_max: int) -> str:
         return name
     digest = hashlib.blake2b(name.encode(errors="replace"), digest_size=_DIGEST // 2).hexdigest()
     return f"{_OTHER.sub('_', name)[: chars_max - _DIGEST - 1]}_{digest}"
+
+
+def rounded(schema: bytes) -> bytes:
+    """A tool's schema with what several dialects want of every one: its type and its properties."""
+    try:
+        fields = _fields(schema)
+    except UNREADABLE:
+        return schema
+    if fields.keys() >= _ROUND.keys() or bytes(fields.get("type", b'"object"')) != b'"object"':
+        return schema
+    return msgspec.json.encode({**_ROUND, **fields})
 
 
 def looks_fitted(name: str) -> bool:

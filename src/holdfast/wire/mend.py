@@ -57,6 +57,15 @@ class _Call:
         self.name = name
         self.parts: list[str] = []
 
+    def goes_on(self, delta: ToolCallBegun) -> bool:
+        """Whether this is more of it, and not the next one under the same index."""
+        if self.id and delta.id:
+            return delta.id == self.id  # said with every piece of it
+        if delta.name not in ("", self.name) and self.name:
+            return False
+        # Without ids: whoever names a tool again behind whole arguments means another call.
+        return not (delta.name and self.parts and _is_object("".join(self.parts)))
+
 
 class Mender:
     """Takes an upstream's deltas, gives those of the grammar. `model` is said where none is;
@@ -121,15 +130,9 @@ class Mender:
 
     def _begun(self, delta: ToolCallBegun) -> list[Delta]:
         known = self._calls.get(delta.index)
-        if known is not None:
-            if delta.id in ("", known.id) and delta.name in ("", known.name):
-                return []  # said with every piece of it
-            if not known.id and not known.parts:
-                known.id, known.name = delta.id, delta.name or known.name
-                return []
-            if not known.name and delta.id in ("", known.id):
-                known.name = delta.name
-                return []
+        if known is not None and known.goes_on(delta):
+            known.id, known.name = known.id or delta.id, known.name or delta.name
+            return []
         # Some engines give every call the same index: the one before is whole.
         before = self._let_go(delta.index) if known is not None else []
         if before and isinstance(before[-1], Fault):

@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields, objects
-from holdfast.wire.fitting import fitted
+from holdfast.wire.fitting import fitted, rounded
 from holdfast.wire.speech import (
     Ask,
     BadFieldError,
@@ -470,7 +470,7 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": fitted(tool.name, NAME_CHARS_MAX)}
     if tool.description:
         function["description"] = tool.description
-    function["parameters"] = Raw(tool.schema)
+    function["parameters"] = Raw(rounded(tool.schema))
     if tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}

@@ -354,7 +354,7 @@ class DeltaReader:
         if bytes(chunk.error) not in _NOTHING or chunk.object == "error":
             return (Fault(_said_error(data, spoke=self._spoke)),)
         found: list[Delta] = []
-        if not self._named:
+        if not self._named and chunk.choices:
             found.append(self._name(data))
         if bytes(chunk.usage) not in _NOTHING:
             self._usage = read_usage(chunk.usage)
