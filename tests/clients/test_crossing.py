@@ -165,6 +165,45 @@ def test_thoughts_cross_with_what_they_led_to(
         assert told.items[0]["reasoning_content"].startswith("Let me add")
 
 
+def test_what_a_provider_signed_returns_to_it_with_the_result(
+    sdks: Get, doubles: dict[str, Provider], crossing: Gateway
+) -> None:
+    """A Chat client has no place for a signature; the gateway keeps it from turn to turn."""
+    first, other, _ = (doubles[double] for double in DOUBLES["openai"])
+    first.always(acts.status(529))
+    other.play(acts.recorded(recorded.STREAMS["anthropic"]["all"]))
+    sdk, model = sdks("openai", False), "openai-stream"
+    more = {"tools": TOOLS["openai"]}
+    told = sdk.ask("blocks", url=crossing.url, model=model, more=more)
+    said = {"role": "assistant", "tool_calls": told.items[0]["tool_calls"]}
+    result = {
+        "role": "tool",
+        "tool_call_id": said["tool_calls"][0]["id"],
+        "content": "22",
+    }
+    turns = [{"role": "user", "content": "hot?"}, said, result]
+    told = sdk.ask("plain", url=crossing.url, model=model, more={**more, "messages": turns})
+    assert told.error is None
+    blocks = other.calls[-1].json["messages"][1]["content"]
+    assert [block["type"] for block in blocks] == ["thinking", "redacted_thinking", "tool_use"]
+    assert blocks[0]["signature"].encode() in recorded.STREAMS["anthropic"]["all"]
+
+
+def test_what_was_lost_on_the_way_is_told(
+    sdks: Get, doubles: dict[str, Provider], crossing: Gateway
+) -> None:
+    first, _, _ = (doubles[double] for double in DOUBLES["anthropic"])
+    first.always(acts.status(529))
+    told = sdks("anthropic", False).ask(
+        "plain",
+        url=crossing.url,
+        model="anthropic-plain",
+        more={"cache_control": {"type": "ephemeral"}},
+    )
+    assert told.error is None
+    assert told.headers["x-holdfast-lost"] == "cache_control"
+
+
 @pytest.mark.parametrize("name", DOUBLES)
 def test_pictures_cross(
     sdks: Get, doubles: dict[str, Provider], crossing: Gateway, name: str

@@ -14,6 +14,7 @@ from holdfast.facts.observations import Observation
 from holdfast.facts.places import Dialect, Provider
 from holdfast.net.caller import CALLERS_MAX, Caller
 from holdfast.net.dial import Block, Dialer, Origin
+from holdfast.wire.crossings import Crossings
 from holdfast.wire.headers import credential_headers, is_subscription
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Desk:
         "book",
         "clock",
         "credit",
+        "crossings",
         "dialer",
         "flying",
         "observe",
@@ -136,6 +138,7 @@ class Desk:
         self.affinity = affinity
         self.observe: Callable[[Observation], None] = board.observe
         self.outlook: Callable[[Decline], str] = lambda _: ""
+        self.crossings = Crossings()
         self.places: dict[str, Place] = {}
         self.flying: set[Pilot] = set()
         self._alarm: asyncio.TimerHandle | None = None
