@@ -12,7 +12,7 @@ from tests.wire.asks import VALUES
 from holdfast.wire.fields import Fields, objects
 from holdfast.wire.speech import BadFieldError
 
-TAKE = ["raw", "text", "texts", "count", "number", "flag", "object", "objects"]
+TAKE = ["raw", "mapping", "text", "texts", "count", "number", "flag", "object", "objects"]
 
 
 def fields(**values: object) -> Fields:
@@ -27,6 +27,7 @@ def test_each_kind_is_taken_as_it_is() -> None:
     inner = found.object("g")
     assert inner is not None
     assert (inner.where, inner.raw("h")) == ("x[1].g", b"1")
+    assert fields(a={"b": 1}).mapping("a") == b'{"b": 1}'
     (item,) = found.objects("i")
     assert item.where == "x[1].i[0]"
     assert found.left() == []

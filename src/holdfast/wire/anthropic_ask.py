@@ -247,12 +247,12 @@ def _text(block: Fields) -> Text:
     text = block.text("text")
     if text is None:
         raise block.refuse("text", "is missing")
-    return Text(text, block.raw("cache_control"))
+    return Text(text, block.mapping("cache_control"))
 
 
 def _image(block: Fields, lost: list[Lost]) -> Iterable[Part]:
     media, data, url, _ = _source(block, lost)
-    yield Image(media_type=media, data=data, url=url, cache=block.raw("cache_control"))
+    yield Image(media_type=media, data=data, url=url, cache=block.mapping("cache_control"))
 
 
 def _document(block: Fields, lost: list[Lost]) -> Iterable[Part]:
@@ -266,7 +266,7 @@ def _document(block: Fields, lost: list[Lost]) -> Iterable[Part]:
         url=url,
         text=text,
         name=block.text("title") or "",
-        cache=block.raw("cache_control"),
+        cache=block.mapping("cache_control"),
     )
 
 
@@ -297,7 +297,7 @@ def _search_result(block: Fields, lost: list[Lost]) -> Iterable[Part]:
     head = "\n".join(filter(None, (block.text("title"), block.text("source"))))
     content = block.raw("content")
     texts = _texts(content, block.name("content"), lost) if content else ()
-    yield Text("\n".join((head, *(part.text for part in texts))), block.raw("cache_control"))
+    yield Text("\n".join((head, *(part.text for part in texts))), block.mapping("cache_control"))
 
 
 def _tool_use(block: Fields, _: list[Lost]) -> Iterable[Part]:
@@ -311,7 +311,7 @@ def _tool_use(block: Fields, _: list[Lost]) -> Iterable[Part]:
     except (ValueError, RecursionError):
         raise block.refuse("input", "is not a JSON object") from None
     block.raw("caller")
-    yield ToolCall(id_, name, arguments, block.raw("cache_control"))
+    yield ToolCall(id_, name, arguments, block.mapping("cache_control"))
 
 
 def _tool_result(block: Fields, lost: list[Lost]) -> Iterable[Part]:
@@ -324,7 +324,7 @@ def _tool_result(block: Fields, lost: list[Lost]) -> Iterable[Part]:
         id_,
         tuple(part for part in parts if isinstance(part, Text | Image | Document)),
         block.flag("is_error") or False,
-        block.raw("cache_control"),
+        block.mapping("cache_control"),
     )
 
 
@@ -362,13 +362,13 @@ def _tools(fields: Fields, lost: list[Lost]) -> tuple[Tool, ...]:
             continue
         if not name:
             raise tool.refuse("name", "is missing")
-        schema = tool.raw("input_schema")
-        if not schema.startswith(b"{"):
-            raise tool.refuse("input_schema", "is not a JSON object")
+        schema = tool.mapping("input_schema")
+        if not schema:
+            raise tool.refuse("input_schema", "is missing")
         description = tool.text("description") or ""
         for how in ("eager_input_streaming", "allowed_callers", "defer_loading"):
             tool.raw(how)  # how it is called and loaded there, not what it is
-        cache = tool.raw("cache_control")
+        cache = tool.mapping("cache_control")
         tools.append(Tool(name, description, schema, tool.flag("strict"), cache=cache))
         lost += tool.losses()
     return tuple(tools)
@@ -412,7 +412,7 @@ def _thought(fields: Fields, lost: list[Lost]) -> tuple[Reasoning | None, Form |
         kind = asked.text("type")
         if kind != "json_schema":
             raise asked.refuse("type", f"is {kind!r}; json_schema is known")
-        form = Form("json_schema", asked.raw("schema") or b"{}", strict=True)
+        form = Form("json_schema", asked.mapping("schema") or b"{}", strict=True)
         lost += asked.losses()
     thinking = fields.object("thinking")
     if thinking is None:

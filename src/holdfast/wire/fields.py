@@ -52,6 +52,13 @@ class Fields:
         value = bytes(found)
         return b"" if value == b"null" else value
 
+    def mapping(self, field: str) -> bytes:
+        """The bytes of a value that must be an object, nobody here needs to know what of."""
+        value = self.raw(field)
+        if value and not value.startswith(b"{"):
+            raise self.refuse(field, "is not a JSON object")
+        return value
+
     def text(self, field: str) -> str | None:
         value = self._left.pop(field, None)
         if value is None or bytes(value) == b"null":

@@ -203,7 +203,7 @@ def _text(part: Fields, _: list[Lost]) -> Part:
     text = part.text("text")
     if text is None:
         raise part.refuse("text", "is missing")
-    return Text(text, part.raw("cache_control"))
+    return Text(text, part.mapping("cache_control"))
 
 
 def _refusal(part: Fields, _: list[Lost]) -> Part:
@@ -217,7 +217,7 @@ def _image(part: Fields, lost: list[Lost]) -> Part:
         raise part.refuse("image_url.url", "is missing")
     detail = image.text("detail") or ""
     lost += image.losses()
-    cache = part.raw("cache_control")
+    cache = part.mapping("cache_control")
     found = _DATA_URL.match(url)
     if found:
         return Image(found[1], url[found.end() :], detail=detail, cache=cache)
@@ -239,7 +239,7 @@ def _file(part: Fields, lost: list[Lost]) -> Part:
     lost += file.losses()
     found = _DATA_URL.match(data)
     media, data = (found[1], data[found.end() :]) if found else ("application/pdf", data)
-    return Document(media, data, name=name, cache=part.raw("cache_control"))
+    return Document(media, data, name=name, cache=part.mapping("cache_control"))
 
 
 _READ = {"text": _text, "refusal": _refusal, "image_url": _image, "file": _file}
@@ -312,10 +312,8 @@ def _tools(fields: Fields, allowed: frozenset[str] | None, lost: list[Lost]) -> 
         if not name:
             raise inner.refuse("name", "is missing")
         description = inner.text("description") or ""
-        cache = tool.raw("cache_control")
-        schema = inner.raw("parameters") or Tool(name).schema
-        if not schema.startswith(b"{"):
-            raise inner.refuse("parameters", "is not a JSON object")
+        cache = tool.mapping("cache_control")
+        schema = inner.mapping("parameters") or Tool(name).schema
         tools.append(Tool(name, description, schema, inner.flag("strict"), cache=cache))
         lost += (*inner.losses(), *tool.losses())
     if allowed is not None:
@@ -377,7 +375,7 @@ def _form(fields: Fields, lost: list[Lost]) -> Form | None:
     name = schema.text("name") or ""
     if schema.raw("description"):
         lost.append(Lost(schema.name("description"), "other dialects describe no form"))
-    found = Form("json_schema", schema.raw("schema") or b"{}", name, schema.flag("strict"))
+    found = Form("json_schema", schema.mapping("schema") or b"{}", name, schema.flag("strict"))
     lost += schema.losses()
     return found
 
