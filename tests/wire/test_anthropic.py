@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.wire.asks import ASKS, NAMES, answers
 
@@ -115,6 +115,7 @@ def test_any_answer_is_read_or_refused(value: object) -> None:
 # --------------------------------------------------------------------- counting
 
 
+@settings(max_examples=25)
 @given(ASKS)
 def test_what_counts_is_asked_about_and_nothing_else(ask: Ask) -> None:
     asked = json.loads(anthropic.write_count(ask, "m"))

@@ -30,8 +30,10 @@ from holdfast.wire.mend import Mender
 from holdfast.wire.speech import Framer, Part, Reader
 from holdfast.wire.sse import SseEvent, SseReader, WireError
 
-# So much of a tool call is held back in silence, before a sign of life commits to the answer.
-SILENT_BYTES_MAX = 4096
+# So much of a tool call is held back in silence, before a sign of life commits to the answer; and
+# so much between two of them. A slow engine says eight bytes a second.
+SILENT_BYTES_MAX = 1024
+PING_BYTES = 256
 NO_END = "the answer ended without its terminal event"
 NOTHING = "a success without an answer in it"
 
@@ -163,6 +165,7 @@ class CrossingTap:
         "_done",
         "_gathered",
         "_mender",
+        "_pinged",
         "_reader",
         "_spoke",
         "_sse",
@@ -191,6 +194,7 @@ class CrossingTap:
         self._any = False
         self._done = False
         self._spoke = False
+        self._pinged = 0  # how much was held when the last sign of life was given
         self.usage = Usage()
         self.head: Headers | None = head
 
@@ -254,13 +258,15 @@ class CrossingTap:
             pieces.append(Piece(kind, said))
 
     def _alive(self, pieces: list[Piece]) -> None:
-        if not self._spoke:
-            if self._mender.held < SILENT_BYTES_MAX:
-                return
-            self._spoke = True
-            pieces.append(Piece(PieceKind.CONTENT, self._writer.write(Ping())))
-        else:
-            pieces.append(Piece(PieceKind.PING, self._writer.write(Ping())))
+        """A sign of life where enough of a call was held back since the last one."""
+        held = self._mender.held
+        if not self._spoke and held < SILENT_BYTES_MAX:
+            return
+        if self._spoke and 0 <= held - self._pinged < PING_BYTES:
+            return
+        kind = PieceKind.PING if self._spoke else PieceKind.CONTENT
+        self._spoke, self._pinged = True, held
+        pieces.append(Piece(kind, self._writer.write(Ping())))
 
     def close(self) -> list[Piece]:
         if self._done:
