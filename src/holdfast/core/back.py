@@ -28,7 +28,7 @@ def back_told(incident: Incident, waiting: int) -> str:
 
 
 def named(segment: Segment) -> str:
-    """A segment in few words: its provider and what of it is meant; parts that mean all left out."""
+    """A segment in few words: its provider and what of it is meant, where not all of it is."""
     parts = (segment.surface, segment.model, segment.credential)
     return " · ".join([segment.provider or "everything", *(part for part in parts if part)])
 

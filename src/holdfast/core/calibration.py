@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from math import log1p
 from typing import Final
 
 from msgspec import Struct
 
-from holdfast.core.outlook import OUTAGES, OWN_MAX, minutes_of
+from holdfast.core.outlook import OUTAGES, minutes_of
 from holdfast.core.prior import POOLED
 from holdfast.core.survival import Past, Survival, blended
 from holdfast.facts.incidents import Incident
@@ -16,9 +16,10 @@ from holdfast.facts.incidents import Incident
 LANDMARKS_MIN: Final = (5.0, 15.0, 30.0, 60.0)
 # Below so many outages a share of them says nothing.
 ENOUGH: Final = 8
+# Enough to see whether ranges hold; each has a curve of its own.
+CHECKED_MAX: Final = 100
 # Where the continuous ranked probability score is taken: the middles of so many equal parts.
-_PARTS: Final = 20
-_PROBES: Final = tuple((part + 0.5) / _PARTS for part in range(_PARTS))
+PROBES: Final = tuple((part + 0.5) / 20 for part in range(20))
 
 
 class Ended(Struct, frozen=True):
@@ -83,25 +84,23 @@ def marks(landmark_min: float, cases: Iterable[tuple[Survival, float]]) -> Marks
     )
 
 
-def crps(quantile: Callable[[float], float], to_go: float) -> float:
-    """The score of one outlook, given by its quantiles in minutes, against the true time to go."""
+def crps(quantiles: Sequence[float], to_go: float) -> float:
+    """The score of one outlook, given by its quantiles at PROBES, against the true time to go."""
     truth = log1p(to_go)
     loss = 0.0
-    for p in _PROBES:
-        off = truth - log1p(quantile(p))
+    for p, minutes in zip(PROBES, quantiles, strict=True):
+        off = truth - log1p(minutes)
         loss += p * off if off > 0.0 else (p - 1.0) * off
-    return 2.0 * loss / _PARTS
+    return 2.0 * loss / len(PROBES)
 
 
 def _scored(curve: Survival, elapsed: float, to_go: float) -> tuple[float, ...]:
-    def quantile(p: float) -> float:
-        return curve.to_go(elapsed, p)
-
-    held = [float(quantile(low) <= to_go <= quantile(1.0 - low)) for low in (0.25, 0.10, 0.05)]
+    ends = curve.to_go(elapsed, 0.25, 0.75, 0.10, 0.90, 0.05, 0.95)
+    held = [float(ends[at] <= to_go <= ends[at + 1]) for at in (0, 2, 4)]
     brier = [
         (curve.back_within(elapsed, span) - float(to_go <= span)) ** 2 for span in (60.0, 240.0)
     ]
-    return (*held, crps(quantile, to_go), *brier)
+    return (*held, crps(curve.to_go(elapsed, *PROBES), to_go), *brier)
 
 
 def outages(incidents: Iterable[Incident]) -> list[Ended]:
@@ -126,13 +125,13 @@ def as_lived(history: Sequence[Ended], prior: Survival = POOLED) -> list[tuple[S
             for other in history
             if other.began + 60.0 * other.minutes <= one.began
         ]
-        found.append((blended(prior, known[-OWN_MAX:]), one.minutes))
+        found.append((blended(prior, known), one.minutes))
     return found
 
 
 def check(history: Sequence[Ended]) -> Check:
     """Check outlooks on one's own outages, the last ones where there are very many."""
-    recent = history[-OWN_MAX:]
+    recent = history[-CHECKED_MAX:]
     lived = as_lived(recent)
     plain = [(POOLED, one.minutes) for one in recent]
     ours = tuple(found for at in LANDMARKS_MIN if (found := marks(at, lived)))

@@ -17,7 +17,8 @@ WITHIN_MIN: Final = (60, 240)
 OUTAGES: Final = frozenset({"provider", "intermediary", "unknown"})
 # Services change: what is older than the last so many outages is not asked.
 OWN_MAX: Final = 500
-_LEVELS: Final = tuple((str(percent), percent / 100) for percent in PERCENTS)
+_NAMES: Final = tuple(str(percent) for percent in PERCENTS)
+_LEVELS: Final = tuple(percent / 100 for percent in PERCENTS)
 _SPANS: Final = tuple((str(minutes), float(minutes)) for minutes in WITHIN_MIN)
 
 
@@ -54,9 +55,9 @@ def outlook(elapsed_min: float, curve: Survival = POOLED) -> Outlook:
 
 def estimate(elapsed_min: float, curve: Survival) -> tuple[dict[str, float], dict[str, float]]:
     """`quantiles_min` and `p_back_within_min` alone, for whoever asks often."""
-    quantiles = {name: round(curve.to_go(elapsed_min, p), 2) for name, p in _LEVELS}
+    to_go = [round(minutes, 2) for minutes in curve.to_go(elapsed_min, *_LEVELS)]
     chances = {name: round(curve.back_within(elapsed_min, span), 4) for name, span in _SPANS}
-    return quantiles, chances
+    return dict(zip(_NAMES, to_go, strict=True)), chances
 
 
 def outlook_of(incident: Incident, curve: Survival, now: float) -> Outlook | None:
@@ -127,7 +128,7 @@ def _told(elapsed: float, quantiles: dict[str, float]) -> str:
 
 
 def about(minutes: float) -> str:
-    """A stretch of time as roughly as it is known: 4 min, 70 min, 5.5 h, 14 h, 3 days, some weeks."""
+    """A stretch of time as roughly as it is known: 4 min, 70 min, 5.5 h, 3 days, some weeks."""
     if minutes < 20:
         return f"{max(1, round(minutes))} min"
     if minutes < 117.5:

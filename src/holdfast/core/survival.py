@@ -70,10 +70,11 @@ class Survival:
         """S(t): the share still open after so many minutes."""
         return exp(-self.hazard(minutes))
 
-    def to_go(self, elapsed_min: float, p: float) -> float:
-        """The quantile p (0 ≤ p < 1) of the minutes still to go: S(e + r) = (1 − p) S(e)."""
+    def to_go(self, elapsed_min: float, *ps: float) -> list[float]:
+        """The quantiles p (0 ≤ p < 1) of the minutes still to go: S(e + r) = (1 − p) S(e)."""
         elapsed = bounded(elapsed_min)
-        return max(0.0, self.time(self.hazard(elapsed) - log1p(-p)) - elapsed)
+        so_far = self.hazard(elapsed)
+        return [max(0.0, self.time(so_far - log1p(-p)) - elapsed) for p in ps]
 
     def back_within(self, elapsed_min: float, minutes: float) -> float:
         """The probability that it is over within so many minutes more: 1 − S(e + r) / S(e)."""

@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "run a tool with the variables set that point it at the gateway",
     "check": "read the configuration and say everything that is wrong with it",
     "status": "the board: each segment, since when, whose fault",
+    "eta": "when will it be back? A range for each open incident",
     "logs": "exchanges, with their attempts and why",
     "drill": "rehearse an outage through a real gateway",
 }
@@ -40,6 +41,13 @@ def parser() -> argparse.ArgumentParser:
         made[name] = command
     made["run"].add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD …")
     made["status"].add_argument("--watch", action="store_true", help="go on showing it")
+    made["eta"].add_argument("--before", metavar="HH:MM", help="how probably it is back by then")
+    made["eta"].add_argument(
+        "--elapsed", metavar="LENGTH", help="for an outage that began so long ago, as 25m or 1h30m"
+    )
+    made["eta"].add_argument(
+        "--jsonl", action="store_true", help="answer questions from stdin, one JSON object a line"
+    )
     made["logs"].add_argument("-n", "--limit", type=int, default=20, help="how many (default 20)")
     made["logs"].add_argument("--failed", action="store_true", help="only those not simply fine")
     made["logs"].add_argument("id", nargs="?", help="one exchange")
