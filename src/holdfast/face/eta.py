@@ -14,7 +14,6 @@ import msgspec
 from holdfast.app.eta import Fault, TornLineError, answer
 from holdfast.core.outlook import (
     OUTAGES,
-    PERCENTS,
     about,
     back_by,
     chance,
@@ -24,6 +23,7 @@ from holdfast.core.outlook import (
 from holdfast.face.reading import ask, configuration, fail, joined, not_running, say_json
 
 LINE_MAX = 1 << 20
+RANGE = ("10", "25", "50", "75", "90")
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _LENGTH = re.compile(r"(?:(\d+) ?d)? ?(?:(\d+) ?h)? ?(?:(\d+) ?m(?:in)?)?")
 
@@ -131,9 +131,9 @@ def paragraph(incident: dict[str, Any]) -> Iterator[str]:
 
 
 def range_told(quantiles: dict[str, float]) -> str:
-    """The range by percents: within how many minutes more it was over in so many of 100."""
-    names = [str(percent) for percent in PERCENTS if str(percent) in quantiles]
-    return "over within: " + joined(f"{about(quantiles[name])} ({name} %)" for name in names)
+    """The range by percents: within how many minutes more so many of 100 were over."""
+    names = [name for name in RANGE if name in quantiles]
+    return "over within: " + joined(f"{name} % {about(quantiles[name])}" for name in names)
 
 
 def segment_told(segment: dict[str, Any]) -> str:
