@@ -156,10 +156,10 @@ def mixing(rounds: int) -> str:
             plain = score(world, own, rounds, lambda _: POOLED)
             alone = score(world, own, rounds, lambda past: blended(VAGUE, past, ALONE))
             both = score(world, own, rounds, lambda past: blended(POOLED, past))
-            gain = 1.0 - both.crps / plain.crps
+            gain = round(100.0 * (1.0 - both.crps / plain.crps))
             held = f"{plain.held_80:.2f} → {both.held_80:.2f}"
             rows.append(
-                [world, own, *(f"{x.crps:.3f}" for x in (plain, alone, both)), f"{gain:+.0%}", held]
+                [world, own, *(f"{x.crps:.3f}" for x in (plain, alone, both)), f"{gain:+} %", held]
             )
     head = ("own outages are", "n", "published", "own alone", "mixed", "gain", "80 % range held")
     return table(head, rows)
@@ -178,43 +178,49 @@ def strengths(rounds: int) -> str:
     return table(("own outages are", "n", *(f"{k:g}" for k in STRENGTHS)), rows)
 
 
+TOLD = """\
+What `holdfast eta` tells, and how well it holds. Minutes still to go, given the minutes elapsed;
+qN: N of 100 such outages were over by then. Without own history:
+"""
+WIDTH = """\
+The width is the message: from q25 to q75 is a factor of six. What has lasted goes on longer. Beyond
+8 h there is hardly anything to compare with, and `holdfast eta` says so. The published table is in
+the pages' time (a page says “resolved” later than the first good answer comes); your own history is
+in the time of good answers.
+"""
+HALVES = """\
+Histories of {studied} outages drawn from the published table, {rounds} times; fitted on one half,
+judged on the other. The columns 50, 80 and 90 % say how often the range of that name held the
+truth; CRPS is of ln(1 + minutes to go); for it and for both Brier scores 0 is best. These outages
+follow the table by construction: this shows that the arithmetic is right and what it is worth to
+regard the elapsed time, not that tomorrow is like yesterday. `--history FILE` judges by outages
+that really were.
+"""
+MIXING = """\
+Mean CRPS over 5, 15, 30 and 60 min elapsed, for people whose own outages follow the published table
+or differ from it, after n of them.
+"""
+COUNTS = """\
+The published table counts as {strength:g} outages. CRPS if it counted as another number:
+"""
+
+
 def sheet(*, quick: bool = False) -> str:
     """The page of the reference."""
     rounds = 3 if quick else 40
     return "\n".join(
         [
             NOTE + "# When will it be back?\n",
-            (
-                "What `holdfast eta` tells, and how well it holds. Minutes still to go, given the"
-                " minutes elapsed; qN: N of 100 such outages were over by then. Without own history:\n"
-            ),
+            TOLD,
             ranges(),
-            (
-                "The width is the message: the middle half of all outages spans a factor of six. What"
-                " has lasted goes on longer. Beyond 8 h there is hardly anything to compare with, and"
-                " `holdfast eta` says so. The published table is in page time (a page says “resolved”"
-                " later than the first good answer comes), your own history is not.\n"
-            ),
+            WIDTH,
             "## Do the ranges hold?\n",
-            (
-                f"Histories of {STUDIED} outages drawn from the published table, {rounds} times; fitted"
-                " on one half, judged on the other. The columns 50, 80 and 90 % say how often the range"
-                " of that name held the truth; CRPS is of ln(1 + minutes); for both scores 0 is best."
-                " These outages follow the table by construction, so this shows that the arithmetic is"
-                " right and what regarding the elapsed time is worth, not that tomorrow is like"
-                " yesterday.\n"
-            ),
+            HALVES.format(studied=STUDIED, rounds=rounds),
             halves(rounds),
             "## Does your own history help?\n",
-            (
-                "Mean CRPS over 5, 15, 30 and 60 min elapsed, for people whose own outages follow the"
-                " published table or differ from it, after n of them.\n"
-            ),
+            MIXING,
             mixing(rounds),
-            (
-                f"The published table counts as {STRENGTH:g} outages. CRPS if it counted as another"
-                " number:\n"
-            ),
+            COUNTS.format(strength=STRENGTH),
             strengths(rounds),
         ]
     )

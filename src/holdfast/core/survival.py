@@ -13,8 +13,8 @@ from msgspec import Struct
 # Estimates for what has lasted longer than a year are those for a year.
 LONGEST_MIN: Final = 525_600.0
 # The published history counts as this many outages of one's own. `python -m bench.outlook` tries
-# others: fewer gain a little where one's own outages differ much, and lose where they do not.
-STRENGTH: Final = 20.0
+# others: more lose much where one's own outages differ, fewer where they do not.
+STRENGTH: Final = 10.0
 
 
 class Past(Struct, frozen=True):
