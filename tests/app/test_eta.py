@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.app.eta import Fault, TornLineError, answer
+from holdfast.app.eta import Fault, Outlooks, TornLineError, answer
 from holdfast.core.outlook import outlook
+from holdfast.facts.incidents import Incident
 
 PERCENTS = ["5", "10", "25", "50", "75", "90", "95"]
 OTHERS = ("id", "provider", "impact", "stage", "since_update_min", "components", "x")
@@ -87,6 +88,29 @@ def test_a_line_that_is_no_question_is_told_why(line: bytes, id_: object) -> Non
     assert found["id"] == id_
     assert str(found["error"]).startswith("line 7 is no question (")
     assert "elapsed_min" in str(found["error"])
+
+
+def test_a_gateway_learns_when_an_incident_ends_and_only_then() -> None:
+    def one(at: int, lasted_s: float | None = 400.0) -> Incident:
+        end = None if lasted_s is None else at + lasted_s
+        return Incident(id=str(at), since=at, opened=at, resolved=end, whose="provider")
+
+    now = 50_000.0
+    outlooks, still = Outlooks(), one(49_940, None)
+    past = [one(1000 * at) for at in range(30)]
+    plain = outlooks.of(still, now)
+    outlooks.learn([*past, still], now)
+    learnt = outlooks.of(still, now)
+    assert plain is not None
+    assert learnt is not None
+    assert learnt.n_own == 30
+    assert learnt.quantiles_min["50"] < plain.quantiles_min["50"] / 4
+    assert outlooks.checked.startswith("checked on your own ")
+    assert outlooks.of(past[0], now) is None
+    outlooks.learn([*past, one(49_940)], now)
+    again = outlooks.of(still, now)
+    assert again is not None
+    assert again.n_own == 31
 
 
 @given(st.binary(max_size=60))

@@ -1,15 +1,45 @@
-"""Outlooks as a filter: one question a line in, one answer a line out."""
+"""Outlooks of a gateway, which learns from its own incidents; and as a filter over lines."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Raw, Struct
 
-from holdfast.core.outlook import estimate
+from holdfast.core.calibration import check, outages
+from holdfast.core.outlook import Outlook, curve_of, estimate, outlook_of
 from holdfast.core.prior import POOLED
 from holdfast.core.survival import Survival
+from holdfast.facts.incidents import Incident
 
 _NULL = Raw(b"null")
+
+
+class Outlooks:
+    """What a gateway tells of its open incidents; `checked`: how that fared, in a sentence.
+
+    Learns anew only when an incident began or ended since, so it may be asked with every look.
+    """
+
+    __slots__ = ("_curve", "_known", "checked")
+
+    def __init__(self) -> None:
+        self._curve = POOLED
+        self._known: frozenset[tuple[str, float | None]] = frozenset()
+        self.checked = ""
+
+    def learn(self, incidents: Sequence[Incident], now: float) -> None:
+        """Take in one's own incidents, open and ended (`now`: UTC seconds)."""
+        known = frozenset((one.id, one.resolved) for one in incidents)
+        if known != self._known:
+            self._known = known
+            self._curve = curve_of(incidents, now)
+            self.checked = check(outages(incidents)).told
+
+    def of(self, incident: Incident, now: float) -> Outlook | None:
+        """When it may be back; None where it is over, or no outage that one waits for."""
+        return outlook_of(incident, self._curve, now)
 
 
 class Question(Struct):
