@@ -49,13 +49,17 @@ def provider(
     reference, secret = _key(table, entry, url, kind, environ)
     _check_subscription(table, secret, allowed=allow_subscription)
     serves = tuple(table.texts("serves"))
+    own_page = _status_page(table)
+    known_page = entry.status_page if entry else None
     found = Provider(
         name=name,
         dialects=cast("tuple[Dialect, ...]", dialects) or (entry.dialects if entry else ()),
         base_url=url,
         key=reference,
         kind=kind,
-        status_page=_status_page(table) or (entry.status_page if entry else None),
+        status_page=own_page or known_page,
+        # Where a program reads a page of the person's own is found out by asking.
+        page=entry.status if entry and own_page in (None, known_page) else None,
         serves=serves or (entry.serves if entry else ()),
         models=(*_models(table), *(entry.models if entry else ())),
         allow_subscription=allow_subscription,

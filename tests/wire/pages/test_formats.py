@@ -205,6 +205,24 @@ def test_atom_is_read_with_its_escaped_markup() -> None:
     assert claimed(documents.ATOM, "feed", scope=("*console*",)).state == "operational"
 
 
+@pytest.mark.parametrize(
+    ("category", "body", "stage"),
+    [
+        ("disruption", "&lt;h3&gt;Status: IDENTIFIED&lt;/h3&gt;", "identified"),
+        ("resolved", "We are investigating.", "resolved"),
+        ("disruption", "Status: RESOLVED. We were investigating.", "resolved"),
+        ("", "No word for it.", "unknown"),
+    ],
+)
+def test_an_entry_s_stage_is_read_from_its_words(category: str, body: str, stage: str) -> None:
+    page = f"""<rss><channel><item><title>[API] Outage</title><guid>1</guid>
+    <category>{category}</category><description>{body}</description>
+    <pubDate>Thu, 28 May 2026 20:00:00 GMT</pubDate></item></channel></rss>"""
+    found = claimed(page.encode(), "feed")
+    assert found.incidents[0].stage == stage
+    assert found.state == ("operational" if stage == "resolved" else "incident")
+
+
 def test_an_entry_of_days_ago_says_nothing_about_now_and_an_empty_feed_is_fine() -> None:
     old = documents.ATOM.replace(b"2026-05-28", b"2026-05-20")
     assert claimed(old, "feed").state == "operational"

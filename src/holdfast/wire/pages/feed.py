@@ -1,8 +1,8 @@
 """RSS and Atom: AWS (a feed for each service and region), Azure, and any page's history.
 
-A feed states no stages, so an entry's is read from its words, with care: a word at the front of
-its title or the first that its text says. XML with a document type or entities is refused before
-it is parsed; no feed needs either.
+A feed states no stages, so an entry's is read from its words, with care: one in its title or
+its category, else the first that its text says. XML with a document type or entities is refused
+before it is parsed; no feed needs either.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _FIELDS = {
     "updated": "updated",
     "guid": "id",
     "id": "id",
+    "category": "category",
 }
 _SERIAL = re.compile(r"_\d{9,}$")
 # Past this an entry that was never closed says nothing about now.
@@ -141,7 +142,7 @@ def _incident(entry: Entry, about: About) -> PageIncident:
     title, body = text(entry.get("title")), text(entry.get("body"), 2000)
     published = moment(entry.get("published"), about.at)
     updated = moment(entry.get("updated"), about.at) or published
-    found = _stage(title, body)
+    found = _stage(f"{title} {text(entry.get('category'), 40)}", body)
     if found != "resolved" and updated is not None and about.at - updated > _STALE_S:
         found = "unknown"
     return claim.incident(
