@@ -21,7 +21,8 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `key_env`: the variables that usually hold its key, first choice first. `serves`: globs of the
     models it is known for. `chats`: those of them for which another model may stand in.
     `stand_in`: its model for that part. `rank`: its place among the others, small ones first.
-    `status_page`: its page for people, `status`: where a program reads that. The other fields are those of `facts.places.Provider`.
+    `status_page`: its page for people, `status`: where a program reads that.
+    The other fields are those of `facts.places.Provider`.
     """
 
     title: str

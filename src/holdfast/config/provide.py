@@ -13,6 +13,7 @@ from holdfast.config.addresses import AddressError
 from holdfast.config.catalogue import Catalogue, Entry, known_as
 from holdfast.config.keys import KeySourceError, Secret
 from holdfast.config.tables import Table
+from holdfast.facts.pages import PageSource
 from holdfast.facts.places import Dialect, Kind, ModelFacts, Provider
 from holdfast.wire.headers import is_subscription
 
@@ -50,16 +51,14 @@ def provider(
     _check_subscription(table, secret, allowed=allow_subscription)
     serves = tuple(table.texts("serves"))
     own_page = _status_page(table)
-    known_page = entry.status_page if entry else None
     found = Provider(
         name=name,
         dialects=cast("tuple[Dialect, ...]", dialects) or (entry.dialects if entry else ()),
         base_url=url,
         key=reference,
         kind=kind,
-        status_page=own_page or known_page,
-        # Where a program reads a page of the person's own is found out by asking.
-        page=entry.status if entry and own_page in (None, known_page) else None,
+        status_page=own_page or (entry.status_page if entry else None),
+        page=_page_source(entry, own_page),
         serves=serves or (entry.serves if entry else ()),
         models=(*_models(table), *(entry.models if entry else ())),
         allow_subscription=allow_subscription,
@@ -179,6 +178,13 @@ def _status_page(table: Table) -> str | None:
         table.wrong("status_page", bad.what, bad.remedy)
         return None
     return text
+
+
+def _page_source(entry: Entry | None, own: str | None) -> PageSource | None:
+    """Where the page is read by a program; for one of the person's own that is found by asking."""
+    if entry is None or (own is not None and own.rstrip("/") != entry.status_page):
+        return None
+    return entry.status
 
 
 def _models(table: Table) -> list[ModelFacts]:

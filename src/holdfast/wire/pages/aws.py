@@ -6,10 +6,11 @@ It comes as UTF-16 at times, and numbers come as numbers or as strings.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from holdfast.facts.pages import ComponentStatus, PageClaim, PageComponent, PageIncident
 from holdfast.wire.pages import claim
-from holdfast.wire.pages.claim import About
+from holdfast.wire.pages.claim import LINKS_MAX, About
 from holdfast.wire.pages.plain import Row, UnreadableError, document, moment, row, rows, text
 
 _STATUSES: dict[str, ComponentStatus] = {
@@ -48,9 +49,9 @@ def _services(event: Row) -> Iterator[tuple[str, str]]:
     """Key and name of the services of an event: its own, and those that it befalls as well."""
     yield text(event.get("service")), text(event.get("service_name"))
     impacted = event.get("impacted_services")
-    for key, told in row(impacted).items():
+    for key, told in islice(row(impacted).items(), LINKS_MAX):
         yield text(key), text(row(told).get("service_name"))
-    for told in rows(impacted):
+    for told in rows(impacted, LINKS_MAX):
         yield text(told.get("service")), text(told.get("service_name"))
 
 

@@ -33,7 +33,9 @@ def read(data: bytes, about: About) -> PageClaim:
     """The claim. Raises UnreadableError."""
     listed = table(data).get("data")
     items = list(rows(listed))
-    if not isinstance(listed, list) or not all("status" in _fields(item) for item in items):
+    if not isinstance(listed, list) or not all(
+        "status" in fields and "name" in fields for fields in map(_fields, items)
+    ):
         raise UnreadableError("its JSON is not a list of Cachet's")
     incidents = [item for item in items if _is_incident(item)]
     components = [item for item in items if not _is_incident(item)]

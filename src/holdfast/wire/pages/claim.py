@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from itertools import islice
 
 from msgspec import Struct
 
@@ -122,7 +123,7 @@ def incident(  # noqa: PLR0913 - it is as many things
 ) -> PageIncident:
     """An incident with plain texts. One that was opened again has not been resolved."""
     called = text(name, NAME_MAX)
-    links = (text(link, ID_MAX) for link in components)
+    links = (text(link, ID_MAX) for link in islice(components, LINKS_MAX))
     return PageIncident(
         id=text(id, ID_MAX) or called[:ID_MAX],
         name=called,
@@ -132,7 +133,7 @@ def incident(  # noqa: PLR0913 - it is as many things
         created_wall=created,
         updated_wall=updated,
         resolved_wall=resolved if stage == "resolved" else None,
-        components=tuple(dict.fromkeys(filter(None, links)))[:LINKS_MAX],
+        components=tuple(dict.fromkeys(filter(None, links))),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from holdfast.facts.pages import ComponentStatus, PageClaim, PageComponent, PageIncident
 from holdfast.wire.pages import claim
-from holdfast.wire.pages.claim import About
+from holdfast.wire.pages.claim import LINKS_MAX, About
 from holdfast.wire.pages.plain import Row, UnreadableError, document, moment, row, rows, text
 
 _STATUSES: dict[str, ComponentStatus] = {
@@ -35,7 +35,7 @@ def read(data: bytes, about: About) -> PageClaim:
 
 def _products(item: Row) -> Iterator[tuple[str, str]]:
     """Id and title of every product that an incident affects."""
-    listed = list(rows(item.get("affected_products")))
+    listed = list(rows(item.get("affected_products"), LINKS_MAX))
     for each in listed:
         yield text(each.get("id")), text(each.get("current_title") or each.get("title"))
     if not listed:
@@ -44,7 +44,7 @@ def _products(item: Row) -> Iterator[tuple[str, str]]:
 
 def _counts(item: Row, about: About) -> bool:
     key = "currently_affected_locations" if not item.get("end") else "previously_affected_locations"
-    regions = [text(each.get("id")) for each in rows(item.get(key))]
+    regions = [text(each.get("id")) for each in rows(item.get(key), LINKS_MAX)]
     return about.counts_at(*regions) and any(about.counts(*each) for each in _products(item))
 
 

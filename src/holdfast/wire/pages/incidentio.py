@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from holdfast.facts.pages import PageClaim, PageComponent, PageIncident
 from holdfast.wire.pages import claim
-from holdfast.wire.pages.claim import About
+from holdfast.wire.pages.claim import LINKS_MAX, About
 from holdfast.wire.pages.plain import Row, UnreadableError, document, moment, row, rows, utf8
 
 _KEY = re.compile(r'"ongoing_incidents"\s*:\s*')
@@ -45,7 +45,7 @@ def _claim(found: Row, about: About) -> PageClaim:
 def _components(ongoing: list[Row], about: About) -> Iterator[PageComponent]:
     seen: set[str] = set()
     for item in ongoing:
-        for part in rows(item.get("affected_components")):
+        for part in rows(item.get("affected_components"), LINKS_MAX):
             status = claim.component_status(part.get("current_status") or part.get("status"))
             id_ = part.get("id") or part.get("component_id")
             found = claim.component(about, id=id_, name=part.get("name"), status=status)
@@ -56,11 +56,11 @@ def _components(ongoing: list[Row], about: About) -> Iterator[PageComponent]:
 
 def _incident(item: Row, about: About) -> PageIncident:
     now = about.at
-    updates = list(rows(item.get("updates")))
+    updates = list(rows(item.get("updates"), LINKS_MAX))
     times = [at for each in updates if (at := moment(each.get("published_at"), now)) is not None]
-    impacts = rows(item.get("component_impacts"))
+    impacts = rows(item.get("component_impacts"), LINKS_MAX)
     starts = [at for each in impacts if (at := moment(each.get("start_at"), now)) is not None]
-    links = rows(item.get("affected_components"))
+    links = rows(item.get("affected_components"), LINKS_MAX)
     return claim.incident(
         id=item.get("id"),
         name=item.get("name"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from holdfast.facts.pages import PageClaim, PageComponent, PageIncident
 from holdfast.wire.pages import claim
-from holdfast.wire.pages.claim import About
+from holdfast.wire.pages.claim import LINKS_MAX, About
 from holdfast.wire.pages.plain import Row, UnreadableError, moment, row, rows, table
 
 _HEADLINES = {
@@ -29,7 +29,7 @@ def read(data: bytes, about: About) -> PageClaim:
     planned = rows(found.get("activeMaintenances"))
     parts = [*rows(found.get("components"))]
     for item in incidents:
-        parts += rows(item.get("components"))
+        parts += _linked(item)
     components = {each.id: each for each in (_component(part, about) for part in parts)}
     told = [_incident(item, about) for item in incidents]
     told += [_maintenance(item, about) for item in planned]
@@ -56,7 +56,7 @@ def _component(item: Row, about: About) -> PageComponent:
 
 def _incident(item: Row, about: About) -> PageIncident:
     now = about.at
-    updates = list(rows(item.get("updates")))
+    updates = list(rows(item.get("updates"), LINKS_MAX))
     times = [at for each in updates if (at := moment(each.get("started"), now)) is not None]
     return claim.incident(
         id=item.get("id") or item.get("url"),
@@ -71,7 +71,7 @@ def _incident(item: Row, about: About) -> PageIncident:
 
 
 def _linked(item: Row) -> list[Row]:
-    return list(rows(item.get("components")))
+    return list(rows(item.get("components"), LINKS_MAX))
 
 
 def _maintenance(item: Row, about: About) -> PageIncident:

@@ -19,10 +19,11 @@ import msgspec
 NAME_MAX = 200
 DESCRIBED_MAX = 300
 ID_MAX = 120
+ROWS_MAX = 1000
 # How far a page's clock may be ahead of ours.
 AHEAD_S = 300.0
 
-_RAW_MAX = 8_000
+_RAW_TIMES = 8  # of a text so many times its bound is looked at: markup takes its share
 _OLDEST = 946_684_800.0  # 2000-01-01: no page here is older
 _MILLISECONDS = 100_000_000_000.0  # an epoch beyond this (the year 5138) counts milliseconds
 _INTEGER_MAX = 1 << 64
@@ -44,7 +45,7 @@ def text(value: object, longest: int = NAME_MAX) -> str:
     if isinstance(value, int) and abs(value) > _INTEGER_MAX:
         return ""  # Python refuses to spell out the longest ones
     # Twice: feeds escape the markup that they carry.
-    raw = unescape(_TAG.sub(" ", unescape(str(value)[:_RAW_MAX])))
+    raw = unescape(_TAG.sub(" ", unescape(str(value)[: longest * _RAW_TIMES])))
     stripped = _TAG.sub(" ", _ESCAPES.sub("", raw)).translate(_ANGLES)
     shown = "".join([char if char.isprintable() else _gap(char) for char in stripped])
     line = " ".join(shown.split())
@@ -117,10 +118,13 @@ def table(data: bytes) -> Row:
     return found
 
 
-def rows(value: object) -> Iterator[Row]:
-    """The objects in what should be a list of objects; whatever else is in it is passed over."""
+def rows(value: object, most: int = ROWS_MAX) -> Iterator[Row]:
+    """The objects in what should be a list of objects; whatever else is in it is passed over.
+
+    Of a very long list only the beginning is looked at: pages have the newest first.
+    """
     if isinstance(value, list):
-        yield from (item for item in value if isinstance(item, dict))
+        yield from (item for item in value[:most] if isinstance(item, dict))
 
 
 def row(value: object) -> Row:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from holdfast.facts.pages import PageClaim, PageComponent, PageIncident
 from holdfast.wire.pages import claim
-from holdfast.wire.pages.claim import About
+from holdfast.wire.pages.claim import LINKS_MAX, About
 from holdfast.wire.pages.plain import Row, UnreadableError, moment, row, rows, table
 
 _UNWELL = ("minor", "major", "critical")
@@ -45,9 +45,9 @@ def _components(found: Row, about: About) -> Iterator[PageComponent]:
 
 def _incident(item: Row, about: About) -> PageIncident:
     now = about.at
-    updates = list(rows(item.get("incident_updates")))  # newest first
+    updates = list(rows(item.get("incident_updates"), LINKS_MAX))  # newest first
     shown = [at for each in updates if (at := moment(each.get("display_at"), now)) is not None]
-    links = [each.get("id") or each.get("name") for each in rows(item.get("components"))]
+    links = [each.get("id") or each.get("name") for each in rows(item.get("components"), LINKS_MAX)]
     links += [
         each.get("code") or each.get("name")
         for each in rows(updates[0].get("affected_components") if updates else None)
