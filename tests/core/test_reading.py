@@ -97,6 +97,15 @@ def test_a_page_s_own_wish_is_honoured_even_in_trouble() -> None:
     assert reading.next_at() == 5000 + 86_400
 
 
+def test_a_page_is_handed_out_once_even_if_nobody_tells_how_it_went() -> None:
+    reading = schedule()
+    assert reading.due(0, ["a"]) == ["a"]
+    assert reading.due(1, ["a"], troubled=("a",)) == []
+    assert reading.due(60, ["a"], troubled=("a",)) == ["a"]
+    assert reading.due(359, ["a"]) == []
+    assert reading.due(360, ["a"]) == ["a"]
+
+
 def test_offline_nothing_is_read_and_afterwards_at_once() -> None:
     reading = schedule()
     assert reading.due(0, ["a", "b"], online=False) == []

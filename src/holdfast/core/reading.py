@@ -67,8 +67,8 @@ class Reading:
         """Which of these pages (by their providers' names) to read now.
 
         `troubled` are those whose provider is suspected or declared to be in trouble. Offline,
-        none is due. What is due stays so until `read` tells how it went; pages that are no longer
-        among `pages` are forgotten.
+        none is due. A page is handed out once; `read` is to tell how it went, and without that
+        word it is due again after `LEAST_S`. Pages no longer among `pages` are forgotten.
         """
         wanted = list(pages)
         for gone in self._pages.keys() - set(wanted):
@@ -81,7 +81,11 @@ class Reading:
             if not page.troubled and name in troubled:
                 self._hurry(page, at)
             page.troubled = name in troubled
-        return [name for name in wanted if online and self._pages[name].next_at <= at]
+        found = [name for name in wanted if online and self._pages[name].next_at <= at]
+        for name in found:
+            self._pages[name].read_at = at
+            self._pages[name].next_at = at + LEAST_S
+        return found
 
     def _hurry(self, page: _Page, at: float) -> None:
         """Trouble begins: one reading is brought forward, but flapping brings no flood."""

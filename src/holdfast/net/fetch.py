@@ -258,12 +258,14 @@ def _objection(onward: str, seen: list[str]) -> str:
 
 def _inward(host: str) -> bool:
     """Whether a host is, by its very name, none of the public network."""
-    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith((".localhost", ".local", ".internal")):
         return True
     try:
-        return not ip_address(host).is_global
+        return not ip_address(name).is_global
     except ValueError:
-        return False
+        # Resolvers take `127.1` and the like for addresses, too; no public name ends so.
+        return name.rpartition(".")[2][:1].isdigit()
 
 
 def _host(url: str) -> str:

@@ -69,8 +69,8 @@ class PageReader:
     ) -> list[Observation]:
         """Read all pages that are due now, side by side; nothing is due most of the time.
 
-        `troubled` are the names of providers suspected or declared to be in trouble. One call at
-        a time: the next one would find the same pages due.
+        `troubled` are the names of providers suspected or declared to be in trouble. Calls may
+        overlap: what one has taken up is not due for the next.
         """
         known = {each.name: each for each in providers if each.page or each.status_page}
         due = self._reading.due(self._clock(), known, troubled=troubled, online=online)
