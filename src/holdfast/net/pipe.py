@@ -267,6 +267,8 @@ class Pipe(asyncio.Protocol):
             return
         headers = tuple([(name.lower(), value.rstrip(b" \t")) for name, value in self._headers])
         self._check_head(headers)
+        if self.way.evidence is None:
+            self.way.evidence = self.way.shown(headers, monotonic() - line.sent_at)
         self._status = status
         self._headers = []
         self._barren = 0

@@ -22,6 +22,7 @@ from holdfast.net.line import Way
 from holdfast.net.pipe import Pipe
 
 STAGGER_S = 0.25
+NAMES_MAX = 16
 
 # An address family and a socket address for it, as `socket.connect` takes it.
 Address = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
@@ -163,7 +164,10 @@ async def _connect(
         way.tls_s = monotonic() - connected
         secured = transport.get_extra_info("ssl_object")
         way.alpn = secured.selected_alpn_protocol()
-        way.issuer = _issuer(secured.getpeercert())
+        way.tls = secured.version() or ""
+        certificate = secured.getpeercert()
+        way.issuer = issuer_of(certificate)
+        way.names = names_of(certificate)
 
 
 def _disown(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
@@ -179,10 +183,17 @@ def _disown(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         sock.detach()
 
 
-def _issuer(certificate: dict[str, Any]) -> str | None:
-    """The issuer's organisation, or else its common name."""
+def issuer_of(certificate: dict[str, Any]) -> str | None:
+    """The organisation that issued a verified certificate, or else the issuer's common name."""
     names = dict(pair for group in certificate.get("issuer", ()) for pair in group)
     return names.get("organizationName") or names.get("commonName")
+
+
+def names_of(certificate: dict[str, Any]) -> tuple[str, ...]:
+    """The hosts that a verified certificate names, sorted; the first `NAMES_MAX`."""
+    return tuple(sorted({str(name) for _, name in certificate.get("subjectAltName", ())}))[
+        :NAMES_MAX
+    ]
 
 
 async def _first_to_connect(addresses: Sequence[Address], way: Way) -> socket.socket:
