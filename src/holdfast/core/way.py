@@ -102,10 +102,11 @@ class _View:
 
     @property
     def intercepted(self) -> bool:
+        """An unknown issuer; or one for all, on certificates of others."""
         found = self.distrusted("issuer")
-        if not self.host:
-            return bool(found) and not self.reached
-        return self.host in found or (bool(found) and self.nothing_reached)
+        if self.nothing_reached:
+            return bool(found) or len(self.distrusted("name")) > 1
+        return bool(self.host) and self.host in found
 
     @property
     def clock(self) -> bool:

@@ -46,7 +46,7 @@ class Change(Struct, frozen=True, kw_only=True):
     """A value never seen before, after a time in which nothing new was seen. A fact, no more.
 
     `at` is the UTC time of the first sight; `before` are the values known until then, the most
-    frequent first (a few), seen since `since`.
+    frequent first (a few of the `known`), seen since `since`.
     """
 
     at: float
@@ -55,6 +55,7 @@ class Change(Struct, frozen=True, kw_only=True):
     field: Field
     value: str
     before: tuple[str, ...] = ()
+    known: int = 0
     since: float
 
 

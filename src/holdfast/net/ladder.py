@@ -321,7 +321,8 @@ class Ladder:
             why = _reason(problem)
         if about.proxied:
             return f"{host} through the environment's proxy: {why}"
-        return f"{host}: no {about.rung.upper()}{over}: {why}"
+        what = "plain http" if about.rung == "portal" else about.rung.upper()
+        return f"{host}: no {what}{over}: {why}"
 
 
 # ---------------------------------------------------------------- what the rungs stand on
