@@ -31,6 +31,7 @@ from holdfast.net.proxies import Proxies, Proxy
 from holdfast.net.reach import (
     Address,
     address_of,
+    checked,
     disown,
     distrust_of,
     first_to_connect,
@@ -78,8 +79,9 @@ _Open = Callable[[], Awaitable[_Opened]]
 class Ladder:
     """Looks at the way between this machine and others.
 
-    `tls` must verify; None: this machine's trust store, read at the first climb. `outside` are two
-    addresses (IPv4, IPv6) that stand for the internet when routes are looked at.
+    `tls` must verify (ValueError otherwise, as for a reference's URL that cannot be used); None:
+    this machine's trust store, read at the first climb. `outside` are two addresses (IPv4, IPv6)
+    that stand for the internet when routes are looked at.
     """
 
     def __init__(
@@ -92,8 +94,10 @@ class Ladder:
         limits: Limits = Limits(),  # noqa: B008 - frozen
         outside: tuple[str, str] = OUTSIDE,
     ) -> None:
+        if tls is not None:
+            checked(tls)
         self._references = [Origin.of(url)[0] for url in references.hosts]
-        self._portals = references.portals
+        self._portals = [(check, *_split(check.url)) for check in references.portals]
         self._proxies = proxies
         self._lookup = lookup
         self._tls = tls
@@ -111,7 +115,7 @@ class Ladder:
         origins = dict.fromkeys([*self._references, *([origin] if origin is not None else [])])
         ways = [self._up(steps, each) for each in origins]
         ways += [self._through(steps, each, proxy) for each, proxy in self._proxied(origin)]
-        ways += [self._portal(steps, check) for check in self._portals]
+        ways += [self._portal(steps, *each) for each in self._portals]
         await _within(ways, self._limits.total_s)
         found, because = finding(steps, origin.host if origin is not None else "")
         return Climb(
@@ -210,9 +214,10 @@ class Ladder:
             raise problem or socket.gaierror(socket.EAI_NONAME, "the name has no addresses")
         return interleaved(found)
 
-    async def _portal(self, steps: list[Step], check: PortalCheck) -> None:
+    async def _portal(
+        self, steps: list[Step], check: PortalCheck, origin: Origin, path: str
+    ) -> None:
         """Whether a question in plain http comes back with the answer that is known."""
-        origin, path = _split(check.url)
         async with self._timed(steps, Step(rung="portal", host=origin.host, ok=True)) as noted:
             sock = await first_to_connect(await self._any(origin.host, origin.port), Way())
             async with _stream(sock, None, origin.host) as stream:

@@ -124,12 +124,19 @@ def _is_address(family: int, host: str) -> bool:
     return True
 
 
+def checked(context: ssl.SSLContext) -> ssl.SSLContext:
+    """A given context with our ALPN. Raises ValueError unless it verifies."""
+    if context.verify_mode != ssl.CERT_REQUIRED or not context.check_hostname:
+        raise ValueError("the TLS context must verify certificates and host names")
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 def trusting() -> ssl.SSLContext:
     """The TLS settings towards others: this machine's trust store, HTTP/1.1. Takes a while."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+    return checked(context)
 
 
 def interleaved(addresses: Iterable[Address]) -> list[Address]:
