@@ -131,9 +131,11 @@ class _View:
 
     def _carried(self, family: str) -> list[bool]:
         """For each host asked over this family: whether bytes came back over it."""
-        steps = [s for s in self.climbed if s.family == family and s.rung in ("tcp", "tls")]
-        secured = {s.host: s.ok or bool(s.distrust) for s in steps if s.rung == "tls"}
-        return [secured.get(s.host, s.ok) for s in steps if s.rung == "tcp"]
+        tcp = [s for s in self.climbed if s.family == family and s.rung == "tcp"]
+        tls = [s for s in self.climbed if s.family == family and s.rung == "tls"]
+        plain = {s.host for s in tcp if s.ok} - {s.host for s in tls}
+        through = plain | {s.host for s in tls if s.ok or s.distrust}
+        return [host in through for host in {s.host for s in tcp}]
 
     @property
     def host_needs_dead_family(self) -> bool:

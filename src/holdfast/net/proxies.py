@@ -60,7 +60,7 @@ def _covers(rule: str, host: str, port: int) -> bool:
     if rule == "*":
         return True
     name, colon, digits = rule.rpartition(":")
-    if colon and digits.isdecimal() and ":" not in name:
+    if colon and digits.isdecimal() and (":" not in name or name.endswith("]")):
         if int(digits[:6]) != port:
             return False
         rule = name

@@ -14,7 +14,7 @@ from holdfast.wire.speech import UNREADABLE
 MARKS_MAX = 16
 VALUE_MAX = 128
 SHAPE_MAX = 240
-_DEPTH = 3
+_DEPTH = 4
 _KEYS = 12
 
 _NAMES = frozenset(
@@ -48,7 +48,7 @@ def _text(value: bytes) -> str:
 def shape_of(body: bytes) -> str:
     """The shape of an error's body in a short line: its keys, sorted, and no value of theirs.
 
-    `{error:{message,type},request_id,type}` for JSON, down to three levels; `html` for a page,
+    `{error:{message,type},request_id,type}` for JSON, down to four levels; `html` for a page,
     `text` for anything else, `empty` for nothing. Never raises.
     """
     start = body[:512].lstrip()
@@ -67,7 +67,7 @@ def _shape(value: object, depth: int) -> str:
         keys = sorted(key for key in value if isinstance(key, str))[:_KEYS]
         return "{" + ",".join(_key(key) + _inner(value[key], depth - 1) for key in keys) + "}"
     if isinstance(value, list):
-        return f"[{_shape(value[0], depth)}]" if value and depth else "[]"
+        return f"[{_shape(value[0], depth - 1)}]" if value and depth else "[]"
     return "value"
 
 
