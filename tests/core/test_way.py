@@ -127,6 +127,19 @@ def test_reasons_sum_up_first_and_leave_out_what_stopped_nothing() -> None:
     assert finding(steps)[1] == ("the hosts can be reached",)
 
 
+def test_one_issuer_for_all_is_worth_a_sentence() -> None:
+    def signed(host: str, issuer: str) -> tuple[Step, ...]:
+        tls = Step(rung="tls", host=host, ok=True, family="v4", issuer=issuer)
+        return (tls, Step(rung="http", host=host, ok=True, family="v4"))
+
+    same = signed("one.test", "Corp CA") + signed("two.test", "Corp CA")
+    found, because = finding(same + signed(HOST, "Corp CA"), HOST)
+    assert found == "well"
+    assert because[1:] == ("every host's certificate is signed by Corp CA",)
+    assert finding(same + signed(HOST, "Another"), HOST)[1][1:] == ()
+    assert finding(same)[1][1:] == ()  # two may well have the same
+
+
 STEPS = st.lists(
     st.builds(
         Step,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import shutil
 import socket
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -31,6 +34,8 @@ CALM = Limits()
 # For holes, where a step is to come to nothing: long enough for whoever does answer on loopback.
 BRISK = Limits(step_s=0.6, total_s=5.0)
 NO_PROXY = Proxies()
+GOOD = trustme.CA(organization_name="Good Signers Ltd")
+PRYING = trustme.CA(organization_name="Prying Proxies Ltd")
 
 
 def has_ipv6() -> bool:
@@ -50,9 +55,8 @@ class World:
     def __init__(self, stack: ExitStack, loop: str) -> None:
         self.stack = stack
         self.loop = loop
-        self.ca = trustme.CA(organization_name="Good Signers Ltd")
-        self.other_ca = trustme.CA(organization_name="Prying Proxies Ltd")
-        self.trust = ssl.create_default_context()
+        self.ca, self.other_ca = GOOD, PRYING
+        self.trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.ca.configure_trust(self.trust)
         self.names: dict[str, list[str]] = {}
         self.references: list[str] = []
@@ -265,6 +269,30 @@ def test_a_climb_ends_in_time_and_says_what_was_not_over(world: World) -> None:
     assert "was not over within 0.3 s" in step(climb, "tcp").text
 
 
+ALONE = """
+import asyncio
+from holdfast.facts.network import References
+from holdfast.net.ladder import Ladder
+print(asyncio.run(Ladder(References()).climb(0.0)).finding)
+"""
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="no network namespaces here")
+def test_a_machine_without_any_network_is_offline() -> None:
+    """A network namespace of its own, in which even loopback is down; all as a user has it."""
+    words = ["unshare", "--user", "--map-root-user", "--net"]
+    if subprocess.run([*words, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this user may make no network namespace")
+    done = subprocess.run(
+        [*words, sys.executable, "-c", ALONE],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.strip() == "offline"
+
+
 # ---------------------------------------------------------------- families
 
 
@@ -438,7 +466,7 @@ def test_a_proxy_that_talks_nonsense_is_a_failed_step(world: World, said: bytes)
 # ---------------------------------------------------------------- whatever comes
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(said=st.binary(max_size=200), inside=st.booleans())
 def test_whatever_a_host_says_becomes_steps(said: bytes, inside: bool) -> None:
     with ExitStack() as stack:

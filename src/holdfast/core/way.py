@@ -16,6 +16,7 @@ from holdfast.facts.observations import Observation
 PER_PROVIDER_S = 30.0
 OVERALL_S = 15.0
 _DETAILS = 4
+_SAME_ISSUER = 3  # so many hosts with one issuer are worth a sentence
 # Findings in whose reasons a step over one family counts though the other took it.
 _TELLS_ALL: frozenset[Finding] = frozenset({"offline", "ipv6"})
 _PROXY_WANTS_LOGIN = 407
@@ -160,14 +161,26 @@ class _View:
         login = any(step.status == _PROXY_WANTS_LOGIN for step in steps)
         return bool(steps) and not self.proxy_works and not login
 
+    @property
+    def one_issuer(self) -> str:
+        """Who signed for several hosts that have nothing to do with each other, if one did.
+
+        So it looks where a company's proxy reads along and this machine trusts it.
+        """
+        signed = {s.host: s.issuer for s in self.climbed if s.rung == "tls" and s.ok and s.issuer}
+        issuers = set(signed.values())
+        return issuers.pop() if len(signed) >= _SAME_ISSUER and len(issuers) == 1 else ""
+
     def details(self, found: Finding) -> tuple[str, ...]:
         """What failed, in the steps' own words, the host that was asked for first."""
+        signed = self.one_issuer
+        first = (f"every host's certificate is signed by {signed}",) if signed else ()
         if found == "well":
-            return ()
+            return first
         failed = [step for step in self.steps if not step.ok and step.text]
         told = [step for step in failed if found in _TELLS_ALL or not self._beside(step)]
         told.sort(key=lambda step: (step.host != self.host, step.host, step.rung, step.text))
-        return tuple(dict.fromkeys(step.text for step in told))[:_DETAILS]
+        return (first + tuple(dict.fromkeys(step.text for step in told)))[:_DETAILS]
 
     def _beside(self, failed: Step) -> bool:
         """Whether it stopped nothing: no link, or the same rung was taken over the other family."""
