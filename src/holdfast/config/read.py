@@ -18,6 +18,7 @@ from holdfast.config.addresses import AddressError
 from holdfast.config.catalogue import Catalogue, catalogue
 from holdfast.config.keys import Secret
 from holdfast.config.lines import Lines
+from holdfast.config.notify import Notify, notify
 from holdfast.config.problems import ConfigError, one
 from holdfast.config.tables import Sheet, Table
 from holdfast.facts.flights import Limits
@@ -52,6 +53,7 @@ class Config(Struct, frozen=True, kw_only=True):
     source: Path | None = None
     notices: tuple[str, ...] = ()
     secrets: dict[str, Secret] = {}
+    notify: Notify = Notify()
 
     def describe(self) -> list[str]:
         """The configuration for people: providers, where their keys come from, routes."""
@@ -144,6 +146,7 @@ def parse(
         if secret is not None:
             secrets[each] = secret
     routes = _routes(root.tables("routes"), providers)
+    telling = notify(root.table("notify"), environ)
     root.close()
     sheet = root.sheet
     if not providers and not sheet.problems:
@@ -159,6 +162,7 @@ def parse(
         source=source,
         notices=tuple(sheet.notices),
         secrets=secrets,
+        notify=telling,
     )
 
 
