@@ -63,7 +63,20 @@ def test_an_opening_says_everything() -> None:
         "Their status page admits it (read at 12:20, 17 min after us).",
         "Nothing needs mending on your side.",
     ]
-    assert (said.id, said.kind, said.changes) == ("m1", "opened", (change,))
+    assert (said.id, said.kind) == ("m1", "opened")
+    (entry,) = said.changes
+    assert (entry.incident, entry.since, entry.at) == ("i1", NOON, NOON + 200)
+    assert (entry.whose, entry.cause, entry.confidence) == ("provider", "overloaded", 0.94)
+    assert (entry.segments, entry.stood_in) == ((MESSAGES,), ("other/large",))
+
+
+def test_credentials_are_named_only_where_they_matter() -> None:
+    """Who is told in a channel need not learn where keys lie."""
+    keyed = [Segment("acme", "messages", None, f"file:/home/me/{n}") for n in range(2)]
+    there = Change(incident="i", kind="opened", event=event(NOON, segments=keyed))
+    said = letter("m", [there], {}, VOICE, NOON)
+    assert said.changes[0].segments == (MESSAGES,)
+    assert "/home" not in said.text
 
 
 def test_it_is_back() -> None:
@@ -99,7 +112,9 @@ def test_who_must_act_is_told_what_to_do() -> None:
         confidence=1.0,
     )
     change = Change(incident="i1", kind="opened", event=keyed)
-    text = letter("m1", [change], {}, VOICE, NOON).text
+    said = letter("m1", [change], {}, VOICE, NOON)
+    text = said.text
+    assert said.changes[0].segments == keyed.segments
     assert "on your side: the account or its key (99 % sure, invalid key)" in text
     assert "ask again. It is the key from env:ACME_KEY." in text
     alone = letter("m1", [Change(incident="i", kind="opened", event=OVERLOADED)], {}, VOICE, NOON)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from holdfast.core.telling import Change, ChangeKind, Message
+from holdfast.core.telling import Change, ChangeKind, Entry, Message
 from holdfast.facts.incidents import Event, Incident
 from holdfast.facts.outcomes import Whose
 from holdfast.facts.places import Segment
@@ -16,6 +16,7 @@ TITLE_CHARS = 120
 TEXT_CHARS = 2000
 REASONS = 2
 PARTS = 3
+ENTRIES = 50
 
 WHOSE: dict[Whose, str] = {
     "provider": "theirs, not yours",
@@ -144,7 +145,30 @@ def letter(
         kind=changes[0].kind,
         title=plain(head, TITLE_CHARS),
         text=bounded(whole.splitlines(), TEXT_CHARS),
-        changes=tuple(changes),
+        changes=tuple(entry(change, known_of(change, incidents)) for change in changes[:ENTRIES]),
+    )
+
+
+def entry(change: Change, incident: Incident) -> Entry:
+    """A change for programs."""
+    event = change.event
+    keyed = event.whose == "account"
+    return Entry(
+        incident=change.incident,
+        kind=change.kind,
+        at=event.at,
+        since=incident.since,
+        whose=event.whose,
+        cause=plain(event.cause, TITLE_CHARS),
+        confidence=event.confidence,
+        segments=tuple(
+            dict.fromkeys(
+                Segment(one.provider, one.surface, one.model, one.credential if keyed else None)
+                for one in event.segments[:ENTRIES]
+            )
+        ),
+        because=tuple(plain(reason, TITLE_CHARS) for reason in event.because[:PARTS]),
+        stood_in=incident.stood_in[:PARTS],
     )
 
 

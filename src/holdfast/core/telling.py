@@ -241,6 +241,24 @@ def wanted(changes: Iterable[Change], level: Level) -> tuple[Change, ...]:
     return tuple(change for change in changes if change.kind in _WANTED[level])
 
 
+class Entry(Struct, frozen=True, kw_only=True):
+    """One change for programs, as in `facts.incidents`. Texts are plain and bounded.
+
+    `segments` name their credential only where the account is at fault. Times are UTC seconds.
+    """
+
+    incident: str
+    kind: ChangeKind
+    at: float
+    since: float
+    whose: Whose
+    cause: str
+    confidence: float
+    segments: tuple[Segment, ...] = ()
+    because: tuple[str, ...] = ()
+    stood_in: tuple[str, ...] = ()
+
+
 class Message(Struct, frozen=True, kw_only=True):
     """What one notifier is given. Plain text without control characters, bounded.
 
@@ -252,7 +270,7 @@ class Message(Struct, frozen=True, kw_only=True):
     kind: ChangeKind
     title: str
     text: str
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Entry, ...] = ()
 
 
 # ------------------------------------------------------------ delivering
