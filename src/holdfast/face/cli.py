@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "run a tool with the variables set that point it at the gateway",
     "check": "read the configuration and say everything that is wrong with it",
     "status": "the board: each segment, since when, whose fault",
+    "incidents": "what was in trouble, from when to when, and what spoke for it",
     "logs": "exchanges, with their attempts and why",
     "drill": "rehearse an outage through a real gateway",
 }
@@ -39,7 +40,13 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--json", action="store_true", help="print JSON for scripts")
         made[name] = command
     made["run"].add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD …")
-    made["status"].add_argument("--watch", action="store_true", help="go on showing it")
+    how = made["status"].add_mutually_exclusive_group()
+    how.add_argument("--watch", action="store_true", help="go on showing it")
+    how.add_argument("--line", action="store_true", help="one short line, for a shell's prompt")
+    made["incidents"].add_argument("id", nargs="?", help="one incident, with its evidence")
+    made["incidents"].add_argument(
+        "-n", "--limit", type=int, default=20, help="how many (default 20)"
+    )
     made["logs"].add_argument("-n", "--limit", type=int, default=20, help="how many (default 20)")
     made["logs"].add_argument("--failed", action="store_true", help="only those not simply fine")
     made["logs"].add_argument("id", nargs="?", help="one exchange")
