@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from tests.face.samples import AT, incident, old, segment, trouble
@@ -96,6 +96,7 @@ def test_texts_of_others_are_text() -> None:
     assert all(line.isprintable() for line in text.split("\n"))
 
 
+@settings(max_examples=30)
 @given(
     st.recursive(
         st.text() | st.integers() | st.none(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
@@ -112,12 +113,14 @@ def test_cleaned_json_is_plain_all_through(value: Any) -> None:
     assert all(text.isprintable() and len(text) <= 300 for text in texts(cleaned(value)))
 
 
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from(sorted(trouble())), unique=True))
 def test_whatever_a_gateway_leaves_out_the_rest_is_shown(missing: list[str]) -> None:
     status = {name: value for name, value in trouble().items() if name not in missing}
     assert shown(status)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from(sorted(set(incident()) - {"resolved"})), unique=True))
 def test_whatever_an_incident_leaves_out_the_rest_is_shown(missing: list[str]) -> None:
     one = {name: value for name, value in incident().items() if name not in missing}
