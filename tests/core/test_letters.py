@@ -156,6 +156,7 @@ def test_parts_and_sureness_and_spans() -> None:
     many = [Segment("acme", "messages", f"m{n}", "env:K") for n in range(5)]
     assert parts(many) == "acme messages m0, acme messages m1, acme messages m2 and 2 more"
     assert parts([Segment("acme", None, None, "env:K"), Segment("acme")]) == "acme"
+    assert parts([Segment("")]) == "the network here"
     assert [sureness(each) for each in (0.0, 0.5, 1.0)] == ["1 % sure", "50 % sure", "99 % sure"]
     assert [span(each) for each in (-5, 20, 600, 5460, 7200, 300_000)] == [
         "less than a minute",

@@ -119,6 +119,13 @@ def test_a_gateway_that_speaks_otherwise(tmp_path: Path) -> None:
     assert (code, "does not know" in err) == (1, True)
 
 
+def test_a_gateway_from_before_there_were_incidents(tmp_path: Path) -> None:
+    lost = send(b"HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n")
+    with ScriptServer([read(), lost], [read(), send(answer({"live": True}))]) as server:
+        code, _, err = run(["incidents", "--config", configured(tmp_path, server.port)])
+    assert (code, "start it anew" in err) == (1, True)
+
+
 def test_from_memory_where_no_gateway_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

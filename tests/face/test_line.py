@@ -47,6 +47,15 @@ def test_a_suspicion_and_a_fresh_end() -> None:
     assert line({**old(), "incidents": [incident(resolved=AT - 700)]}) == "● holdfast ok"
 
 
+def test_the_network_and_a_range_that_is_of_no_use() -> None:
+    own = incident(
+        segments=[segment("")], whose="network", stood_in=[], eta={"quantiles_min": {"10": 1}}
+    )
+    assert line({**old(), "incidents": [own]}) == "○ the network here down 12m (the network 94%)"
+    long = incident(eta={"quantiles_min": {"10": 1.0, "90": 9e4}, "useful": False, "told": "long"})
+    assert line({**old(), "incidents": [long]}).endswith("→ other")
+
+
 def test_durations() -> None:
     assert [brief(each) for each in (-1, 45, 720, 10_800, 200_000)] == [
         "0s",

@@ -17,6 +17,7 @@ TEXT_CHARS = 2000
 REASONS = 2
 PARTS = 3
 ENTRIES = 50
+NETWORK = "the network here"
 
 WHOSE: dict[Whose, str] = {
     "provider": "theirs, not yours",
@@ -88,16 +89,19 @@ def span(seconds: float) -> str:
 
 
 def part(segment: Segment) -> str:
-    """A segment in words, without its credential: `acme messages large`."""
+    """A segment in words, without its credential: `acme messages large`.
+
+    What is about no provider is about the network of this machine.
+    """
     names = (segment.provider, segment.surface, segment.model)
-    return " ".join(name for name in names if name and name != "*")
+    return " ".join(name for name in names if name and name != "*") or NETWORK
 
 
 def parts(segments: Iterable[Segment], most: int = PARTS) -> str:
     """Several segments in words; what is more than `most` is counted."""
     names = list(dict.fromkeys(part(segment) for segment in segments))
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return ", ".join(names[:most]) + more or "all of it"
 
 
 def sureness(confidence: float) -> str:

@@ -138,7 +138,7 @@ def outlook(one: Json) -> str:
     """When it may be over: a range, and the middle of it."""
     eta = one.get("eta") or {}
     quantiles = eta.get("quantiles_min") or {}
-    if not {"10", "90"} <= quantiles.keys():
+    if eta.get("useful") is False or not {"10", "90"} <= quantiles.keys():
         return str(eta.get("told") or "")
     low, high = (long_span(60 * float(quantiles[name])) for name in ("10", "90"))
     middle = long_span(60 * float(quantiles["50"])) if "50" in quantiles else ""

@@ -45,7 +45,9 @@ def command(words: argparse.Namespace, remembered: Remembered = lambda _: None) 
     if found is None:
         found = remembered(config)
     if found is None:
-        return fail(not_running(config), as_json=words.json)
+        runs = ask(config, "/-/live") is not None
+        text = "the gateway that runs keeps no incidents; start it anew" if runs else ""
+        return fail(text or not_running(config), as_json=words.json)
     newest = sorted(found, key=lambda one: one.since, reverse=True)
     if words.id is not None:
         newest = [one for one in newest if one.id == words.id]
@@ -87,7 +89,7 @@ def headline(one: Incident) -> Text:
     stood = ", ".join(one.stood_in)
     told = joined(
         (
-            plain(parts(one.segments) or "nothing in particular", TEXT_CHARS),
+            plain(parts(one.segments), TEXT_CHARS),
             lasted,
             blamed(one),
             plain(one.cause.replace("_", " "), TEXT_CHARS),

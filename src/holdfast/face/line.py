@@ -120,9 +120,9 @@ def fitted(head: str, *more: str) -> str:
 
 
 def part(segment: dict[str, Any]) -> str:
-    """A segment in words, without its credential."""
+    """A segment in words, without its credential; as `core.letters.part`, but light to import."""
     names = (segment.get(name) for name in ("provider", "surface", "model"))
-    return " ".join(str(name) for name in names if name and name != "*") or "everything"
+    return " ".join(str(name) for name in names if name and name != "*") or "the network here"
 
 
 def parts(incident: dict[str, Any]) -> str:
@@ -135,7 +135,9 @@ def parts(incident: dict[str, Any]) -> str:
 def back_in(eta: object) -> str:
     """When it may be over, as a range from the 10 % to the 90 % quantile; empty: not known."""
     quantiles = eta.get("quantiles_min") if isinstance(eta, dict) else None
-    if not isinstance(quantiles, dict) or not {"10", "90"} <= quantiles.keys():
+    if not isinstance(eta, dict) or not isinstance(quantiles, dict) or eta.get("useful") is False:
+        return ""
+    if not {"10", "90"} <= quantiles.keys():
         return ""
     low, high = (brief(60 * float(quantiles[name])) for name in ("10", "90"))
     return f"back in {low}–{high}" if low != high else f"back in about {low}"
