@@ -12,6 +12,7 @@ from holdfast.core.telling import (
     FLAPS_MAX,
     FLAPS_S,
     GROUP_S,
+    SEEN_MAX,
     THREADS_MAX,
     TRIES_MAX,
     WAITING_MAX,
@@ -267,6 +268,50 @@ def test_at_the_very_first_start_the_past_is_known_and_its_end_is_told() -> None
     person.hears(event(NOON + 10, "resolved"))
     person.until(NOON + 100)
     assert person.kinds == [["resolved"]]
+
+
+def test_a_history_longer_than_is_known_by_heart_stays_told() -> None:
+    """Its beginning comes out of the journal again, and must not undo what was heard since."""
+    person = Person(telling=Telling(started=NOON))
+    opened = event(NOON - 10)
+    person.telling.hear(opened, NOON, recalled=True)
+    history = [
+        event(
+            NOON + at, "narrowed" if at % 2 else "widened", segments=[MESSAGES, CHAT][: at % 2 + 1]
+        )
+        for at in range(1, SEEN_MAX + 20)
+    ]
+    history.append(event(NOON + 200, "resolved"))
+    person.hears(*history)
+    person.restarts()
+    for one in (opened, *history):
+        person.telling.hear(one, person.wall, recalled=True)
+    person.until(NOON + 2 * FLAPS_S)
+    assert person.kinds[-1] == ["resolved"]
+    count = len(person.told)
+    for one in history[-10:]:  # and a repetition is not news, however it comes
+        assert not person.telling.hear(one, person.wall)
+    person.until(NOON + 4 * FLAPS_S)
+    assert len(person.told) == count
+
+
+def test_what_was_told_and_forgotten_is_not_told_again_out_of_the_journal() -> None:
+    person = Person()
+    history = [event(NOON), event(NOON + 60, "resolved")]
+    person.hears(*history)
+    person.until(NOON + 200)
+    person.telling.saved.threads.clear()
+    for one in history:
+        person.telling.hear(one, person.wall, recalled=True)
+    person.until(NOON + 400)
+    assert person.kinds == [["opened"], ["resolved"]]
+
+
+def test_what_was_never_declared_cannot_widen() -> None:
+    person = Person()
+    person.hears(event(NOON, "suspected"), event(NOON + 5, "widened", segments=[MESSAGES, CHAT]))
+    person.until(NOON + 200)
+    assert person.kinds == []
 
 
 def test_a_clock_that_was_turned_back_holds_nothing_up() -> None:
