@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.doubles.holes import refused
+from tests.net.asking import LOOPS
 from tests.net.script_server import ScriptServer, read, send, until_gone
 
 from holdfast.core.telling import Message, Outbox
@@ -32,8 +33,18 @@ HOSTILE = Message(
 OK = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
+@pytest.fixture(params=sorted(LOOPS), autouse=True)
+def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything on each kind of loop that the gateway may run on."""
+    monkeypatch.setattr(sys.modules[__name__], "chosen", request.param)
+
+
+chosen = ""
+
+
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(work)
+    with asyncio.Runner(loop_factory=LOOPS[chosen]) as runner:
+        runner.run(work)
 
 
 def posted(request: bytes) -> tuple[str, dict[str, str], Any]:
@@ -209,6 +220,8 @@ def test_a_program_of_ones_own_gets_json_on_stdin(folder: Path) -> None:
 
 
 def test_programs_that_fail(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(command([str(program(folder, "deaf", ""))], environ(folder))(HOSTILE))  # type: ignore[arg-type]
+
     def told(words: list[str]) -> str:
         return why(lambda _: command(words, environ(folder)))
 

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from html import escape
+from tempfile import TemporaryFile
 
 import msgspec
 
@@ -99,20 +100,24 @@ async def _run(words: Sequence[str], environ: Mapping[str, str], stdin: bytes = 
     """Run a program without a shell, for LIMIT_S at most. Raises NotifyError."""
     name = os.path.basename(words[0])  # noqa: PTH119 - a name for people, no file
     try:
-        process = await asyncio.create_subprocess_exec(
-            *words,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=dict(environ),
-            start_new_session=True,
-        )
+        # A file and no pipe: a program that does not read it, or ends first, breaks nothing.
+        with TemporaryFile() as given:
+            given.write(stdin)
+            given.seek(0)
+            process = await asyncio.create_subprocess_exec(
+                *words,
+                stdin=given,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                env=dict(environ),
+                start_new_session=True,
+            )
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is not a command"
         raise NotifyError(f"{name} cannot be started: {why}") from None
     try:
         async with asyncio.timeout(LIMIT_S):
-            await process.communicate(stdin)
+            await process.wait()
     except TimeoutError:
         raise NotifyError(f"{name} did not end within {LIMIT_S:g} s") from None
     finally:
