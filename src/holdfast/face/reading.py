@@ -13,10 +13,9 @@ from typing import Any
 
 from holdfast.config.problems import ConfigError
 from holdfast.config.read import Config, read
+from holdfast.config.whereabouts import callable_host
 
 LOCAL_S = 2.0
-# What to call when the gateway listens everywhere.
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def configuration(words: argparse.Namespace) -> Config | None:
@@ -57,7 +56,7 @@ def say_json(value: object) -> None:
 
 def base_url(config: Config) -> str:
     """Where the gateway of this configuration is to be found."""
-    host = _EVERYWHERE.get(config.gateway.host, config.gateway.host)
+    host = callable_host(config.gateway.host)
     return f"http://{f'[{host}]' if ':' in host else host}:{config.gateway.port}"
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from holdfast.app.gateway import Gateway
 from holdfast.config.problems import ConfigError
-from holdfast.config.read import Config, default_path, locate, read
+from holdfast.config.read import Config, read
 from holdfast.config.starter import default, look_around, starter, write_starter
+from holdfast.config.whereabouts import default_path, locate
 from holdfast.face.reading import complain_of, fail, how_called, say_json
 from holdfast.net.engines import find_engines
 from holdfast.store.home import StoreError
