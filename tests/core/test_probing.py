@@ -321,11 +321,13 @@ def test_a_probe_that_never_comes_back_is_given_up_and_paid_for() -> None:
     probing, dice = Probing(), random.Random(1)
     probing.observe(traffic(START, ok=False))
     view = msgspec.structs.replace(VIEW, declared=frozenset({MESSAGES}))
-    assert probing.due(START, view, dice.random)
+    first = probing.due(START, view, dice.random)
+    assert {probe.way for probe in first} == {"count_tokens", "generation"}
     assert not probing.due(START + 60.0, view, dice.random)
     again = probing.due(START + 121.0, view, dice.random)
-    assert {probe.way for probe in again} == {"count_tokens", "generation"}
-    assert probing.spent(START + 122.0)[0].free == 1
+    assert {probe.way for probe in again} == {"count_tokens"}
+    (spent,) = probing.spent(START + 122.0)
+    assert (spent.free, spent.generations) == (1, 1)
 
 
 STEPS = st.one_of(
