@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from tests.config.checking import KNOWN
@@ -13,6 +14,7 @@ from holdfast.config.catalogue import catalogue, known_as
 from holdfast.config.keys import resolve
 from holdfast.config.provide import DIALECTS
 from holdfast.config.read import parse
+from holdfast.facts.places import Surface
 
 MADE_UP = """\
 title = "Made Up"
@@ -123,3 +125,15 @@ def test_engines_are_local_and_can_be_recognised() -> None:
         assert marks.path.startswith("/")
         assert marks.models_path.startswith("/")
         assert bool(marks.says) != bool(marks.field), name
+
+
+def test_what_is_watched_is_a_page_of_its_own_and_no_surface_that_is_routed() -> None:
+    routed = set(get_args(Surface))
+    for name, entry in KNOWN.items():
+        assert entry.kind == "cloud" or not entry.watch, name
+        for surface, url in entry.watch.items():
+            assert surface.isidentifier(), (name, surface)
+            assert surface not in routed, (name, surface)
+            addresses.base_url(url)
+            assert url.startswith("https://")
+    assert set(KNOWN["anthropic"].watch) == set(KNOWN["openai"].watch)

@@ -118,6 +118,17 @@ def test_failing_traffic_does_not_keep_probes_away() -> None:
     assert watch.made
 
 
+def test_a_local_engine_is_not_made_to_load_a_model_while_all_is_well() -> None:
+    engine = msgspec.structs.replace(NORTH, kind="local")
+    view = View(providers=(engine,))
+    watch = Watch()
+    watch.use()
+    assert set(ways(watch.run(1700.0, view))) == {"count_tokens"}
+    watch.use(ok=False)
+    trouble = msgspec.structs.replace(view, declared=frozenset({MESSAGES}))
+    assert ways(watch.run(60.0, trouble))["generation"]
+
+
 def test_what_is_only_named_is_looked_at_once_an_hour_and_for_nothing() -> None:
     watch = Watch()
     made = ways(watch.run(6 * 3600.0, step_s=10.0))

@@ -161,6 +161,13 @@ class _Asked(Struct):
     absent: bool = False
 
 
+class _Station(Struct, frozen=True):
+    """A segment that probes look after. `spared`: by answers that cost, while all is well."""
+
+    used: bool
+    spared: bool
+
+
 class _Trouble(Struct, frozen=True):
     level: Literal["suspected", "declared"]
     since: float
@@ -295,7 +302,7 @@ class Probing:
             return []
         stations = self._stations(at_wall, view)
         self._note_trouble(at_wall, view, stations)
-        wishes = [wish for leaf in stations for wish in self._wishes(leaf, stations[leaf], at_wall)]
+        wishes = [wish for leaf, at in stations.items() for wish in self._wishes(leaf, at, at_wall)]
         wishes += self._watches(view)
         wishes.sort(key=lambda wish: not (wish.in_trouble or wish.at_once))
         found: list[Probe] = []
@@ -338,8 +345,8 @@ class Probing:
 
     # ----------------------------------------------------------- the stations
 
-    def _stations(self, at_wall: float, view: View) -> dict[Leaf, bool]:
-        """The segments that probes look after; True: used lately."""
+    def _stations(self, at_wall: float, view: View) -> dict[Leaf, _Station]:
+        """The segments that probes look after: those named, and those used lately."""
         sim = self.params.sim
         allowed = {
             provider.name: provider
@@ -348,7 +355,7 @@ class Probing:
             and provider.name not in view.subscriptions
             and (sim or provider.kind != "sim")
         }
-        found: dict[Leaf, bool] = {}
+        found: dict[Leaf, _Station] = {}
         for target in view.targets:
             provider = allowed.get(target.provider)
             if provider is None:
@@ -356,7 +363,7 @@ class Probing:
             talk = next((TALK[dialect] for dialect in provider.dialects if dialect in TALK), None)
             if talk is not None:
                 model = "" if target.model == "*" else target.model
-                found[provider.name, talk, model, provider.key] = False
+                found[provider.name, talk, model, provider.key] = _Station(used=False, spared=True)
         for leaf, known in self._leaves.items():
             provider = allowed.get(leaf[0])
             if provider is None or leaf[1] not in KINDS or leaf[3] != provider.key:
@@ -364,7 +371,8 @@ class Probing:
             if known.used_wall is not None:
                 used = at_wall - known.used_wall < self.params.used_lately_s
                 if used or leaf in found:
-                    found[leaf] = used
+                    # An answer may have a local engine load a model and throw another out.
+                    found[leaf] = _Station(used, spared=not used or provider.kind == "local")
         return found
 
     def _note_trouble(self, at_wall: float, view: View, stations: Iterable[Leaf]) -> None:
@@ -389,7 +397,7 @@ class Probing:
 
     # ------------------------------------------------------------- the wishes
 
-    def _wishes(self, leaf: Leaf, used: bool, at_wall: float) -> Iterator[_Wish]:  # noqa: FBT001
+    def _wishes(self, leaf: Leaf, station: _Station, at_wall: float) -> Iterator[_Wish]:
         trouble = self._trouble_of(leaf)
         if trouble is not None:
             yield from self._in_trouble(leaf, trouble, at_wall)
@@ -398,9 +406,9 @@ class Probing:
         hurried = self._hurried.get(leaf)
         why = "little traffic" if hurried is None else "its sibling is suspected"
         free, paid = self._free(leaf, why), self._paid(leaf, why)
-        after_s = params.quiet_s if used else params.idle_s
+        after_s = params.quiet_s if station.used else params.idle_s
         # One that costs tells all that a free one would, and more.
-        if paid is not None and used:
+        if paid is not None and not station.spared:
             seldom_s = after_s * params.generation_every
             at_once = bool(hurried)
             if at_once or not self._seen_well(leaf, at_wall, seldom_s):
