@@ -257,6 +257,19 @@ def test_a_long_outage_does_not_eat_the_budget_and_its_end_is_seen_soon() -> Non
         assert later - earlier <= max(45.0, 0.13 * (later - began))
 
 
+def test_somebody_who_left_for_lunch_in_an_outage_still_waits_for_its_end() -> None:
+    """Also where no route names it; and models that nobody used cost nothing meanwhile."""
+    watch = Watch()
+    watch.use()
+    watch.fails = {"generation"}
+    unused = Target("north", "unused", KEY)
+    view = msgspec.structs.replace(VIEW, targets=(unused,), declared=frozenset({MESSAGES}))
+    watch.run(7200.0, view, step_s=5.0)
+    made = watch.run(1800.0, view, step_s=5.0)
+    assert {probe.model for probe in made if probe.way == "generation"} == {"large"}
+    assert "unused" in {probe.model for probe in made}
+
+
 def test_good_traffic_in_trouble_makes_probes_needless() -> None:
     watch = Watch()
     view = msgspec.structs.replace(VIEW, declared=frozenset({MESSAGES}))

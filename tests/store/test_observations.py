@@ -53,8 +53,8 @@ OBSERVATIONS = anything(Observation)
 EVENTS = anything(Event)
 
 
-@settings(max_examples=40)
-@given(noted=st.lists(OBSERVATIONS, max_size=6), told=st.lists(EVENTS, max_size=3))
+@settings(max_examples=15)
+@given(noted=st.lists(OBSERVATIONS, max_size=12), told=st.lists(EVENTS, max_size=4))
 def test_what_is_written_is_read_back_whatever_it_is(
     noted: list[Observation], told: list[Event]
 ) -> None:

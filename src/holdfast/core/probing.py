@@ -144,7 +144,7 @@ FREE_SURFACES = ("models", "count_tokens")
 class _Leaf(Struct):
     """What is remembered of a segment in use."""
 
-    used_wall: float | None = None
+    used_wall: float
     good_wall: float | None = None
 
 
@@ -192,8 +192,8 @@ class Probing:
         self._leaves: dict[Leaf, _Leaf] = {}
         self._asked: dict[Leaf, _Asked] = {}
         self._troubled: dict[Segment, _Trouble] = {}
-        # Stations whose sibling has just come under suspicion; True: by its answers.
-        self._hurried: dict[Leaf, bool] = {}
+        # Stations whose sibling has just come under suspicion.
+        self._hurried: set[Leaf] = set()
         self._day = 0
         self._spent: dict[tuple[str, bool], int] = {}
 
@@ -205,12 +205,12 @@ class Probing:
         if obs.kind == "traffic":
             known = self._leaves.get(leaf)
             if known is None:
-                known = self._leaves[leaf] = _Leaf()
+                known = self._leaves[leaf] = _Leaf(obs.wall)
                 if len(self._leaves) > KNOWN_MAX:
                     del self._leaves[next(iter(self._leaves))]
-            known.used_wall = later(known.used_wall, obs.wall)
+            known.used_wall = max(known.used_wall, obs.wall)
             if obs.ok:
-                known.good_wall = later(known.good_wall, obs.wall)
+                known.good_wall = max(known.good_wall or obs.wall, obs.wall)
         elif obs.kind == "probe":
             self._answered(leaf, obs)
 
@@ -300,8 +300,9 @@ class Probing:
         woke = view.woke_wall
         if view.offline or (woke is not None and 0 <= at_wall - woke < self.params.woke_s):
             return []
+        new = self._note_trouble(at_wall, view)
         stations = self._stations(at_wall, view)
-        self._note_trouble(at_wall, view, stations)
+        self._hurry_siblings(new, stations)
         wishes = [wish for leaf, at in stations.items() for wish in self._wishes(leaf, at, at_wall)]
         wishes += self._watches(view)
         wishes.sort(key=lambda wish: not (wish.in_trouble or wish.at_once))
@@ -368,27 +369,34 @@ class Probing:
             provider = allowed.get(leaf[0])
             if provider is None or leaf[1] not in KINDS or leaf[3] != provider.key:
                 continue
-            if known.used_wall is not None:
-                used = at_wall - known.used_wall < self.params.used_lately_s
-                if used or leaf in found:
-                    # An answer may have a local engine load a model and throw another out.
-                    found[leaf] = _Station(used, spared=not used or provider.kind == "local")
+            used = at_wall - known.used_wall < self.params.used_lately_s
+            trouble = self._trouble_of(leaf)
+            if used or leaf in found or (trouble is not None and self._matters(leaf, trouble)):
+                # An answer may have a local engine load a model and throw another out.
+                found[leaf] = _Station(used, spared=not used or provider.kind == "local")
         return found
 
-    def _note_trouble(self, at_wall: float, view: View, stations: Iterable[Leaf]) -> None:
-        """Keep since when each segment is in trouble; at a new one, hurry its siblings."""
+    def _note_trouble(self, at_wall: float, view: View) -> set[Segment]:
+        """Keep since when each segment is in trouble; returns the new ones."""
         now: dict[Segment, _Trouble] = {}
-        for level, segments in (("suspected", view.suspected), ("declared", view.declared)):
-            for segment in segments:
-                before = self._troubled.get(segment)
-                since = before.since if before is not None else at_wall
-                now[segment] = _Trouble("declared" if level == "declared" else "suspected", since)
-        for segment in now.keys() - self._troubled.keys():
+        for segment in view.suspected | view.declared:
+            before = self._troubled.get(segment)
+            since = before.since if before is not None else at_wall
+            now[segment] = _Trouble("declared" if segment in view.declared else "suspected", since)
+        new = now.keys() - self._troubled.keys()
+        self._troubled = now
+        return new
+
+    def _hurry_siblings(self, new: Iterable[Segment], stations: Iterable[Leaf]) -> None:
+        for segment in new:
             for leaf in stations:
                 if leaf[0] == segment.provider and not covers(segment, leaf):
-                    alike = segment.surface in (None, leaf[1])
-                    self._hurried[leaf] = self._hurried.get(leaf, False) or alike
-        self._troubled = now
+                    self._hurried.add(leaf)
+
+    def _matters(self, leaf: Leaf, trouble: _Trouble) -> bool:
+        """Whether it was in use when this trouble came: then somebody waits for its end."""
+        known = self._leaves.get(leaf)
+        return known is not None and known.used_wall >= trouble.since - self.params.used_lately_s
 
     def _trouble_of(self, leaf: Leaf) -> _Trouble | None:
         """The worst that covers this leaf; among equals, the oldest."""
@@ -403,24 +411,22 @@ class Probing:
             yield from self._in_trouble(leaf, trouble, at_wall)
             return
         params = self.params
-        hurried = self._hurried.get(leaf)
-        why = "little traffic" if hurried is None else "its sibling is suspected"
+        hurried = leaf in self._hurried
+        why = "its sibling is suspected" if hurried else "little traffic"
         free, paid = self._free(leaf, why), self._paid(leaf, why)
         after_s = params.quiet_s if station.used else params.idle_s
-        # One that costs tells all that a free one would, and more.
         if paid is not None and not station.spared:
             seldom_s = after_s * params.generation_every
-            at_once = bool(hurried)
-            if at_once or not self._seen_well(leaf, at_wall, seldom_s):
-                yield _Wish(paid, seldom_s, at_once=at_once)
-        if free is not None and (
-            hurried is not None or not self._seen_well(leaf, at_wall, after_s)
-        ):
-            yield _Wish(free, after_s, at_once=hurried is not None)
+            if hurried or not self._seen_well(leaf, at_wall, seldom_s):
+                yield _Wish(paid, seldom_s, at_once=hurried)
+        if free is not None and (hurried or not self._seen_well(leaf, at_wall, after_s)):
+            yield _Wish(free, after_s, at_once=hurried)
 
     def _in_trouble(self, leaf: Leaf, trouble: _Trouble, at_wall: float) -> Iterator[_Wish]:
         params = self.params
         free, paid = self._free(leaf, trouble.level), self._paid(leaf, trouble.level)
+        if not self._matters(leaf, trouble):
+            paid = None
         lasted_s = max(0.0, at_wall - trouble.since)
         if trouble.level == "declared":
             after_s = params.declared_s
@@ -507,8 +513,3 @@ def covers(segment: Segment, leaf: Leaf) -> bool:
 def is_paid(surface: str) -> bool:
     """Whether a probe of this surface is a generation."""
     return surface in KINDS
-
-
-def later(known: float | None, wall: float) -> float:
-    """The later of the two."""
-    return wall if known is None else max(known, wall)

@@ -43,8 +43,8 @@ _SWEEPS = (
 # By id, so in the order of writing, which is that of learning; `wall` may step back. The index
 # finds the first, and `+` keeps it from being used for the rest, whose order it would lose.
 _SINCE = """
-    SELECT data FROM {} WHERE +wall >= :since
-    AND id >= (SELECT min(id) FROM {} WHERE wall >= :since) ORDER BY id
+    SELECT data FROM {0} WHERE +wall >= :since
+    AND id >= (SELECT min(id) FROM {0} INDEXED BY {0}_wall WHERE wall >= :since) ORDER BY id
 """
 
 _json = msgspec.json.encode
@@ -87,10 +87,9 @@ class Waiting:
 
     def take(self) -> list[Observation]:
         with self._lock:
-            waiting = [each for _, each in merge(self._samples, self._failures, key=_number)]
-            self._samples.clear()
-            self._failures.clear()
-        return waiting
+            samples, self._samples = self._samples, deque()
+            failures, self._failures = self._failures, deque()
+        return [each for _, each in merge(samples, failures, key=_number)]
 
     def __len__(self) -> int:
         return len(self._samples) + len(self._failures)
@@ -213,5 +212,5 @@ def read_events(db: sqlite3.Connection, since_wall: float) -> Reading[Event]:
 
 
 def _since(db: sqlite3.Connection, table: str, since_wall: float) -> Iterator[Sequence[object]]:
-    statement = _SINCE.format(table, table)
+    statement = _SINCE.format(table)
     return iter(db.execute(statement, {"since": since_wall}))
