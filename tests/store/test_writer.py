@@ -120,7 +120,11 @@ def obey(events: list[Any]) -> None:
                         exchange(call, outcome=outcome, wall=float(next(clock)))
                     )
                 case ("observe", samples):
-                    batch = [observation(next(clock), ok=ok) for ok in samples]
+                    walls = [float(next(clock)) for _ in samples]
+                    batch = [
+                        observation(int(wall), ok=ok, wall=wall)
+                        for wall, ok in zip(walls, samples, strict=True)
+                    ]
                     model.learnt += [each.at for each in batch]
                     life.inbox.put_observations(batch)
                 case ("turn",):
