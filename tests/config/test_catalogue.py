@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from tests.config.checking import KNOWN
@@ -14,6 +15,7 @@ from holdfast.config.keys import resolve
 from holdfast.config.provide import DIALECTS
 from holdfast.config.read import parse
 from holdfast.facts.pages import PageSource
+from holdfast.facts.places import Surface
 from holdfast.wire.pages.claim import About
 
 MADE_UP = """\
@@ -145,3 +147,15 @@ def test_a_component_of_a_known_page_is_a_surface_of_ours() -> None:
     assert about.surface("new", "Claude API") == "messages"
     assert about.surface("new", "Claude Console (platform.claude.com)") == "console"
     assert about.surface("new", "Something else") == ""
+
+
+def test_what_is_watched_is_a_page_of_its_own_and_no_surface_that_is_routed() -> None:
+    routed = set(get_args(Surface))
+    for name, entry in KNOWN.items():
+        assert entry.kind == "cloud" or not entry.watch, name
+        for surface, url in entry.watch.items():
+            assert surface.isidentifier(), (name, surface)
+            assert surface not in routed, (name, surface)
+            addresses.base_url(url)
+            assert url.startswith("https://")
+    assert set(KNOWN["anthropic"].watch) == set(KNOWN["openai"].watch)

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from holdfast.facts.flights import Exchange, Intent, Settled
+from holdfast.facts.incidents import Event
+from holdfast.facts.observations import Observation
 
 NOW = time.time()  # or retention would take them away
 
@@ -62,6 +64,18 @@ def settled(exchange: str, attempt: int = 1, outcome: Any = "ok", **fields: Any)
 
 def exchange(id_: str, **fields: Any) -> Exchange:
     return msgspec.structs.replace(_EXCHANGE, id=id_, **fields)
+
+
+def observation(number: int, *, ok: bool = True, **fields: Any) -> Observation:
+    """The nth of them: `at` tells which."""
+    known = {"kind": "traffic", "provider": "north", "surface": "messages", "wall": NOW}
+    return Observation(**known | {"at": float(number), "ok": ok} | fields)
+
+
+def event(number: int, **fields: Any) -> Event:
+    """The nth entry of a timeline: the incident's name tells which."""
+    known = {"at": NOW, "event": "opened", "whose": "provider", "confidence": 0.9}
+    return Event(**known | {"incident": f"i{number}"} | fields)
 
 
 def outcomes(data_dir: Path, table: str = "attempts") -> dict[str, str | None]:

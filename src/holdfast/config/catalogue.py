@@ -22,6 +22,8 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     models it is known for. `chats`: those of them for which another model may stand in.
     `stand_in`: its model for that part. `rank`: its place among the others, small ones first.
     `status_page`: its page for people, `status`: where a program reads that.
+    `watch`: surfaces that people use and that cannot be routed (chat site, console, sign-in), with
+    the page that shows whether each is there.
     The other fields are those of `facts.places.Provider`.
     """
 
@@ -39,6 +41,7 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     models: tuple[ModelFacts, ...] = ()
     engine: Marks | None = None
     notes: str = ""
+    watch: dict[str, str] = {}
 
 
 Catalogue = dict[str, Entry]

@@ -1,0 +1,51 @@
+"""What a probe says: the smallest question that each surface of a dialect answers."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from holdfast.facts.calls import Headers
+from holdfast.facts.places import Dialect
+from holdfast.wire.speak import DIALECTS
+from holdfast.wire.speech import Ask, CannotCrossError, Sampling, Turn
+from holdfast.wire.whole import JSON
+
+WORDS = "Say ok."
+# One token is refused by some models that reason; these are enough, and the first is waited for.
+TOKENS_MAX = 16
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """A request without its credential."""
+
+    method: str
+    path: str
+    headers: Headers
+    body: bytes = b""
+    stream: bool = False
+
+
+def question(dialect: Dialect, surface: str, model: str = "") -> Question:
+    """The smallest question to a surface: the list of models, a count, or a few streamed words.
+
+    Raises CannotCrossError where the dialect has no such question.
+    """
+    there = DIALECTS.get(dialect)
+    if there is None:
+        raise CannotCrossError(f"probes do not speak {dialect}")
+    if surface == "models":
+        return Question(method="GET", path="/v1/models", headers=there.HEADERS)
+    said = (*there.HEADERS, *JSON)
+    if surface == there.SURFACE:
+        sampling = Sampling(max_tokens=TOKENS_MAX, stream=True)
+        ask = Ask(turns=(Turn("user", WORDS),), sampling=sampling)
+        body = there.write_ask(ask, model)
+        return Question(method="POST", path=there.PATH, headers=said, body=body, stream=True)
+    if surface == "count_tokens" and dialect == "anthropic":
+        body = msgspec.json.encode(
+            {"model": model, "messages": [{"role": "user", "content": WORDS}]}
+        )
+        path = f"{there.PATH}/count_tokens"
+        return Question(method="POST", path=path, headers=said, body=body)
+    raise CannotCrossError(f"{dialect} has no question for {surface}")
