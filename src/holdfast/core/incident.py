@@ -45,13 +45,21 @@ class Params(Struct, frozen=True, kw_only=True):
     `declare`: chosen with `python -m bench.detection` for about one false declaration a month of
     one person's samples with blips. `calm`: what may be left of the belief in trouble when it is
     over. `goods`, `apart_s`: so many good answers, so far apart; who has relapsed needs a longer
-    proof, so that flapping is one incident. `declared_times`, `suspected_times`: what another leaf
-    of the provider, declared or (in proportion to the belief) suspected, does to the odds; the
-    second is small, because short blips often hit several surfaces at once.
+    proof, so that flapping is one incident. Below `told` of trouble nothing is suspected, below
+    `cleared` a suspicion is dropped; it keeps its name for `over_s`, in case it comes back.
+    `declared_times`, `suspected_times`: what another leaf of the provider, declared or (in
+    proportion to the belief) suspected, does to the odds; the second is small, because short blips
+    often hit several surfaces at once. `network_times`: the same of a look at our own network.
+    `fresh_s`: failures older than this are no ground for what a page or a peer says now.
+    `silent_s`: a declared leaf that nobody asks any more leaves with its surface, later (`…
+    elsewhere_s`) with its provider.
     """
 
     declare: float = 0.75
     calm: float = 0.1
+    told: float = 0.02
+    cleared: float = 0.5
+    over_s: float = 300.0
     failures: int = 2
     goods: int = 2
     apart_s: tuple[float, ...] = (10.0, 120.0, 600.0)
@@ -60,9 +68,7 @@ class Params(Struct, frozen=True, kw_only=True):
     times_max: float = 30.0
     network_times: float = 5.0
     reopen_s: float = 1800.0
-    # Own failures older than this are no ground for what a page or a peer says now.
     fresh_s: float = 180.0
-    # A declared leaf that nobody asks any more leaves with its surface, later with its provider.
     silent_s: float = 900.0
     silent_elsewhere_s: float = 3600.0
     leaves_max: int = 10_000
@@ -196,8 +202,11 @@ class Incidents:
 
     def _worse(self, place: Place, stretch: Stretch, leaf: Leaf, wall: float) -> list[Event]:
         events = []
-        news = not leaf.suspected and not stretch.holds(leaf)
-        leaf.suspected = True
+        leaf.failed_wall = wall
+        if leaf.since is None:
+            leaf.since = wall
+        news = not leaf.suspected and leaf.belief.trouble() >= self.params.told
+        leaf.suspected = leaf.suspected or news
         if news and not stretch.open:
             stretch.confidence = leaf.belief.outage(self.expected)
             suspects = [key for key, one in stretch.leaves.items() if one.suspected]
@@ -236,7 +245,8 @@ class Incidents:
 
     def _open(self, place: Place, stretch: Stretch, wall: float) -> Event:
         if stretch.opened is None:
-            stretch.since = min(wall, *(leaf.since for leaf in stretch.inside.values()))
+            begun = [one.since for one in stretch.inside.values() if one.since is not None]
+            stretch.since = min(wall, *begun)
             stretch.opened = wall
         else:
             stretch.relapses += 1
@@ -301,14 +311,20 @@ class Incidents:
 
     def _better(self, place: Place, stretch: Stretch, leaf: Leaf, wall: float) -> list[Event]:
         """A good answer on a leaf in trouble."""
+        params = self.params
         stretch.goods += 1
         if stretch.holds(leaf):
             if not self._recovered(stretch, leaf):
                 return []
             return self._leave(place, stretch, [leaf], wall)
-        if leaf.belief.trouble() < 0.5:
+        trouble = leaf.belief.trouble()
+        if trouble < params.cleared:
             leaf.suspected = False
-        if not leaf.belief.ill:
+        if trouble < params.told:
+            leaf.since = None
+        if not leaf.belief.ill or (
+            not leaf.suspected and leaf.good_wall - leaf.failed_wall >= params.over_s
+        ):
             self._part(place, stretch, leaf)
         return []
 
@@ -510,7 +526,7 @@ class Incidents:
         if found.credential not in (None, leaf.key[3]):
             found.credential = None
         found.leaves[leaf.key] = leaf
-        leaf.stretch, leaf.since = found, wall
+        leaf.stretch, leaf.since = found, None
         return found
 
     def _fitting(self, place: Place, leaf: Leaf, wall: float, *, personal: bool) -> Stretch | None:

@@ -47,6 +47,7 @@ class Leaf:
     __slots__ = (
         "belief",
         "ever_good",
+        "failed_wall",
         "good_from",
         "good_wall",
         "goods",
@@ -64,7 +65,8 @@ class Leaf:
         self.belief = Belief()
         self.suspected = False
         self.stretch: Stretch | None = None
-        self.since = 0.0
+        self.since: float | None = None
+        self.failed_wall = 0.0
         self.ever_good = False
         self.last_good = 0.0
         self.goods = 0

@@ -19,6 +19,7 @@ COMMANDS = {
     "status": "the board: each segment, since when, whose fault",
     "logs": "exchanges, with their attempts and why",
     "drill": "rehearse an outage through a real gateway",
+    "replay": "what the observatory would have said of a recorded history",
 }
 OK, FAILED, USAGE = 0, 1, 2
 
@@ -49,6 +50,9 @@ def parser() -> argparse.ArgumentParser:
     made["drill"].add_argument("--seed", type=int, default=1, help="same seed, same faults")
     made["drill"].add_argument(
         "--speed", type=float, default=4.0, help="how many times as fast as the clock (default 4)"
+    )
+    made["replay"].add_argument(
+        "--jsonl", action="store_true", help="observations on stdin, events on stdout, a line each"
     )
     return top
 
