@@ -45,8 +45,12 @@ class Expected(Struct, frozen=True, kw_only=True):
     `fine_fails` is a little above what is seen of good providers, so that a worse one does not
     look ill. A blip of `blip_s` is the longest trouble that nobody wants to hear of. Outages of a
     part (`half`, `fifth`) are thought rarer than whole ones: they look more like chance, and a
-    belief in them that comes easily comes falsely. `crowd_pace_s`, `crowd_failed`: with a usual gap
-    between samples this short, so many failures in one stretch are an outage however short it is.
+    belief in them that comes easily comes falsely. Failures within `near_s` of the sample before
+    (a client's retries) do not tell an outage from a blip: they are one failure, seen again.
+    `crowd_pace_s`, `crowd_failed`: with a usual gap between samples this short, so many failures
+    in one stretch are an outage however short it is. With less of an outage than `rest_outage`
+    (and half as much again as may begin within a gap) and less of a blip than `rest_blip`, a good
+    answer puts the belief to rest.
     """
 
     fine_fails: float = 0.01
@@ -60,11 +64,15 @@ class Expected(Struct, frozen=True, kw_only=True):
     total_rate: float = 1.2e-6
     half_rate: float = 6e-7
     fifth_rate: float = 3e-7
+    near_s: float = 10.0
     crowd_pace_s: float = 0.5
     crowd_failed: int = 25
-    # Below this much of an outage (and of a blip) a good answer puts the belief to rest.
     rest_outage: float = 2e-6
     rest_blip: float = 1e-3
+
+    def outage_rate(self) -> float:
+        """Beginnings of outages of any sort per second."""
+        return self.total_rate + self.half_rate + self.fifth_rate
 
 
 class Belief(Struct):
@@ -120,11 +128,12 @@ class Belief(Struct):
             self.failed += count
             self.ill = True
         self._pass(expected, gap_s)
-        self._weigh(expected, ok=ok, count=min(count, COUNT_MAX))
+        self._weigh(expected, ok=ok, count=min(count, COUNT_MAX), near=gap_s < expected.near_s)
         if (
             ok
             and self.blip < expected.rest_blip
-            and self.total + self.half + self.fifth < expected.rest_outage
+            and self.total + self.half + self.fifth
+            < expected.rest_outage + 1.5 * min(gap_s, PAUSE_S) * expected.outage_rate()
         ):
             self.forget()
 
@@ -147,11 +156,12 @@ class Belief(Struct):
         self.half = self.half * stays_out + fallen * expected.half_rate
         self.fifth = self.fifth * stays_out + fallen * expected.fifth_rate
 
-    def _weigh(self, expected: Expected, *, ok: bool, count: int) -> None:
+    def _weigh(self, expected: Expected, *, ok: bool, count: int, near: bool) -> None:
         """Bayes: each state by how likely it made these samples."""
         fine = self.fine()
         fine *= _likely(expected.fine_fails, ok=ok) ** count
-        blip = self.blip * _likely(expected.blip_fails, ok=ok) ** count
+        blip_fails = expected.total_fails if near and not ok else expected.blip_fails
+        blip = self.blip * _likely(blip_fails, ok=ok) ** count
         total = self.total * _likely(expected.total_fails, ok=ok) ** count
         half = self.half * _likely(expected.half_fails, ok=ok) ** count
         fifth = self.fifth * _likely(expected.fifth_fails, ok=ok) ** count

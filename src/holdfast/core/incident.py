@@ -55,7 +55,7 @@ class Params(Struct, frozen=True, kw_only=True):
     elsewhere_s`) with its provider.
     """
 
-    declare: float = 0.75
+    declare: float = 0.76
     calm: float = 0.1
     told: float = 0.02
     cleared: float = 0.5
