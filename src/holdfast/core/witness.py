@@ -15,7 +15,7 @@ from holdfast.facts.pages import PageClaim
 # outage within its first minutes.
 PAGE_TIMES = 8.0
 # One more gateway in trouble. It may be lying, broken, or stand behind the same router.
-PEER_TIMES = 4.0
+PEER_TIMES = 5.0
 PEERS_COUNTED = 2
 PEERS_MAX = 50
 # A complaint is fresh for so long. One that began so long before our own trouble is an old story.
