@@ -148,6 +148,19 @@ def test_thin_traffic_over_many_models_adds_up() -> None:
     }
 
 
+def test_a_model_asked_for_the_first_time_in_it_belongs_to_it() -> None:
+    tale = Tale()
+    models = [{"model": f"m{n}"} for n in range(3)]
+    tale.minutes(30, *models[:2])
+    tale.minutes(10, *(fails(ask) for ask in models[:2]))
+    assert shown(tale.events[-1]) == {"a · messages · * · k1"}
+    tale.ask(model="m2", ok=False)
+    assert len(tale.incidents.view()[0].segments) == 1
+    tale.minutes(10, *models[:2], fails(models[2]))
+    assert tale.told()[-1] == "narrowed"
+    assert shown(tale.events[-1]) == {"a · messages · m2 · k1"}
+
+
 def test_one_model_of_two() -> None:
     tale = Tale()
     tale.minutes(30, {"model": "big"}, {"model": "small"})

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any, cast, get_args
 
 import msgspec
 from msgspec import Struct
@@ -18,11 +19,12 @@ from holdfast.config.catalogue import catalogue
 from holdfast.core.blame import judge
 from holdfast.core.board import Board
 from holdfast.core.incident import Incidents
+from holdfast.facts.calls import Headers
 from holdfast.facts.evidence import Circumstances, PageState
 from holdfast.facts.flights import Leg
 from holdfast.facts.incidents import Event
 from holdfast.facts.observations import Observation, ObservationKind
-from holdfast.facts.outcomes import Failure, FailureKind, Where
+from holdfast.facts.outcomes import Failure, FailureKind, Verdict, Where
 from holdfast.facts.pages import ComponentStatus, PageClaim, PageComponent
 from holdfast.facts.places import Segment, Surface, Target
 from holdfast.wire.retry_after import retry_after_s
@@ -30,6 +32,8 @@ from holdfast.wire.said import read_said
 
 LINE_MAX = 4_000_000
 BODY_MAX = 65_536
+COUNT_MAX = 10_000
+WHERES = ("connect", "before_headers", "body", "in_stream")
 # Seconds of the epoch up to the year 5138: more is another unit.
 LATEST = 1e11
 KINDS = ("traffic", "probe", "status_page", "network", "slept", "peer", "knock")
@@ -49,7 +53,7 @@ EXCEPTIONS: tuple[tuple[str, FailureKind], ...] = (
     (r"truncat|incomplete|chunked", "truncated"),
     (r"json|decode", "not_json"),
 )
-FAILURE_KINDS = frozenset(FailureKind.__args__)  # type: ignore[attr-defined]
+FAILURE_KINDS = frozenset(get_args(FailureKind))
 
 
 class Raised(Struct):
@@ -122,12 +126,7 @@ class Replay:
             if ok:
                 return observed(line, ok=True)
             failure = failed(line)
-            return msgspec.structs.replace(
-                observed(line, ok=False),
-                failure_kind=failure.kind,
-                text=failure.text,
-                verdict=judge(failure, self._around(line)),
-            )
+            return observed(line, ok=False, failure=failure, verdict=self._judge(failure, line))
         if kind not in KINDS:
             raise MalformedError(f"kind: {kind!r:.40} is none of {', '.join(KINDS)}")
         if kind == "status_page":
@@ -141,28 +140,41 @@ class Replay:
             self._internet_ok = ok
         return observed(line, ok=ok)
 
-    def _around(self, line: Line) -> Circumstances:
-        """The circumstances of a failure, as the lines before it made them."""
+    def _judge(self, failure: Failure, line: Line) -> Verdict:
+        """The verdict, in the circumstances that the lines before made."""
         provider, model = name_of(line.provider), name_of(line.model)
         target = Target(provider, model, name_of(line.credential))
         surface = cast("Surface", name_of(line.surface))
         wait_s = line.retry_after_s
-        if wait_s is None and line.headers:
-            wait_s = retry_after_s(headers(line), line.at)
+        if wait_s is None and failure.headers:
+            wait_s = retry_after_s(failure.headers, line.at)
         found = self._board.circumstances(
             Leg(target=target, dialect="anthropic", surface=surface),
             line.at,
             local=provider in self._local,
             retry_after_s=wait_s,
         )
-        return msgspec.structs.replace(
+        last_ok_s = found.credential_last_ok_s
+        around = msgspec.structs.replace(
             found,
             status_page=self._pages.get(provider),
             internet_ok=self._internet_ok,
-            credential_ever_ok=found.credential_ever_ok
-            or (True if found.credential_last_ok_s is not None else None),
+            credential_ever_ok=True if last_ok_s is not None else found.credential_ever_ok,
+            credential_last_ok_s=None if last_ok_s is None else coarse(last_ok_s),
             model=model or None,
         )
+        return judged(failure, around)
+
+
+@lru_cache(maxsize=4096)
+def judged(failure: Failure, around: Circumstances) -> Verdict:
+    """The judge, who says the same to the same: an outage repeats itself."""
+    return judge(failure, around)
+
+
+def coarse(seconds: float) -> float:
+    """To two digits, which is as exact as anybody needs how long ago something was."""
+    return float(f"{seconds:.2g}")
 
 
 def name_of(part: str | None) -> str:
@@ -181,8 +193,10 @@ def succeeded(line: Line) -> bool:
     raise MalformedError("ok: missing, and there is neither status nor exception to tell it by")
 
 
-def observed(line: Line, *, ok: bool) -> Observation:
-    """The line as an observation, but for what only its kind has."""
+def observed(
+    line: Line, *, ok: bool, failure: Failure | None = None, verdict: Verdict | None = None
+) -> Observation:
+    """The line as an observation, but for what only a status page has."""
     return Observation(
         at=line.at,
         wall=line.at,
@@ -192,8 +206,11 @@ def observed(line: Line, *, ok: bool) -> Observation:
         model=name_of(line.model),
         credential=name_of(line.credential),
         ok=ok,
-        count=min(max(line.count or 1, 1), 10_000),
+        count=1 if line.count is None else min(max(line.count, 1), COUNT_MAX),
         status=line.status if isinstance(line.status, int) else None,
+        failure_kind="" if failure is None else failure.kind,
+        text="" if failure is None else failure.text,
+        verdict=verdict,
         peer=name_of(line.peer),
         slept_s=line.slept_s or 0.0,
     )
@@ -201,52 +218,64 @@ def observed(line: Line, *, ok: bool) -> Observation:
 
 def failed(line: Line) -> Failure:
     """The failure that a line tells of."""
-    status = line.status if isinstance(line.status, int) else None
-    body = body_of(line.body)
-    said = read_said(body)
     raised = line.exception
     if isinstance(raised, str):
         raised = Raised(raised, raised)
-    kind = kind_of(status, body, raised, line.where)
-    words = said.message or (raised.text if raised is not None else "") or ""
+    return failure_of(
+        line.status if isinstance(line.status, int) else None,
+        body_of(line.body),
+        "" if raised is None else raised.kind or "failure",
+        "" if raised is None else raised.text or "",
+        line.where or "",
+        headers(line),
+    )
+
+
+@lru_cache(maxsize=1024)
+def failure_of(
+    status: int | None, body: bytes, exception: str, words: str, where: str, found: Headers
+) -> Failure:
+    """The failure that these words and bytes tell of. No `exception`: an answer was there."""
+    said = read_said(body)
+    kind = kind_of(status, body, f"{exception} {words}" if exception else "", where)
+    words = said.message or words
     head = f"HTTP {status}" if status is not None else kind.replace("_", " ")
-    where = line.where if line.where in ("connect", "before_headers", "body", "in_stream") else None
     return Failure(
         kind=kind,
-        where=cast("Where", where or "before_headers"),
+        where=cast("Where", where if where in WHERES else "before_headers"),
         text=f"{head}: {words}"[:300] if words else head,
         status=status,
-        headers=headers(line),
+        headers=found,
         body=body,
         said=said,
     )
 
 
-def kind_of(
-    status: int | None, body: bytes, raised: Raised | None, where: str | None
-) -> FailureKind:
-    """Our own word for how an attempt failed."""
-    if raised is not None and (status is None or status < 400):
-        if raised.kind in FAILURE_KINDS:
-            return cast("FailureKind", raised.kind)
-        words = f"{raised.kind or ''} {raised.text or ''}".lower()
+def kind_of(status: int | None, body: bytes, exception: str, where: str) -> FailureKind:
+    """Our own word for how an attempt failed. `exception`: its kind and text, "" for none."""
+    if exception and (status is None or status < 400):
+        named = exception.partition(" ")[0]
+        if named in FAILURE_KINDS:
+            return cast("FailureKind", named)
+        words = exception.lower()
         found = next((kind for mark, kind in EXCEPTIONS if re.search(mark, words)), None)
         if where == "in_stream" and found in (None, "headers_timeout"):
             return "idle_timeout" if found else "truncated"
         return found or "reset"
     if status is None:
         return "error_event" if body else "reset"
-    if status >= 400 or status in range(300, 400):
+    if status >= 300:
         return "status"
     if not body:
         return "empty"
     return "not_json" if body.lstrip()[:1] == b"<" else "error_event"
 
 
-def headers(line: Line) -> tuple[tuple[bytes, bytes], ...]:
+def headers(line: Line) -> Headers:
     """The answer's headers, where the line has any."""
     return tuple(
-        (name.lower().encode(), str(value).encode()) for name, value in (line.headers or {}).items()
+        (name.lower().encode(errors="replace"), str(value).encode(errors="replace"))
+        for name, value in (line.headers or {}).items()
     )
 
 
@@ -254,7 +283,7 @@ def body_of(body: object) -> bytes:
     """The body's bytes, whether it was written as text or as JSON."""
     if body is None:
         return b""
-    data = body.encode() if isinstance(body, str) else msgspec.json.encode(body)
+    data = body.encode(errors="replace") if isinstance(body, str) else msgspec.json.encode(body)
     return data[:BODY_MAX]
 
 

@@ -42,11 +42,13 @@ NOTHING: list[Event] = []
 class Params(Struct, frozen=True, kw_only=True):
     """When to say what. Probabilities of 1; seconds.
 
-    `declare`: chosen with `python -m bench.detection` for about one false declaration a month of
-    one person's samples with blips. `calm`: what may be left of the belief in trouble when it is
-    over. `goods`, `apart_s`: so many good answers, so far apart; who has relapsed needs a longer
-    proof, so that flapping is one incident. Below `told` of trouble nothing is suspected, below
-    `cleared` a suspicion is dropped; it keeps its name for `over_s`, in case it comes back.
+    `declare`: chosen with `python -m bench.detection --choose` for about one false declaration a
+    month of one person's samples with blips. `calm`: what may be left of the belief in trouble when
+    it is over. `goods`, `apart_s`: so many good answers, so far apart; more (`goods_beside`) where
+    others of the surface are still in trouble, since luck is then the likelier reason. Who has
+    relapsed needs a longer proof, so that flapping is one incident. Below `told` of trouble nothing
+    is suspected, below `cleared` a suspicion is dropped; it keeps its name for `over_s`, in case it
+    comes back.
     `declared_times`, `suspected_times`: what another leaf of the provider, declared or (in
     proportion to the belief) suspected, does to the odds; the second is small, because short blips
     often hit several surfaces at once. `network_times`: the same of a look at our own network.
@@ -55,13 +57,14 @@ class Params(Struct, frozen=True, kw_only=True):
     elsewhere_s`) with its provider.
     """
 
-    declare: float = 0.76
+    declare: float = 0.71
     calm: float = 0.1
     told: float = 0.02
     cleared: float = 0.5
     over_s: float = 300.0
     failures: int = 2
     goods: int = 2
+    goods_beside: int = 4
     apart_s: tuple[float, ...] = (10.0, 120.0, 600.0)
     declared_times: float = 7.0
     suspected_times: float = 3.0
@@ -279,11 +282,24 @@ class Incidents:
             pool.leaves > 1
             and pool.belief.failed >= params.failures
             and not leaf.goods
-            and not any(key[1] == leaf.key[1] for key in before)
+            and self._whole(place, stretch, leaf, before)
         ):
-            # Its surface as a whole, unless that is explained by those declared there.
             sure = max(sure, moved(pool.belief.outage(expected), times))
         return sure
+
+    def _whole(self, place: Place, stretch: Stretch, leaf: Leaf, before: Collection[Key]) -> bool:
+        """Whether a surface in trouble may be so as a whole.
+
+        Not where those declared there explain it, and others there are well.
+        """
+        surface = leaf.key[1]
+        if not any(key[1] == surface for key in before):
+            return True
+        return not any(
+            one.ever_good and one.last_good >= stretch.since
+            for one in place.leaves.values()
+            if one.key[1] == surface and one.key not in before
+        )
 
     def _times(
         self, place: Place, stretch: Stretch, leaf: Leaf, inside: Collection[Key], wall: float
@@ -331,15 +347,15 @@ class Incidents:
     def _recovered(self, stretch: Stretch, leaf: Leaf) -> bool:
         params = self.params
         apart_s = params.apart_s[min(stretch.relapses, len(params.apart_s) - 1)]
+        beside = any(key[1] == leaf.key[1] for key in stretch.inside if key != leaf.key)
         if (
-            leaf.goods < params.goods
+            leaf.goods < (params.goods_beside if beside else params.goods)
             or leaf.good_wall - leaf.good_from < apart_s
             or leaf.belief.trouble() >= params.calm
         ):
             return False
-        # A surface that is half ill as a whole is not well because one of its leaves had luck.
-        alone = not any(key[1] == leaf.key[1] for key in stretch.inside if key != leaf.key)
-        return not (alone and leaf.pool.leaves > 1 and leaf.pool.belief.outage(self.expected) > 0.5)
+        # A surface that is half ill as a whole is not well because its last leaf had luck.
+        return beside or leaf.pool.leaves == 1 or leaf.pool.belief.outage(self.expected) <= 0.5
 
     def _silent(self, place: Place, stretch: Stretch, good: Leaf, wall: float) -> list[Event]:
         """Declared leaves that nobody asks any more, while others there are well."""
