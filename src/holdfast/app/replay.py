@@ -95,9 +95,7 @@ class Replay:
         known = catalogue()
         self._local = frozenset(name for name, one in known.items() if one.kind == "local")
         self.incidents = Incidents(local=self._local)
-        self._board = Board(lambda: 0.5)
-        self._pages: dict[str, PageState] = {}
-        self._internet_ok: bool | None = None
+        self._board = Board(lambda: 0.5, incidents=self.incidents)
         self._decode = msgspec.json.Decoder(Line).decode
         self._at = -math.inf
 
@@ -113,10 +111,7 @@ class Replay:
             raise MalformedError(f"at: {line.at:f} is before the line above it ({self._at:f})")
         obs = self._observation(line)
         self._at = line.at
-        if obs.kind in {"traffic", "slept"}:
-            self._board.observe(obs)
-        elif obs.kind == "probe":
-            self._board.observe(msgspec.structs.replace(obs, kind="traffic"))
+        self._board.observe(obs)
         return self.incidents.observe(obs)
 
     def _observation(self, line: Line) -> Observation:
@@ -131,14 +126,10 @@ class Replay:
             raise MalformedError(f"kind: {kind!r:.40} is none of {', '.join(KINDS)}")
         if kind == "status_page":
             claim = claimed(line)
-            self._pages[name_of(line.provider)] = claim.state
             return msgspec.structs.replace(
                 observed(line, ok=claim.state == "operational"), page=claim
             )
-        ok = line.ok is not False
-        if kind == "network" and not name_of(line.provider):
-            self._internet_ok = ok
-        return observed(line, ok=ok)
+        return observed(line, ok=line.ok is not False)
 
     def _judge(self, failure: Failure, line: Line) -> Verdict:
         """The verdict, in the circumstances that the lines before made."""
@@ -151,19 +142,14 @@ class Replay:
         found = self._board.circumstances(
             Leg(target=target, dialect="anthropic", surface=surface),
             line.at,
+            line.at,
             local=provider in self._local,
             retry_after_s=wait_s,
         )
         last_ok_s = found.credential_last_ok_s
-        around = msgspec.structs.replace(
-            found,
-            status_page=self._pages.get(provider),
-            internet_ok=self._internet_ok,
-            credential_ever_ok=True if last_ok_s is not None else found.credential_ever_ok,
-            credential_last_ok_s=None if last_ok_s is None else coarse(last_ok_s),
-            model=model or None,
-        )
-        return judged(failure, around)
+        if last_ok_s is not None:
+            found = msgspec.structs.replace(found, credential_last_ok_s=coarse(last_ok_s))
+        return judged(failure, found)
 
 
 @lru_cache(maxsize=4096)

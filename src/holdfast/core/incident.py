@@ -28,7 +28,8 @@ from msgspec import Struct
 from holdfast.core.detect import Expected, moved
 from holdfast.core.health import CONNECT_KINDS
 from holdfast.core.stretch import Key, Leaf, Pool, Stretch, shown_as, span
-from holdfast.core.witness import Way, Witness
+from holdfast.core.witness import FRESH_S, Way, Witness
+from holdfast.facts.evidence import PageState
 from holdfast.facts.incidents import Event, EventKind, Incident
 from holdfast.facts.observations import Observation
 from holdfast.facts.places import Segment
@@ -36,6 +37,8 @@ from holdfast.facts.places import Segment
 TRANSPORT_KINDS = CONNECT_KINDS | {"reset", "headers_timeout"}
 # The user's own limits: no outage, and no news of one.
 LIMITS = frozenset({"rate_limit", "quota_or_billing"})
+# Findings of a look at the network that leave open whether it works.
+UNTELLING = frozenset({"unclear", "intercepted"})
 NOTHING: list[Event] = []
 
 
@@ -425,11 +428,29 @@ class Incidents:
                 events += self._weigh(place, stretch, list(stretch.leaves.values()), wall)
         return events
 
+    def page(self, provider: str, surface: str, wall: float) -> PageState | None:
+        """What the provider's page claims of a surface; None: nothing of late."""
+        place = self._places.get(provider)
+        return place.witness.page(surface, wall) if place is not None else None
+
+    def confirmed(self, provider: str, surface: str, wall: float) -> bool | None:
+        """True: other gateways are in trouble there now. None: they say nothing of it."""
+        place = self._places.get(provider)
+        if place is None:
+            return None
+        return place.witness.peers((surface,), wall - FRESH_S, wall) > 0 or None
+
+    def network(self, wall: float) -> bool | None:
+        """Whether the plain network worked when it was last looked at; None: not of late."""
+        return self._way.plain(wall)
+
     # ------------------------------------------------------ our own network
 
     def _looked(self, obs: Observation) -> list[Event]:
-        if obs.provider:
-            return NOTHING  # towards one provider: its own failures will tell
+        if obs.provider and not obs.failure_kind:
+            return NOTHING  # of the way to one provider alone: its own failures will tell
+        if obs.failure_kind in UNTELLING:
+            return NOTHING
         wall = obs.wall
         self._way.looked(wall, ok=obs.ok)
         if obs.ok:

@@ -7,7 +7,9 @@ it makes nothing likely: with no failures of one's own it is never even asked.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Literal
 
+from holdfast.facts.evidence import PageState
 from holdfast.facts.observations import Observation
 from holdfast.facts.pages import PageClaim
 
@@ -18,6 +20,8 @@ PAGE_TIMES = 8.0
 PEER_TIMES = 5.0
 PEERS_COUNTED = 2
 PEERS_MAX = 50
+# A claim older than this says nothing of now: pages are read every quarter of an hour.
+CLAIM_HOLDS_S = 3600.0
 # A complaint is fresh for so long. One that began so long before our own trouble is an old story.
 FRESH_S = 300.0
 
@@ -35,10 +39,11 @@ class Complaint:
 class Witness:
     """What is claimed of one provider. Times are UTC seconds."""
 
-    __slots__ = ("_peers", "claim", "said", "state")
+    __slots__ = ("_peers", "_read_wall", "claim", "said", "state")
 
     def __init__(self) -> None:
-        self.state = ""
+        self.state: PageState | Literal[""] = ""
+        self._read_wall = 0.0
         self.claim: PageClaim | None = None
         # When we first read the trouble that the page admits now.
         self.said: float | None = None
@@ -47,6 +52,7 @@ class Witness:
     def read(self, obs: Observation) -> None:
         """The page was read. Unreadable says nothing, neither for nor against."""
         claim = obs.page
+        self._read_wall = obs.wall
         self.state = claim.state if claim is not None else "operational" if obs.ok else "incident"
         self.claim = claim
         if self.state == "incident":
@@ -80,6 +86,14 @@ class Witness:
             return False
         named = {c.surface: c.status for c in self.claim.components} if self.claim else {}
         return not surfaces or any(named.get(one) != "operational" for one in surfaces)
+
+    def page(self, surface: str, wall: float) -> PageState | None:
+        """What the page claims of this surface; None: it was not read of late, or names it not."""
+        if not self.state or wall - self._read_wall >= CLAIM_HOLDS_S:
+            return None
+        if self.state == "incident" and not self.admits((surface,)):
+            return "operational"
+        return self.state
 
     def claims_since(self) -> float | None:
         """The beginning that the page itself gives for what it still has open."""
@@ -116,7 +130,7 @@ class Way:
     be reached while none was. Engines on this machine say nothing about it.
     """
 
-    __slots__ = ("_down", "_missed", "_reached", "woke")
+    __slots__ = ("_down", "_looked", "_missed", "_reached", "woke")
 
     TOGETHER_S = 90.0
     LOOK_HOLDS_S = 600.0
@@ -124,6 +138,7 @@ class Way:
 
     def __init__(self) -> None:
         self._down: float | None = None
+        self._looked: tuple[float, bool] | None = None
         self._reached: float | None = None
         # Providers that could not be reached, and none since: first and last time.
         self._missed: dict[str, tuple[float, float]] = {}
@@ -131,9 +146,16 @@ class Way:
 
     def looked(self, wall: float, *, ok: bool) -> None:
         """Somebody looked at independent hosts."""
+        self._looked = wall, ok
         self._down = None if ok else wall
         if ok:
             self._missed.clear()
+
+    def plain(self, wall: float) -> bool | None:
+        """Whether the last look found the plain network working; None: nobody looked of late."""
+        if self._looked is None or wall - self._looked[0] >= self.LOOK_HOLDS_S:
+            return None
+        return self._looked[1]
 
     def reached(self, provider: str, wall: float) -> None:
         """A provider out there answered, if only with an error."""

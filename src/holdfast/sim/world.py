@@ -318,6 +318,7 @@ class World:
         around = self.board.circumstances(
             leg,
             self.now_s,
+            self.wall(),
             local=self._providers[leg.target.provider].kind == "local",
             retry_after_s=retry_after_s(failure.headers, self.wall()),
         )
