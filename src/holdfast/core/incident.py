@@ -39,6 +39,7 @@ TRANSPORT_KINDS = CONNECT_KINDS | {"reset", "headers_timeout"}
 LIMITS = frozenset({"rate_limit", "quota_or_billing"})
 # Findings of a look at the network that leave open whether it works.
 UNTELLING = frozenset({"unclear", "intercepted"})
+STOOD_IN_MAX = 10
 NOTHING: list[Event] = []
 
 
@@ -116,7 +117,6 @@ class Incidents:
         # Our own network is a place with one leaf, beside the providers.
         self._net = Place()
         self._net_leaf = Leaf(("", "", "", ""), Pool())
-        self._count = 0
         self._troubled = 0
 
     # ------------------------------------------------------------- the fold
@@ -150,6 +150,8 @@ class Incidents:
         if not self._troubled:
             return NOTHING
         events = self._net_feed(wall, ok=True) if obs.provider not in self._local else []
+        if obs.stand_in:
+            self._note_stand_in(obs)
         place = self._places[obs.provider]
         if leaf.stretch is not None:
             leaf.good(wall, obs.count)
@@ -159,6 +161,14 @@ class Incidents:
             if news and stretch.open:
                 events += self._reshow(place, stretch, "narrowed", wall)
         return events
+
+    def _note_stand_in(self, obs: Observation) -> None:
+        """Somebody answered in another's place."""
+        target = f"{obs.provider}/{obs.model}" if obs.model else obs.provider
+        for place in self._everywhere():
+            for stretch in place.stretches:
+                if stretch.provider != obs.provider and len(stretch.stood_in) < STOOD_IN_MAX:
+                    stretch.stood_in.setdefault(target)
 
     def _failed(self, obs: Observation) -> list[Event]:
         wall, provider = obs.wall, obs.provider
@@ -553,8 +563,7 @@ class Incidents:
         personal = obs.verdict is not None and obs.verdict.whose == "account"
         found = self._fitting(place, leaf, wall, personal=personal)
         if found is None:
-            self._count += 1
-            name = f"{int(wall)}-{self._count}"
+            name = self._name(place, key_provider=leaf.key[0], wall=wall)
             provider = None if place is self._net else leaf.key[0]
             found = Stretch(name, provider, leaf.key[3] if personal else None, wall)
         if found not in place.stretches:
@@ -565,6 +574,14 @@ class Incidents:
         found.leaves[leaf.key] = leaf
         leaf.stretch, leaf.since = found, None
         return found
+
+    def _name(self, place: Place, *, key_provider: str, wall: float) -> str:
+        """A name that a fold which begins somewhat later or earlier gives as well."""
+        name = f"{key_provider or 'network'}-{int(wall)}"
+        taken = {stretch.id for stretch in (*place.stretches, *self._ended)}
+        while name in taken:
+            name += "x"
+        return name
 
     def _fitting(self, place: Place, leaf: Leaf, wall: float, *, personal: bool) -> Stretch | None:
         """A stretch that this failure may be part of.

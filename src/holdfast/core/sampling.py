@@ -41,6 +41,7 @@ class _Group:
             0.0 <= sample.at - first.at < WITHIN_S
             and sample.kind == first.kind
             and sample.status == first.status
+            and sample.stand_in == first.stand_in
         )
 
     def observation(self) -> Observation:

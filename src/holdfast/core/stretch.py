@@ -111,6 +111,7 @@ class Stretch:
         "shown",
         "since",
         "sorts",
+        "stood_in",
         "tally",
         "timeline",
         "transport",
@@ -143,6 +144,7 @@ class Stretch:
         self.because: tuple[str, ...] = ()
         self.page_said: float | None = None
         self.page_claims_since: float | None = None
+        self.stood_in: dict[str, None] = {}  # in the order in which they came
         self.timeline: list[Event] = []
 
     def holds(self, leaf: Leaf) -> bool:
@@ -229,6 +231,7 @@ class Stretch:
             page_said=self.page_said,
             page_claims_since=self.page_claims_since,
             page_late_s=late_s,
+            stood_in=tuple(self.stood_in),
             timeline=tuple(self.timeline),
         )
 

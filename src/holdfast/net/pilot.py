@@ -184,6 +184,8 @@ class Pilot:
         if leg is None:
             return
         self._head = headers
+        if self._line is not None and not self._line.reused:
+            self._desk.shown(leg.target.provider, leg.surface, self._line.evidence)
         self._tap = speak.tap(self.call, leg, status, headers)
         self.feed(Opened(self._desk.clock(), self._attempt, status))
 
@@ -486,6 +488,7 @@ class Pilot:
                 failure_kind=failure.kind if failure is not None else "",
                 verdict=verdict,
                 first_content_s=note.times.content,
+                stand_in=leg.stand_in,
             )
         )
 

@@ -309,6 +309,7 @@ class World:
                 failure_kind=failure.kind if failure is not None else "",
                 verdict=note.verdict,
                 first_content_s=note.times.content,
+                stand_in=leg.stand_in,
             )
         )
 
