@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.store.records import event, eventually, exchange, intent, observation, settled
+from tests.store.records import eventually, exchange, incident, intent, observation, settled
 
 from holdfast.store.ledger import Ledger
 
@@ -63,7 +63,7 @@ def note(ledger: Ledger, name: str) -> None:
         batch = range(number + 1, number + dice.choice((2, 2, 5, 60)))
         number = batch[-1]
         ledger.observe([observation(n, ok=n % 3 > 0, wall=time.time()) for n in batch])
-        ledger.tell([event(n, at=time.time()) for n in batch if n % 7 == 0])
+        ledger.remember([incident(n, since=time.time()) for n in batch if n % 7 == 0])
         if dice.random() < 0.05 and ledger.flush():
             say(f"kept {number}")
         time.sleep(dice.random() * 0.001)
@@ -103,7 +103,7 @@ def crowd(ledger: Ledger, name: str) -> None:
         ledger.settle(settled(call))
         ledger.record(exchange(call))
         ledger.observe([observation(number, ok=number % 2 == 0)])
-        ledger.tell([event(number)])
+        ledger.remember([incident(number)])
     eventually(lambda: len(ledger.alarms) == 2)
     assert not ledger.flush()
     say("full")

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from holdfast.facts.flights import Exchange, Intent, Settled
-from holdfast.facts.incidents import Event
+from holdfast.facts.incidents import Incident
 from holdfast.facts.observations import Observation
 
 NOW = time.time()  # or retention would take them away
@@ -72,10 +72,9 @@ def observation(number: int, *, ok: bool = True, **fields: Any) -> Observation:
     return Observation(**known | {"at": float(number), "ok": ok} | fields)
 
 
-def event(number: int, **fields: Any) -> Event:
-    """The nth entry of a timeline: the incident's name tells which."""
-    known = {"at": NOW, "event": "opened", "whose": "provider", "confidence": 0.9}
-    return Event(**known | {"incident": f"i{number}"} | fields)
+def incident(number: int, **fields: Any) -> Incident:
+    """The nth incident: its name tells which."""
+    return Incident(**{"id": f"i{number}", "since": NOW} | fields)
 
 
 def outcomes(data_dir: Path, table: str = "attempts") -> dict[str, str | None]:

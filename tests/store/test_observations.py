@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.store.pen import spawn
-from tests.store.records import NOW, event, eventually, observation
+from tests.store.records import NOW, eventually, incident, observation
 
-from holdfast.facts.incidents import Event
+from holdfast.facts.incidents import Incident
 from holdfast.facts.observations import Observation
 from holdfast.store import book, observations
 from holdfast.store.ledger import Ledger
@@ -50,23 +50,23 @@ def anything(kind: Any) -> st.SearchStrategy[Any]:
 
 
 OBSERVATIONS = anything(Observation)
-EVENTS = anything(Event)
+INCIDENTS = anything(Incident)
 
 
 @settings(max_examples=15)
-@given(noted=st.lists(OBSERVATIONS, max_size=12), told=st.lists(EVENTS, max_size=4))
+@given(noted=st.lists(OBSERVATIONS, max_size=12), told=st.lists(INCIDENTS, max_size=4))
 def test_what_is_written_is_read_back_whatever_it_is(
-    noted: list[Observation], told: list[Event]
+    noted: list[Observation], told: list[Incident]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger.open(Path(folder), wall=lambda: -1e9)
         ledger.observe(noted)
-        ledger.tell(told)
+        ledger.remember(told)
         ledger.close()
         assert ledger.alarms == ()
         reader = Reader(Path(folder))
         assert list(reader.observations(-2e9)) == noted
-        assert list(reader.events(-2e9)) == told
+        assert reader.incidents(-2e9) == list({one.id: one for one in told}.values())
         assert reader.complaint is None
 
 
@@ -148,7 +148,7 @@ def test_kill_9_leaves_a_whole_beginning_of_what_was_observed(tmp_path: Path) ->
         found = [int(each.at) for each in reader.observations()]
         assert found == list(range(1, len(found) + 1))
         assert len(found) >= promised
-        told = [each.incident for each in reader.events()]
+        told = [each.id for each in reader.incidents()]
         assert told == [f"i{n}" for n in found if n % 7 == 0]
         assert reader.complaint is None
         last = len(found)
@@ -172,14 +172,14 @@ def test_a_transaction_whose_end_was_not_seen_doubles_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(book, "write", lie)
         ledger.observe([observation(n) for n in range(5)])
-        ledger.tell([event(n) for n in range(5)])
+        ledger.remember([incident(n) for n in range(5)])
         eventually(ledger.flush)
     ledger.observe([observation(5)])
     ledger.close()
     assert not failing
     reader = Reader(tmp_path)
     assert [each.at for each in reader.observations()] == [0, 1, 2, 3, 4, 5]
-    assert [each.incident for each in reader.events()] == [f"i{n}" for n in range(5)]
+    assert [each.id for each in reader.incidents()] == [f"i{n}" for n in range(5)]
 
 
 # ------------------------------------------------------------------- bounds
@@ -247,7 +247,7 @@ def test_good_traffic_is_kept_a_week_and_the_rest_as_long_as_all_else(tmp_path: 
     ledger = Ledger.open(tmp_path, wall=lambda: now[0])
     ledger.observe([observation(n, wall=NOW) for n in range(1200)])
     ledger.observe([observation(5000, ok=False), observation(5001, kind="probe")])
-    ledger.tell([event(1)])
+    ledger.remember([incident(1)])
     assert ledger.flush()
     reader = Reader(tmp_path)
 
@@ -260,5 +260,5 @@ def test_good_traffic_is_kept_a_week_and_the_rest_as_long_as_all_else(tmp_path: 
     now[0] = NOW + 8 * DAY_S
     eventually(lambda: left() == [5000, 5001])
     now[0] = NOW + 91 * DAY_S
-    eventually(lambda: not left() and not list(reader.events()))
+    eventually(lambda: not left() and not reader.incidents())
     ledger.close()

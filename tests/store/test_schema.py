@@ -52,7 +52,7 @@ def test_there_is_a_column_for_every_fact_and_for_nothing_else(tmp_path: Path) -
         "attempts": {*Intent.__struct_fields__, *ends, *counts},
         "exchanges": set(Exchange.__struct_fields__),
         "observations": {"id", "wall", "good", "data"},
-        "events": {"id", "wall", "data"},
+        "incidents": {"id", "wall", "data"},
     }
     names = columns["attempts"] | columns["exchanges"] | {*Observation.__struct_fields__}
     assert not {"prompt", "messages", "body", "answer", "content", "key", "headers"} & names
@@ -70,7 +70,7 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_where_it_is(tmp_pat
     db.commit()
     db.close()
     reader = Reader(tmp_path)
-    assert list(reader.observations()) == list(reader.events()) == []
+    assert list(reader.observations()) == reader.incidents() == []
     ledger = Ledger.open(tmp_path)
     ledger.observe([observation(1)])
     assert ledger.flush()

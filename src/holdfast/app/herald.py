@@ -7,7 +7,6 @@ is sent: a restart tells nothing twice and loses nothing.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from holdfast.core.telling import Delivery, Level, Outbox, Telling, Told, wanted
 from holdfast.facts.incidents import Event, Incident
 from holdfast.net.dial import Dialer
 from holdfast.net.notify import Courier, Sender, apprise, command, desktop, webhook
+from holdfast.store.note import write_whole
 
 FILE = "told.json"
 
@@ -146,7 +146,7 @@ class Herald:
         self._dirty = False
         data = msgspec.json.encode(Kept(self.telling.saved, tuple(self.courier.outbox.saved)))
         try:
-            await asyncio.to_thread(_write, self._path, data)
+            await asyncio.to_thread(write_whole, self._path, data)
         except OSError as error:
             # Telling goes on: a full disk is no reason to be silent.
             self._own_alarms["file"] = (
@@ -170,14 +170,3 @@ def _free(name: str, taken: Mapping[str, object]) -> str:
 
 def _short(error: Exception) -> str:
     return getattr(error, "strerror", None) or "it is damaged"
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all, readable by the user alone."""
-    new = path.with_suffix(".new")
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)

@@ -26,10 +26,10 @@ class News:
             if segment not in self._down and row.state == "down":
                 self._down[segment] = row.since
                 whose = f", {WHOSE[row.whose]}" if row.whose in WHOSE else ""
-                sentences.append(f"down: {segment} ({told(row)}){whose}")
+                sentences.append(f"not asked for now: {segment} ({told(row)}){whose}")
         for segment in [segment for segment in self._down if segment not in troubled]:
             del self._down[segment]
-            sentences.append(f"it's back: {segment}")
+            sentences.append(f"asked again: {segment}")
         present = set(alarms)
         sentences += [f"alarm: {alarm}" for alarm in sorted(present - self._alarms)]
         sentences += [f"over: {alarm}" for alarm in sorted(self._alarms - present)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import cast, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -51,14 +52,16 @@ def provider(
     _check_subscription(table, secret, allowed=allow_subscription)
     serves = tuple(table.texts("serves"))
     own_page = _status_page(table)
+    # Who stands in for a known provider on this machine has no page of its own unless one is named.
+    here = addresses.is_loopback(urlsplit(url).hostname or "")
     found = Provider(
         name=name,
         dialects=cast("tuple[Dialect, ...]", dialects) or (entry.dialects if entry else ()),
         base_url=url,
         key=reference,
         kind=kind,
-        status_page=own_page or (entry.status_page if entry else None),
-        page=_page_source(entry, own_page),
+        status_page=own_page or (entry.status_page if entry and not here else None),
+        page=None if here and own_page is None else _page_source(entry, own_page),
         serves=serves or (entry.serves if entry else ()),
         models=(*_models(table), *(entry.models if entry else ())),
         allow_subscription=allow_subscription,

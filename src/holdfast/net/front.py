@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from holdfast.core.blame import judge, transient
 from holdfast.core.budget import Budget
-from holdfast.core.flight import Flight, Policy
+from holdfast.core.flight import Flight, Judge, Policy
 from holdfast.core.route import Affinity, NoRoute, candidates, plan
 from holdfast.core.words import ascii_header
 from holdfast.facts.calls import Call, Headers
@@ -94,6 +94,7 @@ class Front:
         self.crashes: deque[str] = deque(maxlen=100)
         # Good for telling credentials apart within this process, and for nothing else.
         self._callers = Callers(hashlib.blake2b(prefix.encode(), digest_size=16).digest())
+        self.judge: Judge
         self._policy = self._make_policy()
 
     def __call__(self, request: Request, reply: Reply) -> None:
@@ -195,6 +196,7 @@ class Front:
         def may_retry(leg: Leg, at: float) -> bool:
             return self._budget.take(leg.target.provider, at)
 
+        self.judge = verdict
         return Policy(verdict, transient, may_retry, self._dice, desk.board.standing)
 
     def _ask(

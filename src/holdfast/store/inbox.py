@@ -8,9 +8,9 @@ from threading import Condition
 from typing import TypeVar
 
 from holdfast.facts.flights import Exchange, Settled
-from holdfast.facts.incidents import Event
+from holdfast.facts.incidents import Incident
 from holdfast.facts.observations import Observation
-from holdfast.store.observations import EVENTS_MAX, Waiting
+from holdfast.store.observations import INCIDENTS_MAX, Waiting
 
 # Beyond these the oldest are dropped, and counted. (Intents have the journal, and its bound.)
 SETTLED_MAX = 20_000
@@ -31,12 +31,12 @@ class Inbox:
         "_asked",
         "_bell",
         "_ended",
-        "_events",
         "_exchanges",
+        "_incidents",
         "_rung",
         "_settled",
-        "dropped_events",
         "dropped_exchanges",
+        "dropped_incidents",
         "dropped_settled",
         "observed",
     )
@@ -44,11 +44,11 @@ class Inbox:
     def __init__(self) -> None:
         self._settled: deque[Settled] = deque(maxlen=SETTLED_MAX)
         self._exchanges: deque[Exchange] = deque(maxlen=EXCHANGES_MAX)
-        self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
+        self._incidents: deque[Incident] = deque(maxlen=INCIDENTS_MAX)
         self.observed = Waiting()
         self.dropped_settled = 0
         self.dropped_exchanges = 0
-        self.dropped_events = 0
+        self.dropped_incidents = 0
         self._bell = Condition()
         self._rung = False
         self._ended = False
@@ -71,11 +71,11 @@ class Inbox:
         self.observed.put(batch)
         self.ring()
 
-    def put_events(self, events: Iterable[Event]) -> None:
-        for event in events:
-            if len(self._events) == EVENTS_MAX:
-                self.dropped_events += 1
-            self._events.append(event)
+    def put_incidents(self, incidents: Iterable[Incident]) -> None:
+        for incident in incidents:
+            if len(self._incidents) == INCIDENTS_MAX:
+                self.dropped_incidents += 1
+            self._incidents.append(incident)
         self.ring()
 
     def ring(self) -> None:
@@ -118,7 +118,7 @@ class Inbox:
 
     @property
     def waiting(self) -> int:
-        return len(self._settled) + len(self._exchanges) + len(self._events) + len(self.observed)
+        return len(self._settled) + len(self._exchanges) + len(self._incidents) + len(self.observed)
 
     def begin_turn(self) -> int:
         """Still the bell; returns the number of the last flush that this turn answers."""
@@ -140,8 +140,8 @@ class Inbox:
     def take_observations(self) -> list[Observation]:
         return self.observed.take()
 
-    def take_events(self) -> list[Event]:
-        return _emptied(self._events)
+    def take_incidents(self) -> list[Incident]:
+        return _emptied(self._incidents)
 
 
 def _emptied(queue: deque[T]) -> list[T]:

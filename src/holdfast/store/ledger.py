@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from holdfast.facts.flights import Exchange, Intent, Settled
-from holdfast.facts.incidents import Event
+from holdfast.facts.incidents import Incident
 from holdfast.facts.observations import Observation
 from holdfast.store.home import Home
 from holdfast.store.inbox import Inbox
@@ -33,8 +33,8 @@ CLOSE_S = 10.0
 class Ledger:
     """One process's pen. `Ledger.open(data_dir)`, then `close()`.
 
-    `intend`, `settle`, `record`, `observe` and `tell` are for the thread that runs the calls; none
-    of them raises, and none but `intend` (one `write`, a few microseconds) touches a file.
+    `intend`, `settle`, `record`, `observe` and `remember` are for the thread that runs the calls;
+    none of them raises, and none but `intend` (one `write`, some microseconds) touches a file.
     """
 
     __slots__ = ("_home", "_inbox", "_journal", "_writer")
@@ -90,9 +90,9 @@ class Ledger:
         """Something was learnt: it goes into the observation journal, in this order."""
         self._inbox.put_observations(batch)
 
-    def tell(self, events: Sequence[Event]) -> None:
-        """An incident's timeline has new entries."""
-        self._inbox.put_events(events)
+    def remember(self, incidents: Sequence[Incident]) -> None:
+        """How incidents stand now, their timelines included."""
+        self._inbox.put_incidents(incidents)
 
     @property
     def alarms(self) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
-"""The observation journal: what was learnt, and the incidents' entries, as rows of the ledger.
+"""The observation journal: what was learnt, and how incidents stood, as rows of the ledger.
 
-One row each, JSON by msgspec, in the order in which they were handed in: replaying them is folding
-the rows in the order of their ids. They share the ledger's writer, its transactions and its
-promises; what had not reached the database when a process was killed (about 50 ms) is lost.
+One row each, and one for each change of an incident (its timeline is in it, and the last row of an
+incident counts), JSON by msgspec, in the order in which they were handed in: replaying them is
+folding the rows in the order of their ids. They share the ledger's writer, its transactions and
+its promises; what had not reached the database when a process was killed (about 50 ms) is lost.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from holdfast.facts.incidents import Event
+from holdfast.facts.incidents import Incident
 from holdfast.facts.observations import Observation
 from holdfast.store.book import INT_MAX, Row
 
@@ -25,20 +26,20 @@ from holdfast.store.book import INT_MAX, Row
 # change nothing, and one failure may be the first sign of an outage.
 WAITING_MAX = 20_000
 FAILURES_MAX = 100_000
-EVENTS_MAX = 10_000
+INCIDENTS_MAX = 10_000
 GOOD_KEEP_DAYS = 7.0
 
 OBSERVATION = (
     "INSERT INTO observations (id, wall, good, data) VALUES (?,?,?,?) ON CONFLICT (id) DO NOTHING"
 )
-EVENT = "INSERT INTO events (id, wall, data) VALUES (?,?,?) ON CONFLICT (id) DO NOTHING"
+INCIDENT = "INSERT INTO incidents (id, wall, data) VALUES (?,?,?) ON CONFLICT (id) DO NOTHING"
 
 _SWEEPS = (
     """DELETE FROM observations WHERE id IN
     (SELECT id FROM observations WHERE good AND wall < :good LIMIT :most)""",
     """DELETE FROM observations WHERE id IN
     (SELECT id FROM observations WHERE wall < :all LIMIT :most)""",
-    "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE wall < :all LIMIT :most)",
+    "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE wall < :all LIMIT :most)",
 )
 # By id, so in the order of writing, which is that of learning; `wall` may step back. The index
 # finds the first, and `+` keeps it from being used for the rest, whose order it would lose.
@@ -49,9 +50,9 @@ _SINCE = """
 
 _json = msgspec.json.encode
 _observation = msgspec.json.Decoder(Observation)
-_event = msgspec.json.Decoder(Event)
+_incident = msgspec.json.Decoder(Incident)
 
-Noted = TypeVar("Noted")  # an observation, or an event
+Noted = TypeVar("Noted")  # an observation, or an incident
 
 
 def is_sample(observation: Observation) -> bool:
@@ -145,17 +146,18 @@ def observation_row(observation: Observation) -> Row | None:
     data = written(observation, observation.at, observation.wall)
     if data is None:
         return None
-    good = observation.ok and observation.kind == "traffic"
+    good = observation.ok and observation.kind in ("traffic", "probe", "peer")
     return observation.wall, int(good), data
 
 
-def event_row(event: Event) -> Row | None:
-    """The same for an entry of an incident's timeline."""
-    data = written(event, event.at)
-    return None if data is None else (event.at, data)
+def incident_row(incident: Incident) -> Row | None:
+    """The same for an incident, at the time of its last entry."""
+    wall = incident.timeline[-1].at if incident.timeline else incident.since
+    data = written(incident, wall)
+    return None if data is None else (wall, data)
 
 
-def written(noted: Observation | Event, *times: float) -> bytes | None:
+def written(noted: Observation | Incident, *times: float) -> bytes | None:
     """The JSON. Half characters (they come from outside) become question marks."""
     try:
         if not all(map(math.isfinite, times)):
@@ -207,8 +209,8 @@ def read_observations(db: sqlite3.Connection, since_wall: float) -> Reading[Obse
     return Reading(_since(db, "observations", since_wall), _observation.decode)
 
 
-def read_events(db: sqlite3.Connection, since_wall: float) -> Reading[Event]:
-    return Reading(_since(db, "events", since_wall), _event.decode)
+def read_incidents(db: sqlite3.Connection, since_wall: float) -> Reading[Incident]:
+    return Reading(_since(db, "incidents", since_wall), _incident.decode)
 
 
 def _since(db: sqlite3.Connection, table: str, since_wall: float) -> Iterator[Sequence[object]]:

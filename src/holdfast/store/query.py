@@ -14,12 +14,12 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from holdfast.facts.incidents import Event
+from holdfast.facts.incidents import Incident
 from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Times, Usage
 from holdfast.store import schema
 from holdfast.store.home import LEDGER, StoreError
-from holdfast.store.observations import Noted, Reading, read_events, read_observations
+from holdfast.store.observations import Noted, Reading, read_incidents, read_observations
 
 BUSY_S = 5.0
 # How a call or an attempt without an end is called: it is still in the air, or its gateway died
@@ -198,9 +198,9 @@ class Reader:
         """
         return self._noted(read_observations, since_wall)
 
-    def events(self, since_wall: float = 0.0) -> Iterator[Event]:
-        """The entries of all incidents' timelines since a time, in order; as `observations`."""
-        return self._noted(read_events, since_wall)
+    def incidents(self, since_wall: float = 0.0) -> list[Incident]:
+        """How the incidents stood last that had news since a time, the first of them first."""
+        return list({one.id: one for one in self._noted(read_incidents, since_wall)}.values())
 
     @property
     def complaint(self) -> str | None:

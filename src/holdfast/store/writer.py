@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Thread
 
 from holdfast.facts.flights import Exchange, Intent, Settled
-from holdfast.facts.incidents import Event
+from holdfast.facts.incidents import Incident
 from holdfast.facts.observations import Observation
 from holdfast.store import book, observations, schema
 from holdfast.store.home import StoreError, no_space, unusable
@@ -61,7 +61,7 @@ class Writer(Thread):
         self._observed: Notebook[Observation] = Notebook(
             "observations", observations.observation_row
         )
-        self._events: Notebook[Event] = Notebook("events", observations.event_row)
+        self._incidents: Notebook[Incident] = Notebook("incidents", observations.incident_row)
         self._synced_at = 0.0  # steady clock of the last commit that the disk has
         self._dirty = False  # something was committed since
         self._more = False  # there is more to commit than one turn takes
@@ -147,8 +147,8 @@ class Writer(Thread):
             self._exchanges += self._inbox.take_exchanges()
         if len(self._observed) < observations.WAITING_MAX:
             self._observed.add(self._inbox.take_observations())
-        if len(self._events) < observations.EVENTS_MAX:
-            self._events.add(self._inbox.take_events())
+        if len(self._incidents) < observations.INCIDENTS_MAX:
+            self._incidents.add(self._inbox.take_incidents())
         if len(self._intents) < WAITING_MAX:
             self._intents += self._journal.take()
             return True
@@ -174,12 +174,12 @@ class Writer(Thread):
             self._wall(),
             (
                 (observations.OBSERVATION, self._observed.rows()),
-                (observations.EVENT, self._events.rows()),
+                (observations.INCIDENT, self._incidents.rows()),
             ),
         )
         self._intents, self._settled, self._exchanges = [], [], []
         self._observed.written()
-        self._events.written()
+        self._incidents.written()
         if unseen is not None:
             unseen.unseen = False
         if durable:
@@ -206,7 +206,7 @@ class Writer(Thread):
             book.conclude(db, self._wall())
             self._journal.forget(leftover)
             self._observed.go_on(db)
-            self._events.go_on(db)
+            self._incidents.go_on(db)
             self._swept_wall = book.recall(db, "swept_wall")
             self._taken_over = True
         return db
@@ -302,10 +302,10 @@ class Writer(Thread):
                     "good samples gave way to failures: the ledger was stuck. No failure was.",
                 ),
                 (inbox.observed.lost, "observed failures were dropped: the ledger was stuck."),
-                (inbox.dropped_events, "entries of incidents were dropped: the ledger was stuck."),
+                (inbox.dropped_incidents, "news of incidents were dropped: the ledger was stuck."),
                 (self._unreadable, "lines of an earlier journal were torn and could not be read."),
                 (
-                    self._refused + self._observed.refused + self._events.refused,
+                    self._refused + self._observed.refused + self._incidents.refused,
                     "records were of a kind that SQLite refuses, and were dropped.",
                 ),
             )
@@ -320,7 +320,7 @@ class Writer(Thread):
     @property
     def pending(self) -> int:
         calls = len(self._intents) + len(self._settled) + len(self._exchanges)
-        return calls + len(self._observed) + len(self._events)
+        return calls + len(self._observed) + len(self._incidents)
 
     # -------------------------------------------------------------- retention
 
