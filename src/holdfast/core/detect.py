@@ -6,7 +6,7 @@ The belief is the forward filter of a small hidden Markov model in continuous ti
     -------  -----   ----------------------   ------------
     fine       1 %   –                        –
     blip      90 %   every 4 h or so          40 s
-    total     97 %   every 10 days            1.5 h
+    total     95 %   every 10 days            1.5 h
     half      50 %   every 20 days            1.5 h
     fifth     20 %   every 40 days            1.5 h
 
@@ -56,7 +56,7 @@ class Expected(Struct, frozen=True, kw_only=True):
 
     fine_fails: float = 0.01
     blip_fails: float = 0.9
-    total_fails: float = 0.97
+    total_fails: float = 0.95
     half_fails: float = 0.5
     fifth_fails: float = 0.2
     blip_s: float = 40.0
