@@ -243,6 +243,33 @@ def test_a_look_at_the_network_holds_nothing_against_a_provider() -> None:
     assert tale.told() == ["opened", "resolved"]
 
 
+def test_a_portal_that_answers_for_everybody_is_no_provider() -> None:
+    tale = Tale()
+    asks = [{"provider": "a"}, {"provider": "b"}]
+    portal = {"ok": False, "status": 302, "says": verdict("network", "proxy_or_captive_portal")}
+    page = {"ok": False, "status": 200, "kind": "not_json", "says": verdict("intermediary", "x")}
+    tale.minutes(30, *asks)
+    tale.minutes(10, asks[0] | portal, asks[1] | page)
+    (opened,) = [event for event in tale.events if event.event == "opened"]
+    assert opened.whose == "network"
+    assert opened.segments[0].provider == ""
+
+
+def test_a_key_that_no_surface_knows_any_more_was_taken_back() -> None:
+    tale = Tale()
+    tale.minutes(30, MESSAGES, CHAT)
+    unknown = {"ok": False, "status": 401, "says": verdict("provider", "provider_outage")}
+    tale.minutes(10, MESSAGES | unknown, CHAT | unknown)
+    assert tale.told() == ["opened"]
+    assert tale.events[-1].whose == "account"
+    assert tale.events[-1].cause == "credential_revoked_or_org"
+    other = Tale()
+    other.minutes(30, MESSAGES, CHAT)
+    other.minutes(1, fails(MESSAGES), CHAT)
+    other.minutes(10, MESSAGES | unknown, CHAT | unknown)
+    assert other.events[-1].whose == "provider"  # server errors came before
+
+
 def test_an_engine_on_this_machine_does_not_prove_the_network() -> None:
     tale = Tale(local=("engine",))
     names = verdict("network", "dns")

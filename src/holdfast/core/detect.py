@@ -6,7 +6,7 @@ The belief is the forward filter of a small hidden Markov model in continuous ti
     -------  -----   ----------------------   ------------
     fine       1 %   –                        –
     blip      90 %   every 4 h or so          40 s
-    total     97 %   every 10 days            1.5 h
+    total     95 %   every 10 days            1.5 h
     half      50 %   every 20 days            1.5 h
     fifth     20 %   every 40 days            1.5 h
 
@@ -46,16 +46,17 @@ class Expected(Struct, frozen=True, kw_only=True):
     look ill. A blip of `blip_s` is the longest trouble that nobody wants to hear of. Outages of a
     part (`half`, `fifth`) are thought rarer than whole ones: they look more like chance, and a
     belief in them that comes easily comes falsely. Failures within `near_s` of the sample before
-    (a client's retries) do not tell an outage from a blip: they are one failure, seen again.
-    `crowd_pace_s`, `crowd_failed`: with a usual gap between samples this short, so many failures
-    in one stretch are an outage however short it is. With less of an outage than `rest_outage`
-    (and half as much again as may begin within a gap) and less of a blip than `rest_blip`, a good
-    answer puts the belief to rest.
+    (a client's retries) do not tell an outage from a blip: they are one failure, seen again. Before
+    its first sample a segment is thought to have been well `unseen_s` ago: who fails from the start
+    is more likely set up wrongly than out. `crowd_pace_s`, `crowd_failed`: with a usual gap between
+    samples this short, so many failures in one stretch are an outage however short it is. With less
+    of an outage than `rest_outage` (and half as much again as may begin within a gap) and less of a
+    blip than `rest_blip`, a good answer puts the belief to rest.
     """
 
     fine_fails: float = 0.01
     blip_fails: float = 0.9
-    total_fails: float = 0.97
+    total_fails: float = 0.95
     half_fails: float = 0.5
     fifth_fails: float = 0.2
     blip_s: float = 40.0
@@ -65,6 +66,7 @@ class Expected(Struct, frozen=True, kw_only=True):
     half_rate: float = 6e-7
     fifth_rate: float = 3e-7
     near_s: float = 10.0
+    unseen_s: float = 600.0
     crowd_pace_s: float = 0.5
     crowd_failed: int = 25
     rest_outage: float = 2e-6
@@ -117,8 +119,7 @@ class Belief(Struct):
 
     def feed(self, expected: Expected, wall: float, *, ok: bool, count: int = 1) -> None:
         """Turn the belief by `count` alike samples at `wall`. A clock set back counts as no gap."""
-        # Nobody knows how it stood before the first sample: as after an endless gap.
-        gap_s = max(0.0, wall - self.wall) if self.samples else float("inf")
+        gap_s = max(0.0, wall - self.wall) if self.samples else expected.unseen_s
         self.wall = wall
         self.samples += count
         if ok and not self.ill:

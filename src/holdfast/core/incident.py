@@ -35,12 +35,13 @@ from holdfast.facts.observations import Observation
 from holdfast.facts.places import Segment
 
 TRANSPORT_KINDS = CONNECT_KINDS | {"reset", "headers_timeout"}
+# Whose fault it is where something on the way answers, or nobody.
+BETWEEN = frozenset({"network", "intermediary"})
 # The user's own limits: no outage, and no news of one.
 LIMITS = frozenset({"rate_limit", "quota_or_billing"})
 # Findings of a look at the network that leave open whether it works.
 UNTELLING = frozenset({"unclear", "intercepted"})
 STOOD_IN_MAX = 10
-NOTHING: list[Event] = []
 
 
 class Params(Struct, frozen=True, kw_only=True):
@@ -52,7 +53,7 @@ class Params(Struct, frozen=True, kw_only=True):
     others of the surface are still in trouble, since luck is then the likelier reason. Who has
     relapsed needs a longer proof, so that flapping is one incident. Below `told` of trouble nothing
     is suspected, below `cleared` a suspicion is dropped; it keeps its name for `over_s`, in case it
-    comes back.
+    comes back, but after `afresh` good answers what then fails is a new beginning.
     `declared_times`, `suspected_times`: what another leaf of the provider, declared or (in
     proportion to the belief) suspected, does to the odds; the second is small, because short blips
     often hit several surfaces at once. `network_times`: the same of a look at our own network.
@@ -66,6 +67,7 @@ class Params(Struct, frozen=True, kw_only=True):
     told: float = 0.02
     cleared: float = 0.5
     over_s: float = 300.0
+    afresh: int = 5
     failures: int = 2
     goods: int = 2
     goods_beside: int = 4
@@ -86,13 +88,15 @@ class Params(Struct, frozen=True, kw_only=True):
 class Place:
     """What is known of one provider."""
 
-    __slots__ = ("leaves", "pools", "stretches", "witness")
+    __slots__ = ("erred", "leaves", "pools", "stretches", "witness")
 
     def __init__(self) -> None:
         self.leaves: dict[Key, Leaf] = {}
         self.pools: dict[str, Pool] = {}
         self.stretches: list[Stretch] = []
         self.witness = Witness()
+        # When it last failed in a way that names no user.
+        self.erred: float | None = None
 
 
 class Incidents:
@@ -132,7 +136,7 @@ class Incidents:
                 return self._looked(obs)
             case "slept":
                 self._slept(obs.wall)
-        return NOTHING
+        return []
 
     def _good(self, obs: Observation) -> list[Event]:
         wall = obs.wall
@@ -148,7 +152,7 @@ class Incidents:
         if obs.provider not in self._local:
             self._way.reached(obs.provider, wall)
         if not self._troubled:
-            return NOTHING
+            return []
         events = self._net_feed(wall, ok=True) if obs.provider not in self._local else []
         if obs.stand_in:
             self._note_stand_in(obs)
@@ -172,30 +176,28 @@ class Incidents:
 
     def _failed(self, obs: Observation) -> list[Event]:
         wall, provider = obs.wall, obs.provider
+        between = obs.verdict is not None and obs.verdict.whose in BETWEEN
         transport = obs.status is None and obs.failure_kind in TRANSPORT_KINDS
+        if provider in self._local:
+            return self._blame(obs, transport=transport) if counts(obs) else []
+        if transport or between:
+            # Who answers in the place of others, as a portal does: that reaches nobody.
+            return self._unreached(obs) if counts(obs) and not self._way.waking(wall) else []
         events: list[Event] = []
-        if obs.status is not None and provider not in self._local:
+        if obs.status is not None:
             self._way.reached(provider, wall)
-            if self._troubled:
-                events = self._net_feed(wall, ok=True)
-        if not counts(obs):
-            return events
-        if transport and provider not in self._local:
-            if self._way.waking(wall):
-                return events
-            return self._unreached(obs)
-        return events + self._blame(obs, transport=transport)
+            events = self._net_feed(wall, ok=True)
+        return events + self._blame(obs, transport=False) if counts(obs) else events
 
     def _unreached(self, obs: Observation) -> list[Event]:
         """A cloud could not be reached: is it that one, or the way to all of them?"""
         way, wall = self._way, obs.wall
         way.missed(obs.provider, wall)
         verdict = obs.verdict
-        own = verdict is not None and verdict.whose == "network" and not way.lately_reached(wall)
-        if way.down(wall):
-            self._retract(wall)
-        elif not own:
+        ours = verdict is not None and verdict.whose == "network" and not way.lately_reached(wall)
+        if not ours and not way.down(wall):
             return self._blame(obs, transport=True)
+        self._retract(wall)
         return self._net_feed(wall, ok=False, obs=obs)
 
     def _blame(self, obs: Observation, *, transport: bool) -> list[Event]:
@@ -212,6 +214,8 @@ class Incidents:
         if leaf.pool.leaves > 1:
             leaf.pool.belief.feed(self.expected, wall, ok=False, count=obs.count)
         leaf.goods = 0
+        if obs.status is not None and obs.status >= 500:
+            place.erred = wall
         stretch = leaf.stretch or self._stretch_for(place, leaf, obs)
         stretch.note(obs, transport=transport)
         return self._worse(place, stretch, leaf, wall)
@@ -349,8 +353,10 @@ class Incidents:
         trouble = leaf.belief.trouble()
         if trouble < params.cleared:
             leaf.suspected = False
-        if trouble < params.told:
+        if trouble < params.told and leaf.goods >= params.afresh:
             leaf.since = None
+            if len(stretch.leaves) == 1:
+                stretch.afresh()
         if not leaf.belief.ill or (
             not leaf.suspected and leaf.good_wall - leaf.failed_wall >= params.over_s
         ):
@@ -419,7 +425,7 @@ class Incidents:
 
     def _told(self, obs: Observation) -> list[Event]:
         if len(self._places) >= self.params.providers_max and obs.provider not in self._places:
-            return NOTHING
+            return []
         place = self._place(obs.provider)
         witness, wall = place.witness, obs.wall
         if obs.kind == "peer":
@@ -457,17 +463,15 @@ class Incidents:
     # ------------------------------------------------------ our own network
 
     def _looked(self, obs: Observation) -> list[Event]:
-        if obs.provider and not obs.failure_kind:
-            return NOTHING  # of the way to one provider alone: its own failures will tell
-        if obs.failure_kind in UNTELLING:
-            return NOTHING
+        if obs.failure_kind in UNTELLING or (obs.provider and not obs.failure_kind):
+            return []  # nothing of the plain network: of one provider its own failures will tell
         wall = obs.wall
         self._way.looked(wall, ok=obs.ok)
         if obs.ok:
             # Several independent hosts were reached.
-            return self._net_feed(wall, ok=True, count=3) if self._troubled else NOTHING
+            return self._net_feed(wall, ok=True, count=3) if self._troubled else []
         if self._way.waking(wall):
-            return NOTHING
+            return []
         self._retract(wall)
         return self._net_feed(wall, ok=False, obs=obs)
 
@@ -478,6 +482,10 @@ class Incidents:
         leaf, place = self._net_leaf, self._net
         if ok and leaf.stretch is None:
             return []
+        reached = self._way.reached_wall
+        if not leaf.belief.ill and reached is not None:
+            # Whoever was reached proved it well, up to then.
+            leaf.belief.wall, leaf.belief.samples = reached, max(1, leaf.belief.samples)
         leaf.belief.feed(self.expected, wall, ok=ok, count=count)
         if ok:
             leaf.ever_good = True
@@ -610,7 +618,14 @@ class Incidents:
     def _event(
         self, place: Place, stretch: Stretch, event: EventKind, wall: float, keys: Collection[Key]
     ) -> Event:
-        stretch.whose = stretch.judged(place.leaves.values())
+        surfaces = {key[1] for key in stretch.inside or stretch.leaves}
+        lately = stretch.since - self.params.reopen_s
+        vouched = (
+            (place.erred is not None and place.erred >= lately)
+            or place.witness.admits(surfaces)
+            or place.witness.peers(surfaces, stretch.since, wall) > 0
+        )
+        stretch.whose = stretch.judged(place.leaves.values(), vouched=vouched)
         stretch.because = self._because(place, stretch, event, wall)
         return stretch.tell(wall, event, self._shown(place, stretch, keys, wall))
 

@@ -21,6 +21,12 @@ TIMELINE_MAX = 200
 SORTS_MAX = 20
 # How much an older failure's verdict counts against the next one's.
 FADING = 0.8
+# What to call it where all failures together say another side than each by itself did.
+CAUSES: dict[Whose, str] = {
+    "provider": "provider_outage",
+    "account": "credential_revoked_or_org",
+    "network": "local_network",
+}
 # A leaf seen within so long is one of those that are still in use.
 IN_USE_S = 86400.0
 REFUSED = (401, 403)
@@ -91,6 +97,7 @@ class Stretch:
         "back",
         "because",
         "cause",
+        "causes",
         "confidence",
         "credential",
         "failed",
@@ -140,6 +147,8 @@ class Stretch:
         self.tally: dict[Whose, float] = {}
         self.whose: Whose = "unknown"
         self.cause = ""
+        # The latest cause that was named for each side.
+        self.causes: dict[Whose, str] = {}
         self.confidence = 0.0
         self.because: tuple[str, ...] = ()
         self.page_said: float | None = None
@@ -167,19 +176,29 @@ class Stretch:
         whose: Whose = "unknown" if verdict is None else verdict.whose
         self.tally[whose] = self.tally.get(whose, 0.0) + (0.3 if verdict is None else 1.0)
         if verdict is not None:
-            self.cause = verdict.cause
+            self.causes[whose] = verdict.cause
 
-    def judged(self, known: Iterable[Leaf]) -> Whose:
+    def afresh(self) -> None:
+        """What was suspected has passed; what fails from here on begins anew."""
+        self.failed = self.goods = self.refused = self.transport = 0
+        self.first = ""
+        self.sorts = {}
+
+    def judged(self, known: Iterable[Leaf], *, vouched: bool) -> Whose:
         """Whose fault it is, of all its failures together. `known`: the provider's leaves.
+
+        `vouched`: something else speaks of trouble there: server errors, its page, others.
 
         Where every failure names the user (401, 403), what else is well decides: another key that
         works on the same surface speaks against this key, this key working on another surface
-        speaks for it, and two keys that are refused at once are no coincidence.
+        speaks for it, and two keys that are refused at once are no coincidence. A key that is not
+        known (401) on any of several surfaces, while nothing else speaks of trouble, was most
+        likely taken back.
         """
         if self.provider is None:
             return "network"
         members = self.inside or self.leaves
-        if self.refused == self.failed:
+        if self.refused == self.failed > 0:
             keys = {key[3] for key in members}
             surfaces = {key[1] for key in members}
             well = [
@@ -191,11 +210,15 @@ class Stretch:
                 return "account"
             if len(keys) > 1 or any(key[3] in keys and key[1] not in surfaces for key in well):
                 return "provider"
+            unknown = self.sorts.get("HTTP 401", 0) == self.failed
+            if unknown and not vouched and not well and len(surfaces) > 1 and self.open:
+                return "account"
         return max(self.tally, key=lambda one: (self.tally[one], one), default="unknown")
 
     def tell(self, wall: float, event: EventKind, shown: tuple[Segment, ...]) -> Event:
         """Write one entry of the timeline."""
         self.shown = shown
+        self.cause = self.causes.get(self.whose) or CAUSES.get(self.whose, "unknown")
         told = Event(
             at=wall,
             event=event,

@@ -130,7 +130,7 @@ class Way:
     be reached while none was. Engines on this machine say nothing about it.
     """
 
-    __slots__ = ("_down", "_looked", "_missed", "_reached", "woke")
+    __slots__ = ("_down", "_looked", "_missed", "reached_wall", "woke")
 
     TOGETHER_S = 90.0
     LOOK_HOLDS_S = 600.0
@@ -139,7 +139,7 @@ class Way:
     def __init__(self) -> None:
         self._down: float | None = None
         self._looked: tuple[float, bool] | None = None
-        self._reached: float | None = None
+        self.reached_wall: float | None = None
         # Providers that could not be reached, and none since: first and last time.
         self._missed: dict[str, tuple[float, float]] = {}
         self.woke: float | None = None
@@ -159,7 +159,7 @@ class Way:
 
     def reached(self, provider: str, wall: float) -> None:
         """A provider out there answered, if only with an error."""
-        self._reached = wall
+        self.reached_wall = wall
         if self._missed:
             if provider in self._missed:
                 self._down = None
@@ -174,7 +174,7 @@ class Way:
 
     def lately_reached(self, wall: float) -> bool:
         """Whether anybody out there answered within the last minutes."""
-        return self._reached is not None and 0.0 <= wall - self._reached < self.TOGETHER_S
+        return self.reached_wall is not None and 0.0 <= wall - self.reached_wall < self.TOGETHER_S
 
     def seen_down(self, wall: float) -> bool:
         """Whether a look at the network found it down, not long ago."""
