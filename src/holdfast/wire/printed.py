@@ -1,0 +1,238 @@
+"""An error as a program printed it: wrapped, quoted, shortened; read what can be read.
+
+People paste "API Error: 403 {…}", a Python repr, JSON inside a JSON string, an SDK's exception.
+The innermost type and code are the provider's own; the whole text stays as the message, because
+the client's words around it say something as well.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from holdfast.facts.outcomes import FailureKind, Said
+from holdfast.wire.said import said_of
+from holdfast.wire.speech import UNREADABLE
+
+TEXT_MAX = 20_000
+DEPTH_MAX = 4
+TRIES_MAX = 6
+
+
+class Printed(Struct, frozen=True):
+    """What a text holds: a status where one is named, the words, and a page of HTML if it is one.
+
+    `structured`: whether an error object was found in it.
+    """
+
+    status: int | None = None
+    said: Said = Said()
+    page: str = ""
+    structured: bool = False
+
+
+# google.rpc.Code and its HTTP status; "got status: UNAVAILABLE" names no number.
+RPC = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "RESOURCE_EXHAUSTED": 429,
+    "INTERNAL": 500,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+# What the SDKs call their errors, and AWS its own.
+NAMED = {
+    "BadRequestError": 400,
+    "ValidationException": 400,
+    "AuthenticationError": 401,
+    "PermissionDeniedError": 403,
+    "AccessDeniedException": 403,
+    "NotFoundError": 404,
+    "UnprocessableEntityError": 422,
+    "RateLimitError": 429,
+    "ThrottlingException": 429,
+    "InternalServerError": 500,
+    "ServiceUnavailableError": 503,
+    "ServiceUnavailableException": 503,
+    "OverloadedError": 529,
+}
+_NAMED = re.compile(r"\b(" + "|".join(NAMED) + r")\b")
+_RPC = re.compile(r"\b(" + "|".join(RPC) + r")\b")
+_STATUS = (
+    re.compile(
+        r"(?:error code|status(?:[_ ]?code)?|\bhttp(?:/\d\.\d)?|api error|\berror|exception)"
+        r"[\W_]{0,5}([1-5]\d\d)\b",
+        re.IGNORECASE,
+    ),
+    re.compile(r"^\W*(?:\w+: ?)?\W{0,3}([3-5]\d\d)\b"),
+    re.compile(r"[(\[]([3-5]\d\d)\b"),
+)
+_PAGE = re.compile(r"<!doctype html|<html\b", re.IGNORECASE)
+
+
+def read_printed(text: str) -> Printed:
+    """Status, words and page of any text about an error. Never raises."""
+    text = text[:TEXT_MAX].strip()
+    page = _PAGE.search(text)
+    if page is not None:
+        return Printed(_status_in(text[: page.start()]), page=text[page.start() :])
+    status, kind, code, message, whole = None, "", "", "", False
+    for found, all_of_it in _objects(text, DEPTH_MAX):
+        said = said_of(found)
+        kind, code = said.type or kind, said.code or code
+        message = said.message or message
+        status = _status_of(found) or status
+        whole = whole or (all_of_it and bool(said.message) and "{" not in said.message)
+    named = status or _status_in(text)
+    structured = bool(kind or code or message)
+    words = message if whole else " ".join(text.split())
+    return Printed(named, Said(kind, code, words), structured=structured)
+
+
+def _objects(text: str, depth: int) -> Iterator[tuple[object, bool]]:
+    """The objects in a text, outer ones first; whether each is all of the text."""
+    if depth == 0 or ("{" not in text and "[" not in text):
+        return
+    whole = _parsed(text)
+    found = [(whole, True)] if whole is not None else [(part, False) for part in _parts(text)]
+    for value, all_of_it in found:
+        if isinstance(value, str):  # JSON within a JSON string
+            yield from _objects(value, depth - 1)
+            continue
+        yield value, all_of_it
+        for inner in _strings(value, 5):
+            yield from ((part, False) for part, _ in _objects(inner, depth - 1))
+
+
+def _parts(text: str) -> Iterator[object]:
+    """Objects that begin somewhere in a text."""
+    at, tries = 0, 0
+    while tries < TRIES_MAX:
+        at = text.find("{", at)
+        if at < 0:
+            return
+        tries += 1
+        try:
+            value, end = json.JSONDecoder(strict=False).raw_decode(text, at)
+        except UNREADABLE:
+            closing = text.rfind("}") + 1
+            value, end = _parsed(text[at:closing]), closing
+        if isinstance(value, dict):
+            yield value
+            at = max(end, at + 1)
+        else:
+            at += 1
+
+
+def _parsed(text: str) -> object | None:
+    """A text that is JSON or a Python literal; None where it is neither."""
+    try:
+        value: object = json.loads(text, strict=False)
+    except UNREADABLE:
+        pass
+    else:
+        return value
+    if "'" not in text:
+        return None
+    try:
+        return ast.literal_eval(text)  # type: ignore[no-any-return]
+    except (*UNREADABLE, SyntaxError, TypeError, MemoryError):
+        return None
+
+
+def _strings(value: object, depth: int) -> Iterator[str]:
+    """The strings in an object that may hold another object, and inner errors as text."""
+    if depth == 0:
+        return
+    if isinstance(value, str):
+        if "{" in value:
+            yield value
+    elif isinstance(value, dict):
+        inner = value.get("body", value.get("error"))
+        if isinstance(inner, Mapping) and isinstance(inner.get("error"), Mapping):
+            yield json.dumps(inner, default=str)
+        for one in value.values():
+            yield from _strings(one, depth - 1)
+    elif isinstance(value, list | tuple):
+        for one in value[:20]:
+            yield from _strings(one, depth - 1)
+
+
+def _status_of(value: object) -> int | None:
+    """A status that an object names as such, at most two levels down."""
+    if not isinstance(value, Mapping):
+        return None
+    for holder in (value, *(one for one in value.values() if isinstance(one, Mapping))):
+        for name in ("code", "status", "statusCode", "status_code", "httpStatusCode", "httpStatus"):
+            number = holder.get(name)
+            if isinstance(number, int) and 300 <= number <= 599:
+                return number
+    return None
+
+
+def _status_in(text: str) -> int | None:
+    """A status that a text names as such, as a number or by its name."""
+    for pattern in _STATUS:
+        found = pattern.search(text)
+        if found is not None and int(found[1]) >= 300:
+            return int(found[1])
+    rpc = _RPC.search(text)
+    if rpc is not None:
+        return RPC[rpc[1]]
+    named = _NAMED.search(text)
+    return NAMED[named[1]] if named is not None else None
+
+
+# What clients, SDKs and system libraries call a failure on the way; the first that fits.
+_KINDS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(pattern))
+    for kind, pattern in (
+        (
+            "dns",
+            r"\bdns|getaddrinfo|enotfound|eai_again|erefused|name resolution|name or service"
+            r"|nodename nor|not resolve|resolve host|no such host",
+        ),
+        (
+            "tls",
+            r"\btls|\bssl(?!:default)|certificate|cert_|self.signed|issuer|handshake|err_tls"
+            r"|unable_to_verify",
+        ),
+        ("refused", r"refused|no connections? could be made|\(111\)|could not connect to"),
+        ("unreachable", r"unreach|no route to host|network is down|enetdown|internet_disconnected"),
+        ("headers_timeout", r"headers?.timeout|und_err_(?:headers|body)"),
+        ("idle_timeout", r"stall|idle.?timeout|idle timed|no data received|waiting for sse"),
+        ("connect_timeout", r"time.?d? ?out|etimedout|deadline exceeded|noresponse"),
+        ("not_json", r"unexpected token '?<|<!doctype|expecting value"),
+        ("garbage", r"not valid json|end of json|parse message|jsondecode|property name in json"),
+        (
+            "truncated",
+            r"stream (?:closed|disconnected)|incomplete|response body|before completion"
+            r"|chunked|premature|broken off",
+        ),
+        (
+            "reset",
+            r"reset|hang up|socket_closed|closed unexpectedly|connection_?closed|epipe|broken pipe"
+            r"|server disconnected|connection (?:was )?(?:lost|closed)|remoteprotocol|\beof\b",
+        ),
+        ("empty", r"empty.?(?:stream|response|answer|body)|no content"),
+        (
+            "refused",
+            r"connection error|connect_?(?:failed|error)|fetch failed|(?:un|not )?able to connect"
+            r"|failed to connect|cannot connect|can.?t reach|error sending request|apiconnection"
+            r"|check your (?:internet )?connection|error connecting|couldn.?t connect|err_bad",
+        ),
+    )
+)
+
+
+def way_of(words: str) -> FailureKind | None:
+    """The kind of a failure on the way, by what a client calls it; None where it is none."""
+    low = words[:TEXT_MAX].lower()
+    return next((kind for kind, pattern in _KINDS if pattern.search(low)), None)
