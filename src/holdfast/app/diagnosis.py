@@ -165,13 +165,15 @@ def _kind(
     if printed.page:
         return "not_json"
     way = way_of(thrown) if thrown else None
+    if way == "not_json" and not printed.said.message and "<" not in thrown:
+        return "empty"  # a parser that found nothing at the first place
     if way is None and not printed.structured:
         way = way_of(words)
     if way in ("reset", "refused") and where in ("in_stream", "body"):
         return "truncated"
     if way is not None:
         return way
-    if printed.said.message:
+    if words:
         return "error_event"
     return "empty" if status is not None else "internal"
 

@@ -48,7 +48,7 @@ WRONGED = 0.8
 EXCUSED = 0.45
 # What it is worth to have blamed nobody.
 RESERVE = 0.3
-SURE = 0.95
+SURE, UNSURE = 0.95, 0.05
 SURE_WHERE_IT_WORKED = 0.6
 
 USERS: frozenset[Whose] = frozenset({"account", "request", "network", "local"})
@@ -127,10 +127,8 @@ WAY_CHANGES = frozenset(
     {"vpn_on", "vpn_off", "vpn", "proxy_on", "proxy_off", "proxy", "corporate_network", "travel"}
     | {"network_changed", "firewall", "antivirus"}
 )
-KEY_CHANGES = frozenset(
-    {"key_rotated", "account_switched", "revoked_by_user", "login", "new_install"}
-    | {"plan_changed", "credit_added"}
-)
+KEY_CHANGES = frozenset({"key_rotated", "account_switched", "revoked_by_user", "org_changed"})
+MONEY_CHANGES = frozenset({"plan_changed", "credit_added", "payment_changed"})
 TOOL_CHANGES = frozenset({"client_updated", "engine_updated", "model_changed", "os_updated"})
 
 EVIDENCE: tuple[Piece, ...] = (
@@ -140,7 +138,7 @@ EVIDENCE: tuple[Piece, ...] = (
     _piece(_ok_within(JUST_NOW_S, RECENT_S), "this very credential worked {ok} ago",
            {"provider": 1.0}, "answer"),
     _piece(lambda a: a.overload_burst, "a burst of server errors came first", {"provider": 1.5}),
-    _piece(lambda a: a.many_users is True, "others report the same now", {"provider": 2.1}),
+    _piece(lambda a: a.many_users is True, "others report the same now", {"provider": 2.4}),
     _piece(lambda a: a.status_page == "incident", "the provider's page tells of an incident",
            {"provider": 1.8}),
     _piece(lambda a: a.other_credentials_failing is True,
@@ -151,7 +149,8 @@ EVIDENCE: tuple[Piece, ...] = (
            {"provider": 0.25}),
     _piece(lambda a: a.other_surfaces_ok is True,
            "the same credential still works on another surface", {"provider": 0.6}, "answer"),
-    _piece(lambda a: a.other_providers_ok is True,
+    # Where a filter stands between, what it lets through clears nobody.
+    _piece(lambda a: a.other_providers_ok is True and a.local_change not in WAY_CHANGES,
            "other providers answer, so the plain network works",
            {"provider": 1.2, "network": -1.0, "unknown": -0.7}, "way"),
     _piece(lambda a: a.local_change == "none", "nothing was changed on this side",
@@ -162,7 +161,7 @@ EVIDENCE: tuple[Piece, ...] = (
     _piece(lambda a: a.many_users is False, "nobody else reports it",
            {"provider": -0.9}),
     _piece(lambda a: a.local_change in KEY_CHANGES, "just before: {change}",
-           {"account": 0.5}, "answer"),
+           {"account": 1.6}, "answer"),
     # --- for what lies between
     _piece(lambda a: a.internet_ok is False, "nothing else is reached from here either",
            {"network": 3.0, "local": 0.5}),
@@ -175,7 +174,7 @@ EVIDENCE: tuple[Piece, ...] = (
            "another of its addresses is reached from here",
            {"network": 0.3, "provider": -0.4}, "way"),
     _piece(lambda a: a.intermediary is True, "a relay or gateway of somebody else stands between",
-           {"intermediary": 2.0}),
+           {"intermediary": 2.3}),
     # --- for the request
     _piece(lambda a: a.same_request_fails_again is True and a.other_requests_ok is True,
            "this request fails each time, others pass", {"request": 1.5, "provider": -0.3}),
@@ -185,7 +184,7 @@ EVIDENCE: tuple[Piece, ...] = (
            {"request": -0.7, "provider": 0.3}),
     _piece(lambda a: a.same_request_fails_again is False, "the same request passed later",
            {"request": -2.0, "provider": 0.5}),
-    _piece(lambda a: a.smaller_request_ok is True, "a smaller request passes", {"request": 2.2}),
+    _piece(lambda a: a.smaller_request_ok is True, "a smaller request passes", {"request": 2.7}),
     _piece(lambda a: (a.request_tokens or 0) > (a.context_tokens or 10**12),
            "the request is longer than the model's window", {"request": 2.0}),
     # --- for this machine
@@ -198,6 +197,10 @@ _LONG = _piece(lambda a: (a.request_tokens or 0) > LONG_TOKENS,
 _SHORT = _piece(lambda a: 0 < (a.request_tokens or 0) <= LONG_TOKENS,
                 "the request is much shorter than what it is refused for",
                 {"provider": 1.6, "request": -1.5})  # fmt: skip
+
+# "No money" just after money was added: it may not have reached the provider, or not this key.
+_PAID = _piece(lambda a: a.local_change in MONEY_CHANGES, "just before: {change}",
+               {"provider": 1.8})  # fmt: skip
 
 _ANSWER = tuple(piece for piece in EVIDENCE if piece.about != "way")
 _WAY = tuple(piece for piece in EVIDENCE if piece.about != "answer")
@@ -260,8 +263,8 @@ def judge(failure: Failure, around: Circumstances, book: Book = BOOK) -> Verdict
 def _weigh(shares: list[float], row: Signature, around: Circumstances) -> list[str]:
     """Multiply in what stands around, bring the sum to 1 again; the sentences of what spoke."""
     pieces = _WAY if row.cause in ON_THE_WAY else _ANSWER
-    if row.cause == "quota_or_billing" and row.scope == "nothing":
-        pieces = (*pieces, _LONG, _SHORT)
+    if row.cause == "quota_or_billing":
+        pieces = (*pieces, _LONG, _SHORT) if row.scope == "nothing" else (*pieces, _PAID)
     told = []
     for piece in pieces:
         if piece.seen(around):
@@ -292,7 +295,7 @@ def _decide(shares: list[float]) -> tuple[Whose, float]:
             gain -= EXCUSED * account
         if gain > worth:
             best, worth = whose, gain
-    return best, min(SURE, shares[_INDEX[best]])
+    return best, min(SURE, max(UNSURE, shares[_INDEX[best]]))
 
 
 def _here(shares: list[float], row: Signature) -> None:
@@ -316,7 +319,7 @@ def _cause(whose: Whose, row: Signature, around: Circumstances) -> str:
     if whose == "provider":
         return row.cause if row.whose == "unknown" else "provider_outage"
     if whose == "request":
-        return "context_too_long" if around.smaller_request_ok else "request_invalid"
+        return "context_too_long" if _too_long(row, around) else "request_invalid"
     if whose == "network":
         return "proxy_or_captive_portal" if around.local_change in WAY_CHANGES else "local_network"
     if whose == "local":
@@ -330,7 +333,7 @@ def _action(whose: Whose, row: Signature, failure: Failure, around: Circumstance
         return row.action if row.action in (GO, GO_TELL) else GO
     if whose == "provider":
         return _their_action(row, failure, around)
-    if whose == "request" and around.smaller_request_ok:
+    if whose == "request" and _too_long(row, around):
         return LARGER
     if whose == row.whose:
         sure = around.intermediary and whose == "intermediary" and row.action == GO
@@ -348,6 +351,12 @@ def _their_action(row: Signature, failure: Failure, around: Circumstances) -> Ac
     if row.whose == "provider" and row.action == AGAIN:
         return GO if wide else AGAIN
     return AGAIN if (one or passed) and not wide and not around.other_requests_ok else GO
+
+
+def _too_long(row: Signature, around: Circumstances) -> bool:
+    tokens = around.request_tokens or 0
+    limit = around.context_tokens or (LONG_TOKENS if row.cause == "quota_or_billing" else 0)
+    return around.smaller_request_ok is True or 0 < limit < tokens
 
 
 def _next_check(row: Signature) -> str:
