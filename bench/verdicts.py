@@ -15,13 +15,13 @@ Held out is done by rows: what a signature is worth on cases that did not bring 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import random
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,20 @@ from holdfast.facts.outcomes import Verdict
 ROOT = Path(__file__).parents[1]
 CASES = ROOT / "tests" / "core" / "cases.jsonl"
 PAGE = ROOT / "docs" / "reference" / "reliability.md"
+AS_OF = "2026-11"
 USERS = ("account", "request", "network", "local")
 BINS = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.01)
 HALVES = 20
+COLUMNS = (
+    "judged",
+    "cases",
+    "whose right",
+    "action right",
+    "provider's fault blamed on the user",
+    "user's fault excused",
+    "unknown said",
+    "ECE",
+)
 Case = dict[str, Any]
 Judged = tuple[Case, Verdict]
 
@@ -78,7 +89,7 @@ def right(one: Judged) -> bool:
 def bins(judged: Sequence[Judged]) -> list[tuple[list[Judged], float, float]]:
     """By stated confidence: the cases, what was said on average, what was right."""
     found = []
-    for low, high in zip(BINS, BINS[1:], strict=False):
+    for low, high in pairwise(BINS):
         part = [one for one in judged if low <= one[1].confidence < high]
         if part:
             sure = statistics.fmean(verdict.confidence for _, verdict in part)
@@ -154,8 +165,7 @@ def report(cases: Sequence[Case], day: str) -> str:
     lines = [
         f"{len(counted)} cases whose cause is stated or shown, of {len(cases)}; as of {day}.",
         "",
-        "| judged | cases | whose right | action right | provider's fault blamed on the user"
-        " | user's fault excused | unknown said | ECE |",
+        f"| {' | '.join(COLUMNS)} |",
         "|---|---|---|---|---|---|---|---|",
     ]
     results = {name: judge(counted) for name, judge in SETS.items()}
@@ -195,11 +205,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--cases", type=Path, default=CASES, metavar="FILE")
     parser.add_argument("--wrong", action="store_true", help="each case that was judged wrong")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
-    parser.add_argument("--date", help="date of the data for the page (default: the file's)")
+    parser.add_argument("--date", default=AS_OF, help="date of the data, for the page")
     words = parser.parse_args(argv)
-    cases = [json.loads(line) for line in words.cases.read_text().splitlines() if line.strip()]
-    changed = datetime.datetime.fromtimestamp(words.cases.stat().st_mtime, tz=datetime.UTC)
-    text = report(cases, words.date or changed.date().isoformat())
+    cases = read(words.cases)
+    text = report(cases, words.date)
     sys.stdout.write(text + speed(cases))
     if words.wrong:
         for case, verdict in judged_by(Book(), cases):
@@ -209,12 +218,24 @@ def main(argv: Sequence[str]) -> int:
                     f" {verdict} {verdict.action}: {' · '.join(verdict.because)[:260]}\n"
                 )
     if words.write:
-        PAGE.write_text(HEAD + text, encoding="utf-8")
+        PAGE.write_text(NOTE + HEAD + text, encoding="utf-8")
     return 0
 
 
-HEAD = """<!-- Written by `python -m bench.verdicts --write`. Do not edit. -->
-# How far the verdicts can be relied on
+def page() -> str:
+    """The page of the reference, from the cases of this repository."""
+    return HEAD + report(read(CASES), AS_OF)
+
+
+def read(file: Path) -> list[Case]:
+    return [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
+
+
+# As `docs/reference.py` writes it at the head of each sheet.
+NOTE = "<!-- Written by `make docs` from the code. Do not edit. -->\n"
+
+
+HEAD = """# How far the verdicts can be relied on
 
 Failures from public threads, chosen to be misleading: the figures say nothing about everyday
 traffic, where most failures are plain. "Held out" takes away, before a case is judged, every

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import msgspec
 from msgspec import Struct
 
-from holdfast.config.catalogue import Catalogue
+from holdfast.config.catalogue import Catalogue, Entry
 from holdfast.core.blame import judge
 from holdfast.core.signatures import BOOK, Book
 from holdfast.facts.evidence import Circumstances, PageState
@@ -22,6 +22,7 @@ from holdfast.wire.retry_after import retry_after_s
 
 TEXT_FOR_PEOPLE = 200
 _YES_NO = (
+    "overload_burst",
     "credential_ever_ok",
     "other_credentials_failing",
     "other_surfaces_failing",
@@ -200,7 +201,7 @@ def _exception(thrown: object) -> tuple[str, str]:
 
 
 def _where(where: object) -> Where:
-    return where if where in get_args(Where) else "before_headers"
+    return next((one for one in get_args(Where) if one == where), "before_headers")
 
 
 def _number(status: object) -> int | None:
@@ -222,3 +223,72 @@ def _headers(headers: object) -> tuple[tuple[bytes, bytes], ...]:
         for pair in pairs
         if isinstance(pair, list | tuple) and len(pair) == 2
     )
+
+
+# --- a pasted error -----------------------------------------------------------------------
+
+
+class Pasted(Struct, frozen=True):
+    """What a pasted error means. `provider`: whom it speaks of, empty where it does not say.
+
+    `trouble_there`: whether the running gateway has seen a fault of that provider's own.
+    """
+
+    verdict: Verdict
+    provider: str
+    trouble_there: bool
+
+
+def of_paste(text: str, known: Catalogue, board: Mapping[str, Any] | None, wall: float) -> Pasted:
+    """The verdict on any text about an error. `board`: the gateway's status, None without one."""
+    provider = named_in(text, known)
+    entry = known.get(provider)
+    facts, trouble_there = _of_board(board, provider)
+    record = {
+        "provider": provider,
+        "surface": "local" if entry is not None and entry.kind == "local" else "api",
+        "body": text,
+        "where": "before_headers",
+        "facts": facts,
+    }
+    return Pasted(Diagnosis(known).judge(record, wall), provider, trouble_there)
+
+
+def named_in(text: str, known: Catalogue) -> str:
+    """The provider that a text names: by its host, its name, its title or its models' names."""
+    low = text.lower()
+    for marks in (_hosts, _names, _models):
+        for name, entry in known.items():
+            if entry.kind != "sim" and any(mark and mark in low for mark in marks(name, entry)):
+                return name
+    return ""
+
+
+def _hosts(_name: str, entry: Entry) -> list[str]:
+    address = entry.base_url.partition("://")[2].partition("/")[0]
+    page = (entry.status_page or "").partition("://")[2].partition("/")[0]
+    return [address, page]
+
+
+def _names(name: str, entry: Entry) -> list[str]:
+    return [name, entry.title.lower()]
+
+
+def _models(_name: str, entry: Entry) -> list[str]:
+    return [glob.rstrip("*").rstrip("-") for glob in entry.serves if len(glob) > 4]
+
+
+def _of_board(board: Mapping[str, Any] | None, provider: str) -> tuple[dict[str, bool], bool]:
+    """What the gateway's board says about a provider, as facts."""
+    if board is None or not provider:
+        return {}, False
+    rows = board["segments"]
+    down = [row for row in rows if row["state"] == "down" and row["whose"] == "provider"]
+    there = any(row["segment"]["provider"] == provider for row in down)
+    others = [row for row in rows if row["segment"]["provider"] != provider]
+    facts = {}
+    if there:
+        facts["overload_burst"] = True
+    if any(row["state"] == "well" for row in others):
+        facts["other_providers_ok"] = True
+    return facts, there

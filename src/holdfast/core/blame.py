@@ -314,7 +314,7 @@ def _cause(whose: Whose, row: Signature, around: Circumstances) -> str:
     """The cause by its row, or what it must be where the fault is found to be another's."""
     if whose == "local" and row.cause in _LOCAL_DOWN and row.scope == "provider":
         return "local_engine_down"
-    if whose == row.whose or whose == "unknown":
+    if whose in (row.whose, "unknown"):
         return row.cause
     if whose == "provider":
         return row.cause if row.whose == "unknown" else "provider_outage"

@@ -66,7 +66,7 @@ class Signature(Struct, frozen=True, kw_only=True):
         return self.says is not None and self.says.search(words) is not None
 
 
-def _row(
+def _row(  # noqa: PLR0913 - a row is wide
     cause: str,
     prior: Mapping[Whose, float],
     action: Action,
@@ -119,8 +119,8 @@ FILTER = (
 )
 LOCAL_MEMORY = (
     r"out of memory|requires more system memory|cudamalloc|runner process has terminated"
-    r"|not enough (?:gpu |video |system )?memory|insufficient memory|(?:error|failed to) load(?:ing)?"
-    r" model|memory layout cannot be allocated"
+    r"|not enough (?:gpu |video |system )?memory|insufficient memory"
+    r"|(?:error|failed to) load(?:ing)? model|memory layout cannot be allocated"
 )
 
 SIGNATURES: tuple[Signature, ...] = (
@@ -289,7 +289,8 @@ SIGNATURES: tuple[Signature, ...] = (
     _row("provider_overload", {"provider": 0.88, "intermediary": 0.08}, GO, "model", 529,
          source="Anthropic errors page"),
     _row("rate_limit",
-         {"account": 0.76, "provider": 0.1, "request": 0.05, "intermediary": 0.04}, WAIT, "leaf", 429,
+         {"account": 0.76, "provider": 0.1, "request": 0.05, "intermediary": 0.04},
+         WAIT, "leaf", 429,
          source="RFC 6585; of 67 read in threads, 25 were no more than that"),
     _row("rate_limit", {"account": 0.75, "provider": 0.12}, WAIT, "leaf", EVENT,
          types="rate_limit_error rate_limit_exceeded ThrottlingException RESOURCE_EXHAUSTED",
@@ -337,7 +338,8 @@ SIGNATURES: tuple[Signature, ...] = (
     _row("proxy_or_captive_portal", {"intermediary": 0.55, "network": 0.12, "request": 0.15}, GO,
          "model", "not_json", source="text where JSON was due"),
     _row("silence", {"provider": 0.66, "network": 0.1, "local": 0.06}, GO, "model",
-         "headers_timeout", "content_timeout", "idle_timeout", source="time limits, ours and SDKs'"),
+         "headers_timeout", "content_timeout", "idle_timeout",
+         source="time limits, ours and those of SDKs"),
     _row("stream_truncated",
          {"unknown": 0.32, "provider": 0.24, "intermediary": 0.2, "request": 0.12}, GO, "model",
          "truncated", says=r"stream (?:closed|disconnected) before",

@@ -1,7 +1,8 @@
 """The command line: words in, one command run, an exit status out.
 
-0 fine, 1 failed, 2 usage or configuration; `status` also 10 it is them, 11 it is you, 12 mixed,
-13 unknown. Every command takes `--json`. Heavy imports wait until a command needs them.
+0 fine, 1 failed, 2 usage or configuration; `status` and `diagnose` also 10 it is them, 11 it is
+you, 12 mixed, 13 unknown. Every command takes `--json`. Heavy imports wait until a command needs
+them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ COMMANDS = {
     "run": "run a tool with the variables set that point it at the gateway",
     "check": "read the configuration and say everything that is wrong with it",
     "status": "the board: each segment, since when, whose fault",
+    "diagnose": "is it them or is it me? of an error pasted on stdin, or of now",
     "logs": "exchanges, with their attempts and why",
     "drill": "rehearse an outage through a real gateway",
 }
@@ -40,6 +42,9 @@ def parser() -> argparse.ArgumentParser:
         made[name] = command
     made["run"].add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD …")
     made["status"].add_argument("--watch", action="store_true", help="go on showing it")
+    made["diagnose"].add_argument(
+        "--jsonl", action="store_true", help="failures as JSON Lines on stdin, verdicts on stdout"
+    )
     made["logs"].add_argument("-n", "--limit", type=int, default=20, help="how many (default 20)")
     made["logs"].add_argument("--failed", action="store_true", help="only those not simply fine")
     made["logs"].add_argument("id", nargs="?", help="one exchange")

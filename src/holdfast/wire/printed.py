@@ -190,46 +190,35 @@ def _status_in(text: str) -> int | None:
     return NAMED[named[1]] if named is not None else None
 
 
+def _way(kind: FailureKind, *patterns: str) -> tuple[FailureKind, re.Pattern[str]]:
+    return kind, re.compile("|".join(patterns))
+
+
 # What clients, SDKs and system libraries call a failure on the way; the first that fits.
-_KINDS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(pattern))
-    for kind, pattern in (
-        (
-            "dns",
-            r"\bdns|getaddrinfo|enotfound|eai_again|erefused|name resolution|name or service"
-            r"|nodename nor|not resolve|resolve host|no such host",
-        ),
-        (
-            "tls",
-            r"\btls|\bssl(?!:default)|certificate|cert_|self.signed|issuer|handshake|err_tls"
-            r"|unable_to_verify",
-        ),
-        ("refused", r"refused|no connections? could be made|\(111\)|could not connect to"),
-        ("unreachable", r"unreach|no route to host|network is down|enetdown|internet_disconnected"),
-        ("headers_timeout", r"headers?.timeout|und_err_(?:headers|body)"),
-        ("idle_timeout", r"stall|idle.?timeout|idle timed|no data received|waiting for sse"),
-        ("connect_timeout", r"time.?d? ?out|etimedout|deadline exceeded|noresponse"),
-        ("not_json", r"unexpected token '?<|<!doctype|expecting value"),
-        ("garbage", r"not valid json|end of json|parse message|jsondecode|property name in json"),
-        (
-            "truncated",
-            r"stream (?:closed|disconnected)|incomplete|response body|before completion"
-            r"|chunked|premature|broken off",
-        ),
-        (
-            "reset",
-            r"reset|hang up|socket_closed|closed unexpectedly|connection_?closed|epipe|broken pipe"
-            r"|server disconnected|connection (?:was )?(?:lost|closed)|remoteprotocol|\beof\b",
-        ),
-        ("empty", r"empty.?(?:stream|response|answer|body)|no content"),
-        (
-            "refused",
-            r"connection error|connect_?(?:failed|error)|fetch failed|(?:un|not )?able to connect"
-            r"|failed to connect|cannot connect|can.?t reach|error sending request|apiconnection"
-            r"|check your (?:internet )?connection|error connecting|couldn.?t connect|err_bad",
-        ),
-    )
-)
+_KINDS = (
+    _way("dns", r"\bdns|getaddrinfo|enotfound|eai_again|erefused|name resolution",
+         r"name or service|nodename nor|not resolve|resolve host|no such host"),
+    _way("tls", r"\btls|\bssl(?!:default)|certificate|cert_|self.signed|issuer|handshake|err_tls",
+         r"unable_to_verify"),
+    _way("refused", r"refused|no connections? could be made|\(111\)|could not connect to"),
+    _way("unreachable", r"unreach|no route to host|network is down|enetdown|disconnected_internet",
+         r"internet_disconnected"),
+    _way("headers_timeout", r"headers?.timeout|und_err_(?:headers|body)"),
+    _way("idle_timeout", r"stall|idle.?timeout|idle timed|no data received|waiting for sse"),
+    _way("connect_timeout", r"time.?d? ?out|etimedout|deadline exceeded|noresponse"),
+    _way("not_json", r"unexpected token '?<|<!doctype|expecting value"),
+    _way("garbage", r"not valid json|end of json|parse message|jsondecode|property name in json"),
+    _way("truncated", r"stream (?:closed|disconnected)|incomplete|response body|before completion",
+         r"chunked|premature|broken off"),
+    _way("reset", r"reset|hang up|socket_closed|closed unexpectedly|connection_?closed|epipe",
+         r"broken pipe|server disconnected|connection (?:was )?(?:lost|closed)|remoteprotocol",
+         r"\beof\b"),
+    _way("empty", r"empty.?(?:stream|response|answer|body)|no content"),
+    _way("refused", r"connection error|connect_?(?:failed|error)|fetch failed|error connecting",
+         r"(?:un|not )?able to connect|failed to connect|cannot connect|couldn.?t connect",
+         r"can.?t reach|error sending request|apiconnection|err_bad",
+         r"check your (?:internet )?connection"),
+)  # fmt: skip
 
 
 def way_of(words: str) -> FailureKind | None:
