@@ -59,7 +59,8 @@ def commands() -> str:
         parts.append(f"## {name}\n\n```\n{one.format_help()}```\n")
     parts.append(
         "Exit status: 0 fine, 1 failed, 2 usage or configuration. `holdfast status` and"
-        " `holdfast diagnose`: 10 it is them, 11 it is you, 12 mixed, 13 unknown. Colours follow `NO_COLOR`.\n"
+        " `holdfast diagnose`: 10 it is them, 11 it is you, 12 mixed, 13 unknown. Colours follow"
+        " `NO_COLOR`.\n"
     )
     return "\n".join(parts)
 
@@ -122,11 +123,24 @@ def simulator() -> str:
 
 def mark(row: Signature) -> str:
     """What a failure must look like for a row to speak about it."""
-    statuses = sorted(row.statuses)
-    told = f"{statuses[0]}–{statuses[-1]}" if len(statuses) > 40 else ", ".join(map(str, statuses))
-    parts = [told, ", ".join(sorted(row.kinds)), code(sorted(row.codes | row.types))]
+    parts = [
+        spans(sorted(row.statuses)),
+        ", ".join(sorted(row.kinds)),
+        code(sorted(row.codes | row.types)),
+    ]
     parts.append("its wording" if row.says else "")
     return "; ".join(part for part in parts if part)
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Numbers with runs drawn together: 400, 500–599."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs)
 
 
 def shares(row: Signature) -> str:

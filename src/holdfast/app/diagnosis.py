@@ -87,7 +87,8 @@ class Diagnosis:
         """The verdict on one record; what is odd in it is left out, and said."""
         failure = failure_of(record)
         around, odd = circumstances_of(record.get("facts"))
-        local = record.get("surface") == "local" or record.get("provider") in self._local
+        name = record.get("provider")
+        local = record.get("surface") == "local" or (isinstance(name, str) and name in self._local)
         around = msgspec.structs.replace(
             around, local=local, retry_after_s=retry_after_s(failure.headers, wall)
         )

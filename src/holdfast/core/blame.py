@@ -148,7 +148,7 @@ EVIDENCE: tuple[Piece, ...] = (
     _piece(lambda a: a.other_surfaces_failing is True, "other surfaces of the provider fail too",
            {"provider": 0.25}),
     _piece(lambda a: a.other_surfaces_ok is True,
-           "the same credential still works on another surface", {"provider": 0.6}, "answer"),
+           "the same credential still works on another surface", {"provider": 0.45}, "answer"),
     # Where a filter stands between, what it lets through clears nobody.
     _piece(lambda a: a.other_providers_ok is True and a.local_change not in WAY_CHANGES,
            "other providers answer, so the plain network works",
@@ -390,8 +390,8 @@ def _sentence(piece: Piece, around: Circumstances) -> str:
 
 
 _WAIT_STATED = re.compile(
-    r"\b(?:re)?try (?:again )?in (?:(\d+) ?h(?:ours?)?)? ?(?:(\d+) ?m(?:in(?:ute)?s?)?(?!s))?"
-    r" ?(?:(\d+(?:\.\d+)?) ?(ms|s))?",
+    r"\b(?:re)?try (?:again )?(?:in|after) (?:(\d+) ?h(?:ours?)?)?"
+    r" ?(?:(\d+) ?m(?:in(?:ute)?s?)?(?!s))? ?(?:(\d+(?:\.\d+)?) ?(ms|s))?",
     re.IGNORECASE,
 )
 

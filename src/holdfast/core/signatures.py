@@ -116,11 +116,15 @@ FILTER = (
     r"content.?filter|content_policy|content management policy|responsible.?ai|safety system"
     r"|moderation|violates? our usage polic|usage polic(?:y|ies)"
     r"|(?:prompt|input|message|content)\b.{0,60}\bflagged|flagged this|prohibited_content"
+    r"|block_?reason|finish_?reason\W+(?:\w+\.)?(?:safety|recitation|blocklist|spii)"
+    r"|(?:sensitive|inappropriate) content|data_inspection_failed"
 )
 LOCAL_MEMORY = (
     r"out of memory|requires more system memory|cudamalloc|runner process has terminated"
     r"|not enough (?:gpu |video |system )?memory|insufficient memory"
     r"|(?:error|failed to) load(?:ing)? model|memory layout cannot be allocated"
+    r"|runner.{0,20}(?:no longer running|unexpectedly stopped)|model has crashed|cuda error"
+    r"|cache blocks"
 )
 
 SIGNATURES: tuple[Signature, ...] = (
@@ -131,7 +135,9 @@ SIGNATURES: tuple[Signature, ...] = (
          says=r"prompt is too long|context_length_exceeded|maximum context length"
          r"|exceed_context_size|context (?:window|limit|length|size|(?:the )?overflows)"
          r"|input token count.{0,40}exceeds|(?:input|prompt) (?:tokens?|length) exceeds?"
-         r"|reduce the length of the (?:messages|prompt|input)",
+         r"|reduce the length of the (?:messages|prompt|input)|input is too long|prompt too long"
+         r"|too long for (?:the )?requested model|kv cache is full"
+         r"|exceeds? the (?:maximum|max|model's|available)(?: number of)? (?:input )?tokens?",
          source="error pages of Anthropic, OpenAI, Google, Together; llama.cpp server; LM Studio"),
     # Tokens a minute are fewer than this one request needs: no waiting cures that.
     _row("context_too_long", {"request": 0.92}, LARGER, "nothing",
@@ -157,7 +163,8 @@ SIGNATURES: tuple[Signature, ...] = (
     _row("proxy_or_captive_portal", {"network": 0.7, "intermediary": 0.15}, GO_TELL, "provider",
          300, 301, 302, 303, 307, 308, 407, 511, source="RFC 9110; captive portals redirect"),
     _row("proxy_or_captive_portal", {"intermediary": 0.5, "account": 0.3}, GO, "model", 403,
-         says=r"attention required|cf-error|just a moment|captcha|access denied",
+         says=r"attention required|cf-error|just a moment|captcha|access denied|been blocked"
+         r"|error code: 10\d\d",
          source="an edge's challenge page: the address it sees is not welcome"),
     _row("proxy_or_captive_portal",
          {"intermediary": 0.5, "network": 0.15, "request": 0.15, "account": 0.1}, GO, "model",
@@ -177,7 +184,8 @@ SIGNATURES: tuple[Signature, ...] = (
          says=r"loading (?:the )?model|model is (?:still )?loading|maximum pending requests",
          source="llama.cpp 503 while it loads; Ollama 503 with its queue full"),
     _row("local_engine_down", {"local": 0.88}, GO_TELL, "provider",
-         says=r"asyncenginedead|enginedead|model (?:is|was) unloaded|could not connect to ollama",
+         says=r"asyncenginedead|enginedead|enginecore|model (?:is|was) unloaded"
+         r"|could not connect to ollama",
          source="vLLM, LM Studio, Ollama"),
     _row("model_not_found", {"request": 0.8, "local": 0.12}, GO_TELL, "leaf", 400, 404,
          says=r"no models? (?:is )?loaded|try pulling it first",
@@ -195,9 +203,17 @@ SIGNATURES: tuple[Signature, ...] = (
     _row("rate_limit", {"intermediary": 0.4, "provider": 0.27, "account": 0.2}, GO, "model", 429,
          says=r"no deployments available|all (?:accounts|keys|channels|upstreams)",
          source="routers that rest all that they have, whatever ails it"),
+    _row("proxy_or_captive_portal", {"intermediary": 0.68, "provider": 0.12}, GO, "model",
+         types="new_api_error one_api_error",
+         says=r"no available (?:channel|account|key|upstream)|channel not found",
+         source="pooling relays (one-api, new-api and their kin) about their own stock"),
+    _row("quota_or_billing", {"account": 0.85, "provider": 0.06}, GO_TELL, "leaf", 429, EVENT,
+         says=r"\blimit: 0\b|quota.{0,40}\b(?:is|of) 0\b",
+         source="Google: a quota of none for this model looks like a rate limit"),
     # A limit that says when it ends is one, even where it names quota (Google) or billing (Groq).
     _row("rate_limit", {"account": 0.85, "intermediary": 0.05}, WAIT, "leaf", 429,
-         says=r"\b(?:re)?try (?:again )?in \d", source="OpenAI, Groq, Google: a stated wait"),
+         says=r"\b(?:re)?try (?:again )?(?:in|after) \d",
+         source="OpenAI, Groq, Google, Azure: a stated wait"),
     _row("quota_or_billing", {"account": 0.52, "provider": 0.15, "request": 0.25},
          GO_TELL, "nothing", 429, says=r"extra usage is required",
          source="Anthropic 429 for long context: no wait cures it, shorter ones still pass"),
@@ -213,13 +229,18 @@ SIGNATURES: tuple[Signature, ...] = (
          source="the same, in the stream"),
     _row("quota_or_billing", {"account": 0.85, "provider": 0.06}, GO_TELL, "credential",
          403, 429, EVENT,
-         says=r"per ?day|daily (?:limit|quota)|weekly limit|5.hour limit|usage limit"
+         says=r"per[- _]?day|daily (?:limit|quota)|weekly limit|5.hour limit|usage limit"
          r"|hit your limit|limit reached.{0,20}resets?",
          source="Google quota_limit …PerDay; windows of subscriptions: hours, not seconds"),
     # --- the account: what it may do -------------------------------------------------------
     _row("permission_model_access", {"account": 0.82, "provider": 0.05}, GO_TELL, "leaf", *REFUSED,
-         codes="api_key_scope_missing SERVICE_DISABLED IAM_PERMISSION_DENIED",
-         says=r"(?:does|do) not have access to (?:the )?model|api_key_scope_missing"
+         codes="api_key_scope_missing SERVICE_DISABLED IAM_PERMISSION_DENIED ip_not_authorized"
+         " API_KEY_SERVICE_BLOCKED insufficient_permissions",
+         types="PERMISSION_DENIED",
+         says=r"(?:does|do)(?: not|n.t) have access to (?:the )?model|api_key_scope_missing"
+         r"|missing scopes|insufficient permissions|permission to (?:use|access)|data policy"
+         r"|use case details have not been|virtual network|public access is disabled"
+         r"|only authorized for use with"
          r"|must be verified to use|not authorized to (?:invoke|perform|access)"
          r"|permission '.{1,80}' denied|permission denied on resource"
          r"|principal does not have access|has not been used in project|accessdenied",
@@ -248,13 +269,22 @@ SIGNATURES: tuple[Signature, ...] = (
          r"|not logged in|log ?in (?:window|again|required)|session (?:has )?expired"
          r"|(?:signed|logged) (?:you )?out",
          source="outages of 2025-07-10, 2026-04-06, -07 and -30 said the same as true refusals"),
+    _row("credential_invalid", {"account": 0.85, "provider": 0.05}, GO_TELL, "credential",
+         400, 401, 403, EVENT,
+         codes="ExpiredTokenException UnrecognizedClientException InvalidSignatureException",
+         says=r"no (?:api key|auth credentials|cookie auth)|(?:didn.t|did not) provide an api key"
+         r"|(?:missing|no) (?:authentication|authorization) header|header is required"
+         r"|unregistered callers|security token included in the request|invalid_grant"
+         r"|default credentials|unable to locate credentials|api key (?:has )?expired"
+         r"|must be a member of an organization|invalid subscription key",
+         source="OpenAI, OpenRouter, Google, AWS, Azure: no key, or one that was never good"),
     # OpenAI 401 quotes the key that it does not know. Google says it with 400.
     _row("credential_invalid", {"account": 0.85, "provider": 0.05}, GO_TELL, "credential", 400, 401,
          codes="API_KEY_INVALID",
          says=r"api key not valid|api_key_invalid|incorrect api key provided",
          source="OpenAI 401, Google 400: the key itself is looked up"),
     _row("credential_invalid", {"account": 0.5, "provider": 0.3}, GO_TELL, "credential", 400,
-         says=r"invalid api key|api key (?:is )?(?:missing|required|expired)",
+         says=r"invalid api key|api key (?:is )?(?:missing|required)",
          source="relays and smaller clouds"),
     _row("credential_invalid", {"account": 0.5, "provider": 0.3}, GO_TELL, "credential", EVENT,
          codes="invalid_api_key", types="authentication_error",
@@ -266,9 +296,10 @@ SIGNATURES: tuple[Signature, ...] = (
     # --- the model -------------------------------------------------------------------------
     # Another target may have it; the name stays wrong.
     _row("model_not_found", {"request": 0.85, "account": 0.07}, GO_TELL, "leaf", 400, 403, 404,
-         codes="model_not_found DeploymentNotFound model_not_available",
+         codes="model_not_found DeploymentNotFound model_not_available model_decommissioned",
          says=r"model_not_(?:found|available)|(?:unknown|invalid).model|no such model"
-         r"|not a valid model|\bmodel (?:not exist|[`'\"].{1,120}does not exist)",
+         r"|not a valid model|model.{0,80}(?:decommissioned|deprecated|retired|been shut down)"
+         r"|\bmodel (?:not exist|[`'\"].{1,120}does not exist)",
          source="OpenAI code model_not_found; Azure; Mistral 400; DeepSeek 400"),
     _row("model_not_found", {"request": 0.75, "local": 0.07}, GO_TELL, "leaf", 404,
          says=r"not_found_error\s+model|deploymentnotfound|no endpoints found"
@@ -321,6 +352,11 @@ SIGNATURES: tuple[Signature, ...] = (
          502, 503, 504, *range(520, 531), source="RFC 9110; Cloudflare's 52x"),
     _row("provider_outage", {"provider": 0.84, "request": 0.05, "intermediary": 0.04}, GO, "model",
          *SERVER, source="RFC 9110; api_error, server_error, INTERNAL"),
+    _row("proxy_or_captive_portal", {"network": 0.78, "intermediary": 0.1}, GO_TELL, "provider",
+         "refused", "reset", "unreachable", "connect_timeout", EVENT,
+         says=r"proxyerror|tunnel|(?:via|through|to) (?:the )?proxy|socks"
+         r"|proxy (?:refused|connect)",
+         source="curl, requests, Node: the proxy that this machine is told to use"),
     # --- what remains by kind --------------------------------------------------------------
     # The way there: other targets may be on another way, but somebody must see to this one.
     _row("dns", {"network": 0.85}, GO_TELL, "provider", "dns", source="getaddrinfo"),

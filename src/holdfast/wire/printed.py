@@ -83,17 +83,23 @@ def read_printed(text: str) -> Printed:
     page = _PAGE.search(text)
     if page is not None:
         return Printed(_status_in(text[: page.start()]), page=text[page.start() :])
-    status, kind, code, message, whole = None, "", "", "", False
+    status, kind, code, whole = None, "", "", False
+    messages: list[str] = []
     for found, all_of_it in _objects(text, DEPTH_MAX):
         said = said_of(found)
         kind, code = said.type or kind, said.code or code
-        message = said.message or message
+        if said.message and said.message not in messages:
+            messages.append(said.message)
         status = _status_of(found) or status
-        whole = whole or (all_of_it and bool(said.message) and "{" not in said.message)
-    named = status or _status_in(text)
-    structured = bool(kind or code or message)
-    words = message if whole else " ".join(text.split())
-    return Printed(named, Said(kind, code, words), structured=structured)
+        whole = whole or all_of_it
+    structured = bool(kind or code or messages)
+    if whole and messages:
+        # What an outer message says before it quotes the inner one, and the innermost as it is.
+        quoting = [message.partition("{")[0].strip() for message in messages[:-1]]
+        words = " ".join(part for part in (*quoting, messages[-1]) if part)
+    else:
+        words = " ".join(text.split())
+    return Printed(status or _status_in(text), Said(kind, code, words), structured=structured)
 
 
 def _objects(text: str, depth: int) -> Iterator[tuple[object, bool]]:
@@ -201,6 +207,7 @@ _KINDS = (
     _way("tls", r"\btls|\bssl(?!:default)|certificate|cert_|self.signed|issuer|handshake|err_tls",
          r"unable_to_verify"),
     _way("refused", r"refused|no connections? could be made|\(111\)|could not connect to"),
+    _way("refused", r"proxy ?error|tunnel connection failed|proxy connect"),
     _way("unreachable", r"unreach|no route to host|network is down|enetdown|disconnected_internet",
          r"internet_disconnected"),
     _way("headers_timeout", r"headers?.timeout|und_err_(?:headers|body)"),
