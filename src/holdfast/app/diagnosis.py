@@ -6,6 +6,7 @@ said; nothing that is merely odd stops a diagnosis.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -182,9 +183,10 @@ def _kind(
 
 def _told(status: int | None, words: str, kind: str) -> str:
     """The failure for people, in a line."""
-    short = " ".join(words.split())[:TEXT_FOR_PEOPLE] or kind.replace("_", " ")
-    named = status is not None and str(status) not in short
-    return f"HTTP {status}: {short}" if named else short
+    short = " ".join(words.split())[:TEXT_FOR_PEOPLE]
+    if status is None or str(status) in short:
+        return short or kind.replace("_", " ")
+    return f"HTTP {status}: {short}" if short else f"HTTP {status}"
 
 
 def _text(body: object) -> str:
@@ -260,9 +262,14 @@ def named_in(text: str, known: Catalogue) -> str:
     low = text.lower()
     for marks in (_hosts, _names, _models):
         for name, entry in known.items():
-            if entry.kind != "sim" and any(mark and mark in low for mark in marks(name, entry)):
+            if entry.kind != "sim" and any(_stands_in(low, mark) for mark in marks(name, entry)):
                 return name
     return ""
+
+
+def _stands_in(text: str, mark: str) -> bool:
+    """Whether a mark stands in a text and is not the end of another word."""
+    return bool(mark) and re.search(rf"(?<![a-z0-9]){re.escape(mark)}", text) is not None
 
 
 def _hosts(_name: str, entry: Entry) -> list[str]:

@@ -85,13 +85,14 @@ _STREAM_FAULTS = frozenset({"stream_truncated", "silence", "no_connection"})
 
 # --- what corroborates -------------------------------------------------------------------
 
-About = Literal["any", "answer", "way"]
+About = Literal["any", "answer", "key", "way"]
 
 
 class Piece(Struct, frozen=True):
     """One thing that may stand around a failure, whom it speaks for (> 1) or against, and how.
 
-    `about`: whether it says something about failures on the way, about answers, or about both.
+    `about`: whether it says something about failures on the way, about answers, about answers that
+    refuse a credential whole (a limit that is reached says nothing against yesterday), or any.
     """
 
     seen: Callable[[Circumstances], bool]
@@ -134,9 +135,9 @@ TOOL_CHANGES = frozenset({"client_updated", "engine_updated", "model_changed", "
 EVIDENCE: tuple[Piece, ...] = (
     # --- for the provider
     _piece(_ok_within(0.0, JUST_NOW_S), "this very credential worked {ok} ago",
-           {"provider": 1.3, "account": -0.1}, "answer"),
+           {"provider": 1.3, "account": -0.1}, "key"),
     _piece(_ok_within(JUST_NOW_S, RECENT_S), "this very credential worked {ok} ago",
-           {"provider": 1.0}, "answer"),
+           {"provider": 1.0}, "key"),
     _piece(lambda a: a.overload_burst, "a burst of server errors came first", {"provider": 1.5}),
     _piece(lambda a: a.many_users is True, "others report the same now", {"provider": 2.4}),
     _piece(lambda a: a.status_page == "incident", "the provider's page tells of an incident",
@@ -148,7 +149,7 @@ EVIDENCE: tuple[Piece, ...] = (
     _piece(lambda a: a.other_surfaces_failing is True, "other surfaces of the provider fail too",
            {"provider": 0.25}),
     _piece(lambda a: a.other_surfaces_ok is True,
-           "the same credential still works on another surface", {"provider": 0.45}, "answer"),
+           "the same credential still works on another surface", {"provider": 0.45}, "key"),
     # Where a filter stands between, what it lets through clears nobody.
     _piece(lambda a: a.other_providers_ok is True and a.local_change not in WAY_CHANGES,
            "other providers answer, so the plain network works",
@@ -202,8 +203,9 @@ _SHORT = _piece(lambda a: 0 < (a.request_tokens or 0) <= LONG_TOKENS,
 _PAID = _piece(lambda a: a.local_change in MONEY_CHANGES, "just before: {change}",
                {"provider": 1.8})  # fmt: skip
 
-_ANSWER = tuple(piece for piece in EVIDENCE if piece.about != "way")
-_WAY = tuple(piece for piece in EVIDENCE if piece.about != "answer")
+_WAY = tuple(piece for piece in EVIDENCE if piece.about in ("any", "way"))
+_KEY = tuple(piece for piece in EVIDENCE if piece.about != "way")
+_ANSWER = tuple(piece for piece in EVIDENCE if piece.about in ("any", "answer"))
 _INDEX = {whose: at for at, whose in enumerate(WHOSE)}
 _MATTER: dict[Whose, str] = {
     "provider": "the provider",
@@ -262,11 +264,8 @@ def judge(failure: Failure, around: Circumstances, book: Book = BOOK) -> Verdict
 
 def _weigh(shares: list[float], row: Signature, around: Circumstances) -> list[str]:
     """Multiply in what stands around, bring the sum to 1 again; the sentences of what spoke."""
-    pieces = _WAY if row.cause in ON_THE_WAY else _ANSWER
-    if row.cause == "quota_or_billing":
-        pieces = (*pieces, _LONG, _SHORT) if row.scope == "nothing" else (*pieces, _PAID)
     told = []
-    for piece in pieces:
+    for piece in _pieces(row):
         if piece.seen(around):
             for at, factor in enumerate(piece.factors):
                 shares[at] *= factor
@@ -275,6 +274,16 @@ def _weigh(shares: list[float], row: Signature, around: Circumstances) -> list[s
     total = sum(shares)
     shares[:] = [share / total for share in shares]
     return told
+
+
+def _pieces(row: Signature) -> tuple[Piece, ...]:
+    """The evidence that says something about such a failure."""
+    if row.cause in ON_THE_WAY:
+        return _WAY
+    pieces = _KEY if row.scope == "credential" else _ANSWER
+    if row.cause == "quota_or_billing":
+        return (*pieces, _LONG, _SHORT) if row.scope == "nothing" else (*pieces, _PAID)
+    return pieces
 
 
 def _decide(shares: list[float]) -> tuple[Whose, float]:
