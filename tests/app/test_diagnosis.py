@@ -132,6 +132,23 @@ def test_who_blames_nobody_says_what_to_look_at() -> None:
     assert "look next" in verdict.because[-1]
 
 
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        ('model "qwen3" not found, try pulling it first', "model_not_found"),
+        ("Your credit balance is too low to access the API.", "quota_or_billing"),
+        ("User location is not supported for the API use.", "region_blocked"),
+        ("Incorrect API key provided: sk-x", "credential_invalid"),
+        ("5-hour limit reached, resets 3pm", "quota_or_billing"),
+        ("Rate limit reached. Please try again in 9s.", "rate_limit"),
+        ("The model is overloaded. Please try again later.", "provider_overload"),
+        ("Sign in to continue: not logged in", "credential_revoked_or_org"),
+    ],
+)
+def test_words_without_a_status_mean_what_they_say(words: str, cause: str) -> None:
+    assert DIAGNOSIS.judge(record(body=words), 0.0).cause == cause
+
+
 # ------------------------------------------------------------ reading records
 
 
@@ -157,6 +174,7 @@ def test_where_a_failure_happened_and_how_it_is_called_make_its_kind() -> None:
             ({"status": 200, "body": REMOVED, "where": "in_stream"}, "error_event"),
             ({"status": 200, "body": "", "where": "body"}, "empty"),
             ({"body": "Stream idle timeout", "where": "in_stream"}, "idle_timeout"),
+            ({"body": "5-hour limit reached, resets 3pm"}, "error_event"),
             ({}, "internal"),
         ]
     ]

@@ -60,7 +60,6 @@ def test_a_stable_code_is_enough_whatever_is_said(row: Signature) -> None:
 CASES = [
     (503, "", "upstream connect error or disconnect/reset before headers", "provider_overload"),
     (403, "", "Attention Required! | Cloudflare", "proxy_or_captive_portal"),
-    (403, "", "Zscaler: this URL is blocked by your organisation", "proxy_or_captive_portal"),
     (400, "", "No API key provided. Set your key in an Authorization header", "credential_invalid"),
     (401, "", "You must be a member of an organization to use the API", "credential_invalid"),
     (403, "PERMISSION_DENIED", "The caller does not have permission", "permission_model_access"),
@@ -82,6 +81,17 @@ CASES = [
 def test_a_class_of_wording_is_known(status: int, kind: str, words: str, cause: str) -> None:
     failure = Failure(kind="status", where="body", status=status, said=Said(kind, "", words))
     assert BOOK.find(failure, wording(failure)).cause == cause
+
+
+def test_a_page_of_the_network_s_own_is_known_and_a_word_of_it_is_not_enough() -> None:
+    for body, whose in [
+        (b"<html>\n<title>Blocked by Zscaler", "network"),
+        (b"<html>Sign in to this WiFi", "network"),
+        (b"<html>Forbidden", "intermediary"),
+        (b"the input speaks of a hotspot", "account"),
+    ]:
+        failure = Failure(kind="status", where="body", status=403, body=body)
+        assert BOOK.find(failure, wording(failure)).whose == whose, body
 
 
 def test_a_page_and_the_words_of_who_failed_are_searched_where_nothing_was_said() -> None:

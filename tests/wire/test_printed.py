@@ -90,6 +90,8 @@ WAYS: list[tuple[str, FailureKind | None]] = [
     ("Unexpected token '<', \"<!DOCTYPE \"... is not valid JSON", "not_json"),
     ("Cannot connect to host api.openai.com:443 ssl:default [Name or service not known]", "dns"),
     ("You exceeded your current quota", None),
+    ("5-hour limit reached, resets 3pm", None),
+    ("install it again; the safety system refused this", None),
     ("", None),
 ]
 

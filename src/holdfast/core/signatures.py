@@ -158,7 +158,9 @@ SIGNATURES: tuple[Signature, ...] = (
          source="Gemini: an empty answer that calls itself whole"),
     # --- a page where the API was due: not its word on the request ------------------------
     _row("proxy_or_captive_portal", {"network": 0.85, "intermediary": 0.08}, GO_TELL, "provider",
-         200, *range(300, 309), *REFUSED, 407, 451, 502, 503, 511, says=NETWORK_PAGE,
+         200, *range(300, 309), *REFUSED, 407, 451, 502, 503, 511,
+         "not_json",
+         says=rf"(?s)^<page>.*(?:{NETWORK_PAGE})",
          source="block pages of TLS-inspecting proxies; RFC 6585 status 511"),
     _row("proxy_or_captive_portal", {"network": 0.7, "intermediary": 0.15}, GO_TELL, "provider",
          300, 301, 302, 303, 307, 308, 407, 511, source="RFC 9110; captive portals redirect"),
@@ -171,8 +173,9 @@ SIGNATURES: tuple[Signature, ...] = (
          400, 401, 403, 405, 407, says=r"^<page>|unexpected token '?<",
          source="HTML where JSON was due"),
     # The site's own pages, or a server that does not know the path: the address is wrong.
-    _row("wrong_address", {"request": 0.6, "intermediary": 0.17, "local": 0.1}, GO_TELL, "provider",
-         200, 404, says=r"^<page>|unexpected token '?<|doctype html|html page|^404 page not found"
+    _row("wrong_address", {"request": 0.6, "intermediary": 0.17, "local": 0.1}, GO_TELL, "model",
+         200, 404, "not_json",
+         says=r"^<page>|unexpected token '?<|doctype html|html page|^404 page not found"
          r"|^cannot (?:post|get) /|no route matched",
          source="a base URL without /v1, or of the web site; Go's and Express's own 404"),
     # --- a local engine --------------------------------------------------------------------
@@ -187,7 +190,7 @@ SIGNATURES: tuple[Signature, ...] = (
          says=r"asyncenginedead|enginedead|enginecore|model (?:is|was) unloaded"
          r"|could not connect to ollama",
          source="vLLM, LM Studio, Ollama"),
-    _row("model_not_found", {"request": 0.8, "local": 0.12}, GO_TELL, "leaf", 400, 404,
+    _row("model_not_found", {"request": 0.8, "local": 0.12}, GO_TELL, "leaf", 400, 404, EVENT,
          says=r"no models? (?:is )?loaded|try pulling it first",
          source="LM Studio 400, Ollama 404"),
     _row("local_engine_down", {"local": 0.75, "network": 0.12}, GO_TELL, "provider",
@@ -211,11 +214,11 @@ SIGNATURES: tuple[Signature, ...] = (
          says=r"\blimit: 0\b|quota.{0,40}\b(?:is|of) 0\b",
          source="Google: a quota of none for this model looks like a rate limit"),
     # A limit that says when it ends is one, even where it names quota (Google) or billing (Groq).
-    _row("rate_limit", {"account": 0.85, "intermediary": 0.05}, WAIT, "leaf", 429,
+    _row("rate_limit", {"account": 0.85, "intermediary": 0.05}, WAIT, "leaf", 429, EVENT,
          says=r"\b(?:re)?try (?:again )?(?:in|after) \d",
          source="OpenAI, Groq, Google, Azure: a stated wait"),
     _row("quota_or_billing", {"account": 0.52, "provider": 0.15, "request": 0.25},
-         GO_TELL, "nothing", 429, says=r"extra usage is required",
+         GO_TELL, "nothing", 429, EVENT, says=r"extra usage is required",
          source="Anthropic 429 for long context: no wait cures it, shorter ones still pass"),
     _row("quota_or_billing", {"account": 0.78, "provider": 0.11}, GO_TELL, "credential",
          *REFUSED, 402, 429,
@@ -233,7 +236,8 @@ SIGNATURES: tuple[Signature, ...] = (
          r"|hit your limit|limit reached.{0,20}resets?",
          source="Google quota_limit …PerDay; windows of subscriptions: hours, not seconds"),
     # --- the account: what it may do -------------------------------------------------------
-    _row("permission_model_access", {"account": 0.82, "provider": 0.05}, GO_TELL, "leaf", *REFUSED,
+    _row("permission_model_access", {"account": 0.82, "provider": 0.05}, GO_TELL, "leaf",
+         *REFUSED, EVENT,
          codes="api_key_scope_missing SERVICE_DISABLED IAM_PERMISSION_DENIED ip_not_authorized"
          " API_KEY_SERVICE_BLOCKED insufficient_permissions",
          types="PERMISSION_DENIED",
@@ -245,10 +249,11 @@ SIGNATURES: tuple[Signature, ...] = (
          r"|permission '.{1,80}' denied|permission denied on resource"
          r"|principal does not have access|has not been used in project|accessdenied",
          source="OpenAI 403 on projects; Google and AWS IAM; Azure roles"),
-    _row("permission_model_access", {"account": 0.68, "request": 0.2}, GO_TELL, "leaf", 404,
-         says=r"or you (?:do|may) not have access", source="OpenAI 404: most often the second"),
-    _row("region_blocked", {"account": 0.82, "provider": 0.06}, GO_TELL, "credential", 400, 403,
-         codes="unsupported_country_region_territory",
+    _row("permission_model_access", {"account": 0.68, "request": 0.2}, GO_TELL, "leaf",
+         404, EVENT, says=r"or you (?:do|may) not have access",
+         source="OpenAI 404: most often the second"),
+    _row("region_blocked", {"account": 0.82, "provider": 0.06}, GO_TELL, "credential",
+         400, 403, EVENT, codes="unsupported_country_region_territory",
          says=r"unsupported_country|user location is not|forbidden.{0,40}request not allowed"
          r"|not (?:available|supported) in your (?:country|region|location)",
          source="OpenAI 403; Google 400; the edge before Anthropic's API"),
@@ -279,8 +284,8 @@ SIGNATURES: tuple[Signature, ...] = (
          r"|must be a member of an organization|invalid subscription key",
          source="OpenAI, OpenRouter, Google, AWS, Azure: no key, or one that was never good"),
     # OpenAI 401 quotes the key that it does not know. Google says it with 400.
-    _row("credential_invalid", {"account": 0.85, "provider": 0.05}, GO_TELL, "credential", 400, 401,
-         codes="API_KEY_INVALID",
+    _row("credential_invalid", {"account": 0.85, "provider": 0.05}, GO_TELL, "credential",
+         400, 401, EVENT, codes="API_KEY_INVALID",
          says=r"api key not valid|api_key_invalid|incorrect api key provided",
          source="OpenAI 401, Google 400: the key itself is looked up"),
     _row("credential_invalid", {"account": 0.5, "provider": 0.3}, GO_TELL, "credential", 400,
@@ -295,13 +300,14 @@ SIGNATURES: tuple[Signature, ...] = (
          says=r"permission_error|permission_denied", source="the same"),
     # --- the model -------------------------------------------------------------------------
     # Another target may have it; the name stays wrong.
-    _row("model_not_found", {"request": 0.85, "account": 0.07}, GO_TELL, "leaf", 400, 403, 404,
+    _row("model_not_found", {"request": 0.85, "account": 0.07}, GO_TELL, "leaf",
+         400, 403, 404, EVENT,
          codes="model_not_found DeploymentNotFound model_not_available model_decommissioned",
          says=r"model_not_(?:found|available)|(?:unknown|invalid).model|no such model"
          r"|not a valid model|model.{0,80}(?:decommissioned|deprecated|retired|been shut down)"
          r"|\bmodel (?:not exist|[`'\"].{1,120}does not exist)",
          source="OpenAI code model_not_found; Azure; Mistral 400; DeepSeek 400"),
-    _row("model_not_found", {"request": 0.75, "local": 0.07}, GO_TELL, "leaf", 404,
+    _row("model_not_found", {"request": 0.75, "local": 0.07}, GO_TELL, "leaf", 404, EVENT,
          says=r"not_found_error\s+model|deploymentnotfound|no endpoints found"
          r"|models?\b.{0,120}(?:not found|not exist)",
          source="Anthropic 404 'model: …'; OpenRouter; Google; Ollama"),
