@@ -37,7 +37,6 @@ MATTER = {
     "network": "the network between this machine and the provider",
     "local": "this machine: an engine or a tool on it",
     "intermediary": "a relay, proxy or gateway in between",
-    "unknown": "nobody's yet",
 }
 TO_DO = {
     "retry_same": "Ask the same once more; it is likely to pass.",
@@ -129,7 +128,7 @@ def paste(text: str, config: Config | None, words: argparse.Namespace) -> int:
             {**msgspec.to_builtins(verdict), "blame": blame, "provider": told.provider or None}
         )
         return blame
-    lines = [SENTENCES[blame], f"Most likely {MATTER[verdict.whose]}" + _sure(verdict), ""]
+    lines = [SENTENCES[blame], *_likely(verdict), ""]
     lines += [f"  · {reason}" for reason in verdict.because]
     if config is None:
         lines.append("  · no gateway was asked: there is no configuration that can be read")
@@ -144,10 +143,11 @@ def paste(text: str, config: Config | None, words: argparse.Namespace) -> int:
     return blame
 
 
-def _sure(verdict: Verdict) -> str:
+def _likely(verdict: Verdict) -> list[str]:
     if verdict.whose == "unknown":
-        return "."
-    return f" ({verdict.cause.replace('_', ' ')}); {verdict.confidence:.0%} sure."
+        return []
+    cause = verdict.cause.replace("_", " ")
+    return [f"Most likely {MATTER[verdict.whose]} ({cause}); {verdict.confidence:.0%} sure."]
 
 
 def _blame(verdict: Verdict, *, trouble_there: bool) -> int:
