@@ -242,11 +242,11 @@ def test_only_good_measurements_are_samples() -> None:
     assert not is_sample(observation(1, kind="status_page"))
 
 
-def test_good_traffic_is_kept_a_week_and_the_rest_as_long_as_all_else(tmp_path: Path) -> None:
+def test_good_samples_are_kept_a_week_and_the_rest_as_long_as_all_else(tmp_path: Path) -> None:
     now = [NOW]
     ledger = Ledger.open(tmp_path, wall=lambda: now[0])
     ledger.observe([observation(n, wall=NOW) for n in range(1200)])
-    ledger.observe([observation(5000, ok=False), observation(5001, kind="probe")])
+    ledger.observe([observation(5000, ok=False), observation(5001, kind="slept")])
     ledger.remember([incident(1)])
     assert ledger.flush()
     reader = Reader(tmp_path)

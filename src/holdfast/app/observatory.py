@@ -273,11 +273,16 @@ class Observatory:
             for one in reversed(self.known)
             if one.resolved is not None and wall - one.resolved < SHOWN_ENDED_S
         ]
-        climb = self.scouts.network
+        climb, alive = self.scouts.network, self.alive(wall)
         return {
             "incidents": [
                 {**msgspec.to_builtins(one), "timeline": [], "eta": self.outlook(one)}
-                for one in (*self.alive(wall), *lately)
+                for one in (*(one for one in alive if one.opened is not None), *lately)
+            ],
+            "suspected": [
+                {"since": one.since, "segments": one.segments, "because": one.because}
+                for one in alive
+                if one.opened is None
             ],
             "eta_check": self.outlooks.checked,
             "pages": {name: page_told(obs) for name, obs in self.scouts.pages.items()},
