@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.app.replay import Line, MalformedError, Replay, kind_of, replay
+from holdfast.app.replay import Line, MalformedError, Replay, read_failure, replay
 
 START = 1_764_000_000.0
 OVERLOADED = '{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
@@ -230,11 +230,11 @@ def test_without_jsonl_it_says_how() -> None:
         ("ENOTFOUND", "dns"), ("ECONNREFUSED", "refused"), ("EHOSTUNREACH", "unreachable"),
         ("SSLCertVerificationError", "tls"), ("ConnectTimeout", "connect_timeout"),
         ("ReadTimeout", "headers_timeout"), ("ECONNRESET", "reset"), ("garbage", "garbage"),
-        ("IncompleteRead", "truncated"), ("something new", "reset"),
+        ("IncompleteRead", "truncated"), ("something new", "error_event"),
     ],
 )  # fmt: skip
 def test_exceptions_of_any_client(words: str, kind: str) -> None:
-    assert kind_of(None, b"", f"{words} it broke", "") == kind
+    assert read_failure(None, "", (words, "it broke"), "").kind == kind
 
 
 anything = st.recursive(

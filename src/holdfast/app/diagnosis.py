@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import msgspec
 from msgspec import Struct
@@ -38,6 +38,7 @@ _YES_NO = (
     "smaller_request_ok",
     "intermediary",
 )
+_KINDS = frozenset(get_args(FailureKind)) - {"status", "internal"}
 _NUMBERS = ("credential_last_ok_s", "attempt_count", "request_tokens", "context_tokens")
 
 
@@ -167,6 +168,9 @@ def _kind(
         return "status"
     if printed.page:
         return "not_json"
+    named = thrown.partition(" ")[0]
+    if named in _KINDS:  # our own word for it, as in a recorded history
+        return cast("FailureKind", named)
     way = way_of(thrown) if thrown else None
     if way == "not_json" and not printed.said.message and "<" not in thrown:
         return "empty"  # a parser that found nothing at the first place

@@ -10,11 +10,12 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
 
+from holdfast.app.diagnosis import failure_of
 from holdfast.config.catalogue import catalogue
 from holdfast.core.blame import judge
 from holdfast.core.board import Board
@@ -24,16 +25,14 @@ from holdfast.facts.evidence import Circumstances, PageState
 from holdfast.facts.flights import Leg
 from holdfast.facts.incidents import Event
 from holdfast.facts.observations import Observation, ObservationKind
-from holdfast.facts.outcomes import Failure, FailureKind, Verdict, Where
+from holdfast.facts.outcomes import Failure, Verdict
 from holdfast.facts.pages import ComponentStatus, PageClaim, PageComponent
 from holdfast.facts.places import Segment, Surface, Target
 from holdfast.wire.retry_after import retry_after_s
-from holdfast.wire.said import read_said
 
 LINE_MAX = 4_000_000
 BODY_MAX = 65_536
 COUNT_MAX = 10_000
-WHERES = ("connect", "before_headers", "body", "in_stream")
 # Seconds of the epoch up to the year 5138: more is another unit.
 LATEST = 1e11
 KINDS = ("traffic", "probe", "status_page", "network", "slept", "peer", "knock")
@@ -41,19 +40,8 @@ PAGE_STATES = ("operational", "incident", "unreadable")
 COMPONENT_STATES = frozenset(
     {"operational", "degraded", "partial_outage", "major_outage", "maintenance"}
 )
-# What clients call their exceptions, the most telling words first.
-EXCEPTIONS: tuple[tuple[str, FailureKind], ...] = (
-    (r"dns|enotfound|eai_again|getaddrinfo|gaierror|name.{0,20}resol|resolve host", "dns"),
-    (r"refused", "refused"),
-    (r"unreach|no route|network is down|offline|not connected", "unreachable"),
-    (r"tls|ssl|certificate|x509", "tls"),
-    (r"connect\w*.?time|etimedout", "connect_timeout"),
-    (r"idle|stall", "idle_timeout"),
-    (r"time.?out|timed.?out|deadline", "headers_timeout"),
-    (r"truncat|incomplete|chunked", "truncated"),
-    (r"json|decode", "not_json"),
-)
-FAILURE_KINDS = frozenset(get_args(FailureKind))
+# Unlike in every answer, and says nothing of it.
+ONLY_ONCE = re.compile(r'"request_id"\s*:\s*"[^"]{0,200}"\s*,?')
 
 
 class Raised(Struct):
@@ -207,54 +195,21 @@ def failed(line: Line) -> Failure:
     raised = line.exception
     if isinstance(raised, str):
         raised = Raised(raised, raised)
-    return failure_of(
-        line.status if isinstance(line.status, int) else None,
-        body_of(line.body),
-        "" if raised is None else raised.kind or "failure",
-        "" if raised is None else raised.text or "",
-        line.where or "",
-        headers(line),
-    )
+    status = line.status if isinstance(line.status, int) else None
+    body = ONLY_ONCE.sub("", body_of(line.body))
+    thrown = (raised.kind or "failure", raised.text or "") if raised is not None else None
+    found = read_failure(status, body, thrown, line.where or "")
+    heads = headers(line)
+    return msgspec.structs.replace(found, headers=heads) if heads else found
 
 
 @lru_cache(maxsize=1024)
-def failure_of(
-    status: int | None, body: bytes, exception: str, words: str, where: str, found: Headers
+def read_failure(
+    status: int | None, body: str, thrown: tuple[str, str] | None, where: str
 ) -> Failure:
-    """The failure that these words and bytes tell of. No `exception`: an answer was there."""
-    said = read_said(body)
-    kind = kind_of(status, body, f"{exception} {words}" if exception else "", where)
-    words = said.message or words
-    head = f"HTTP {status}" if status is not None else kind.replace("_", " ")
-    return Failure(
-        kind=kind,
-        where=cast("Where", where if where in WHERES else "before_headers"),
-        text=f"{head}: {words}"[:300] if words else head,
-        status=status,
-        headers=found,
-        body=body,
-        said=said,
-    )
-
-
-def kind_of(status: int | None, body: bytes, exception: str, where: str) -> FailureKind:
-    """Our own word for how an attempt failed. `exception`: its kind and text, "" for none."""
-    if exception and (status is None or status < 400):
-        named = exception.partition(" ")[0]
-        if named in FAILURE_KINDS:
-            return cast("FailureKind", named)
-        words = exception.lower()
-        found = next((kind for mark, kind in EXCEPTIONS if re.search(mark, words)), None)
-        if where == "in_stream" and found in (None, "headers_timeout"):
-            return "idle_timeout" if found else "truncated"
-        return found or "reset"
-    if status is None:
-        return "error_event" if body else "reset"
-    if status >= 300:
-        return "status"
-    if not body:
-        return "empty"
-    return "not_json" if body.lstrip()[:1] == b"<" else "error_event"
+    """The failure that these words tell of, read as a diagnosis reads them; often the same."""
+    exception = None if thrown is None else {"kind": thrown[0], "text": thrown[1]}
+    return failure_of({"status": status, "body": body, "exception": exception, "where": where})
 
 
 def headers(line: Line) -> Headers:
@@ -265,12 +220,11 @@ def headers(line: Line) -> Headers:
     )
 
 
-def body_of(body: object) -> bytes:
-    """The body's bytes, whether it was written as text or as JSON."""
+def body_of(body: object) -> str:
+    """The body's text, whether it was written as text or as JSON."""
     if body is None:
-        return b""
-    data = body.encode(errors="replace") if isinstance(body, str) else msgspec.json.encode(body)
-    return data[:BODY_MAX]
+        return ""
+    return (body if isinstance(body, str) else msgspec.json.encode(body).decode())[:BODY_MAX]
 
 
 def claimed(line: Line) -> PageClaim:

@@ -211,7 +211,7 @@ _KINDS = (
     _way("refused", r"proxy ?error|tunnel connection failed|proxy connect"),
     _way("unreachable", r"unreach|no route to host|network is down|enetdown|disconnected_internet",
          r"internet_disconnected"),
-    _way("headers_timeout", r"headers?.timeout|und_err_(?:headers|body)"),
+    _way("headers_timeout", r"headers?.timeout|read.?time.?d? ?out|und_err_(?:headers|body)"),
     _way("idle_timeout", r"\bstall|idle.?timeout|idle timed|no data received|waiting for sse"),
     _way("connect_timeout", r"time.?d? ?out|etimedout|deadline exceeded|noresponse"),
     _way("not_json", r"unexpected token '?<|<!doctype|expecting value"),
