@@ -320,6 +320,7 @@ def test_pages_are_looked_at_every_five_minutes_and_sooner_in_trouble() -> None:
 def test_a_working_day_stays_within_the_budget_and_never_goes_blind() -> None:
     """Eight hours in use without one good answer of the user's own: probes thin out, not end."""
     watch = Watch()
+    watch.probing.params = Params(free_per_day_max=300)
     for _ in range(16):
         watch.use(ok=False)
         assert watch.run(1790.0, step_s=5.0)

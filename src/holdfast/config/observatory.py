@@ -27,7 +27,7 @@ class Observatory(Struct, frozen=True, kw_only=True):
     probes: bool = True
     watch: bool = True
     pages: bool = True
-    free_probes_per_day: int = 300
+    free_probes_per_day: int = 1500
     paid_probes_per_day: int = 50
     pages_every_s: float = 900.0
     references: References = References()

@@ -51,7 +51,7 @@ class Params(Struct, frozen=True, kw_only=True):
     # Chat sites, consoles, sign-ins: a page each, so politely.
     watch_s: float = 300.0
     watch_trouble_s: float = 60.0
-    free_per_day_max: int = 300
+    free_per_day_max: int = 1500
     generations_per_day_max: int = 50
     # The rest of the day's budget is for trouble. As their share runs out, quiet probes come
     # more and more seldom, instead of stopping.
