@@ -5,7 +5,7 @@ from __future__ import annotations
 from holdfast.facts.flights import Decline
 from holdfast.facts.outcomes import Verdict
 
-DECLINED_STATUS = {"request": 400, "account": 403, "network": 503, "local": 503}
+_STATUS = {"request": 400, "account": 403}
 _WHOSE = {
     "provider": "the provider's fault, not yours",
     "account": "a matter of the account or its key",
@@ -29,6 +29,11 @@ def sentence(verdict: Verdict, target: str) -> str:
         f"holdfast: the answer from {target} broke off ({because}). Whose fault:"
         f" {_WHOSE[verdict.whose]}. What you have is incomplete; ask again."
     )
+
+
+def declined_status(verdict: Verdict) -> int:
+    """The status of a reply in our own words. A limit is not a ban: clients give up at a 403."""
+    return 429 if verdict.cause == "rate_limit" else _STATUS.get(verdict.whose, 503)
 
 
 def refusal(command: Decline) -> str:

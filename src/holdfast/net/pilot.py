@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from holdfast.core.flight import Flight
-from holdfast.core.words import DECLINED_STATUS, ascii_header, refusal, sentence
+from holdfast.core.words import ascii_header, declined_status, refusal, sentence
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import (
     AttemptEnded,
@@ -424,7 +424,7 @@ class Pilot:
             told = {name for name, _ in ours}
             head = [pair for pair in to_client(failure.headers) if pair[0] not in told]
         else:
-            status = DECLINED_STATUS.get(command.verdict.whose, 503)
+            status = declined_status(command.verdict)
             text = refusal(command)
             entity, data = speak.error_reply(self.call.dialect, status, text)
             head = list(entity)
