@@ -92,6 +92,10 @@ def test_provider_and_model_address_that_one_target() -> None:
     assert targets(ask=asking("first/org/name")) == ["first/org/name"]
 
 
+def test_a_provider_without_a_model_addresses_nobody() -> None:
+    assert isinstance(candidates((), PROVIDERS, asking("second/"), LIMITS), NoRoute)
+
+
 def test_a_route_for_everything_does_not_take_over_what_is_addressed() -> None:
     catch_all = Route("*", ("first/*",))
     assert targets(catch_all, ask=asking("second/gpt-5")) == ["second/gpt-5"]
@@ -200,7 +204,7 @@ def test_any_model_gets_the_first_matching_route_s_targets_in_order_or_a_word(
         return
     assert found
     assert [leg.stand_in for leg in found] == [n > 0 for n in range(len(found))]
-    addressed = model.partition("/")[0] in PROVIDERS and "/" in model
+    addressed = model.partition("/")[0] in PROVIDERS and bool(model.partition("/")[2])
     route = next((route for route in routes if fnmatchcase(model, route.model)), None)
     if route is None or addressed:
         return

@@ -70,7 +70,7 @@ def _targets(
             f"{name}/*" for name, provider in providers.items() if call.dialect in provider.dialects
         )
     named, slash, model = asked.partition("/")
-    addressed = bool(slash) and named in providers
+    addressed = bool(slash and model) and named in providers
     for route in routes:
         if not fnmatchcase(asked, route.model):
             continue
