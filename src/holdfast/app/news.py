@@ -10,7 +10,7 @@ from holdfast.core.serving import told
 from holdfast.facts.places import Segment
 
 # An alarm that only counts further ("6854 records wait") is the same one.
-_NUMBER = re.compile(r"\d+")
+_NUMBER = re.compile(r"(?<!\S)\d+(?!\S)")
 
 
 class News:
