@@ -15,6 +15,7 @@ from holdfast.core.route import (
     AFFINITY_MAX,
     AFFINITY_S,
     LAST_RESORT_CONNECT_S,
+    SILENCE_S,
     Affinity,
     NoRoute,
     candidates,
@@ -312,7 +313,7 @@ def test_when_all_rest_only_the_one_that_failed_longest_ago_is_asked() -> None:
     assert len(chosen.passed_over) == 3
 
 
-def test_a_last_resort_that_was_silent_gets_little_patience_where_its_pace_is_known() -> None:
+def test_a_last_resort_that_was_silent_gets_little_patience() -> None:
     """The honest error has to come within two seconds; a slow one gets three times its pace."""
     for pace_s, patience_s in ((0.1, 1.5), (2.0, 6.0), (100.0, 30.0)):
         b = board()
@@ -325,7 +326,11 @@ def test_a_last_resort_that_was_silent_gets_little_patience_where_its_pace_is_kn
     b = board()
     told(b, leg, 1.0, kind="headers_timeout")
     (last,) = plan(msgspec.structs.replace(call(), at=1.5), (leg,), b).legs
-    assert last.limits.headers_s == LIMITS.headers_s
+    assert last.limits.headers_s == SILENCE_S
+    # Its rest over, it is heard out: who never answered may just be slow.
+    (trial,) = plan(msgspec.structs.replace(call(), at=9.0), (leg,), b).legs
+    assert trial.trial
+    assert trial.limits == LIMITS
 
 
 def test_a_conversation_stays_with_its_stand_in_while_that_one_is_up() -> None:

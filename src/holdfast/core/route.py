@@ -165,7 +165,7 @@ def _last_resort(
 ) -> Plan:
     leg, standing = min(zip(legs, standings, strict=True), key=lambda pair: pair[1].failed_at)
     limits = msgspec.structs.replace(
-        _impatient(leg, standing, board, 1.0), connect_s=LAST_RESORT_CONNECT_S
+        _impatient(leg, standing, board, 1.0, unknown_s=0.0), connect_s=LAST_RESORT_CONNECT_S
     )
     last = msgspec.structs.replace(leg, limits=limits, trial=True, why="last resort: all rest")
     return Plan(
@@ -176,9 +176,20 @@ def _last_resort(
     )
 
 
-def _impatient(leg: Leg, standing: Standing, board: Board, whole_factor: float) -> Limits:
-    """The leg's limits, shorter where it was silent when last asked and its usual pace is known."""
+def _impatient(
+    leg: Leg,
+    standing: Standing,
+    board: Board,
+    whole_factor: float,
+    unknown_s: float | None = None,
+) -> Limits:
+    """The leg's limits, shorter where it was silent when last asked and its usual pace is known.
+
+    `unknown_s` is taken for its pace where it is not; None: then its limits stay.
+    """
     typical = board.typical_s(leg.target.provider, leg.target.model)
+    if typical is None:
+        typical = unknown_s
     limits = leg.limits
     if not standing.silent or typical is None:
         return limits
