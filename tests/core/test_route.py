@@ -313,6 +313,19 @@ def test_when_all_rest_only_the_one_that_failed_longest_ago_is_asked() -> None:
     assert len(chosen.passed_over) == 3
 
 
+def test_a_last_resort_beside_a_trial_is_none_and_leaves_it_alone() -> None:
+    """Its client may leave, and that must not let a second trial begin."""
+    b = board()
+    (leg,) = legs("a")
+    told(b, leg, 0.0, kind="headers_timeout")
+    (first,) = plan(msgspec.structs.replace(call(), at=9.0), (leg,), b).legs
+    assert first.trial
+    b.claim(first, 9.0)
+    beside = plan(msgspec.structs.replace(call(), at=9.1), (leg,), b)
+    assert beside.last_resort
+    assert not beside.legs[0].trial
+
+
 def test_a_last_resort_that_was_silent_gets_little_patience() -> None:
     """The honest error has to come within two seconds; a slow one gets three times its pace."""
     for pace_s, patience_s in ((0.1, 1.5), (2.0, 6.0), (100.0, 30.0)):

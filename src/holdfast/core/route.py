@@ -167,7 +167,9 @@ def _last_resort(
     limits = msgspec.structs.replace(
         _impatient(leg, standing, board, 1.0, unknown_s=0.0), connect_s=LAST_RESORT_CONNECT_S
     )
-    last = msgspec.structs.replace(leg, limits=limits, trial=True, why="last resort: all rest")
+    last = msgspec.structs.replace(
+        leg, limits=limits, trial=standing.rests, why="last resort: all rest"
+    )
     return Plan(
         legs=(last,),
         passed_over=passed,
