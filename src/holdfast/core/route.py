@@ -65,10 +65,12 @@ def _targets(
     routes: tuple[Route, ...], providers: dict[str, Provider], call: Call
 ) -> tuple[str, ...]:
     asked = call.model
-    if not asked:  # no model in the call: whoever speaks the dialect
-        return tuple(
-            f"{name}/*" for name, provider in providers.items() if call.dialect in provider.dialects
-        )
+    if not asked:  # no model in the call: the first who speaks the dialect
+        # And nobody else: what such a call makes or names (a batch) is known to that one alone.
+        for name, provider in providers.items():
+            if call.dialect in provider.dialects:
+                return (f"{name}/*",)
+        return ()
     named, slash, model = asked.partition("/")
     addressed = bool(slash and model) and named in providers
     for route in routes:
