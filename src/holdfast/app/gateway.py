@@ -119,6 +119,7 @@ class Gateway:
         self._watch = Watch(config.source) if config.source is not None else None
         self._knocking: dict[str, asyncio.Task[None]] = {}
         self._reloading: asyncio.Task[None] | None = None
+        self._stale = False  # whether the file is to be read (once more)
 
     @classmethod
     async def start(
@@ -178,11 +179,20 @@ class Gateway:
             self._say(sentence)
 
     def reload(self) -> None:
-        """Read the configuration's file again, beside the traffic; a broken one is refused."""
+        """Read the configuration's file again, beside the traffic; a broken one is refused.
+
+        Asked while it is being read, it is read once more: what was read may be the old one.
+        """
+        self._stale = True
         if self._reloading is None or self._reloading.done():
             self._reloading = asyncio.get_running_loop().create_task(self._reload())
 
     async def _reload(self) -> None:
+        while self._stale:
+            self._stale = False
+            await self._read_again()
+
+    async def _read_again(self) -> None:
         source, old = self.config.source, self.config
         if source is None:
             return

@@ -13,7 +13,7 @@ from typing import Any
 
 from holdfast.config.problems import ConfigError
 from holdfast.config.read import Config, read
-from holdfast.config.whereabouts import callable_host
+from holdfast.config.whereabouts import callable_host, default_path
 
 LOCAL_S = 2.0
 
@@ -74,7 +74,8 @@ def ask(config: Config, path: str) -> dict[str, Any] | None:
 
 def not_running(config: Config) -> str:
     """What to say where no gateway answers."""
-    return f"no gateway answers at {base_url(config)}. Start one with: {how_called()} up"
+    start = f"{how_called()} up{which(config)}"
+    return f"no gateway answers at {base_url(config)}. Start one with: {start}"
 
 
 def how_called() -> str:
@@ -89,6 +90,15 @@ def how_called() -> str:
         return str(ours.relative_to(Path.cwd())) if ours.exists() else "python -m holdfast"
     except ValueError:
         return str(ours)
+
+
+def which(config: Config) -> str:
+    """The words that name this configuration to another command: none where it is the usual one."""
+    import shlex
+
+    source = config.source
+    named = source is not None and source != default_path()
+    return f" --config {shlex.quote(str(source))}" if named else ""
 
 
 def span(seconds: float) -> str:

@@ -7,6 +7,7 @@ call (unknown path, malformed body, unknown model) is answered here, in the clie
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import deque
 from collections.abc import Callable
 from urllib.parse import unquote
@@ -109,6 +110,8 @@ class Front:
             reply.send(200, JSON, b'{"holdfast":"ready","see":"/-/status.json"}\n')
         elif path == MODELS and request.method == "GET":
             self._models(request, reply)
+        elif _climbs(path):
+            self._refuse(request, reply, 404, no_such_door(request))
         elif path == BATCHES or path.startswith(BATCHES + "/"):
             self._answer(request, reply, "anthropic", "batches")
         elif path.startswith(MODELS + "/") and request.method == "GET":
@@ -303,6 +306,14 @@ def dialect_of(request: Request) -> Dialect:
     return "openai"
 
 
+def _climbs(path: str) -> bool:
+    """Whether a path leads elsewhere once its dots are resolved (RFC 3986, 5.2.4).
+
+    It would take our key to another surface of the provider, or out of its base URL's prefix.
+    """
+    return any(segment in (".", "..") for segment in re.split(r"[/\\]", unquote(unquote(path))))
+
+
 def methods_of(path: str) -> str:
     """The methods that a path takes, as `allow` lists them; empty where there is no such path."""
     if path == "/":
@@ -315,7 +326,7 @@ def methods_of(path: str) -> str:
 def no_such_door(request: Request) -> str:
     """What to say to a request for something that is not here, or not by this method."""
     allowed = methods_of(request.path)
-    if allowed:
+    if allowed and not _climbs(request.path):
         return f"holdfast: {request.path} takes {allowed}, not {request.method}."
     known = sorted({path for method, path in DOORS if method == request.method})
     return (

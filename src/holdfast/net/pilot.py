@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from holdfast.core.flight import Flight
-from holdfast.core.words import DECLINED_STATUS, ascii_header, refusal, sentence
+from holdfast.core.words import ascii_header, declined_status, refusal, sentence
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import (
     AttemptEnded,
@@ -426,7 +426,7 @@ class Pilot:
             told = {name for name, _ in ours}
             head = [pair for pair in to_client(failure.headers) if pair[0] not in told]
         else:
-            status = self._declined_status(command)
+            status = declined_status(command.verdict, speak.overload_status(self.call.dialect))
             text = refusal(command, self._desk.outlook(command))
             entity, data = speak.error_reply(self.call.dialect, status, text)
             head = list(entity)
@@ -434,12 +434,6 @@ class Pilot:
         self._bytes_out += len(data)
         for reply in self.replies:
             reply.send(status, [*head, *ours], data)
-
-    def _declined_status(self, command: Decline) -> int:
-        whose = command.verdict.whose
-        if whose == "provider":
-            return speak.overload_status(self.call.dialect)
-        return DECLINED_STATUS.get(whose, 503)
 
     # -------------------------------------------------------------- the facts
 

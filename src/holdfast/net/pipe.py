@@ -1,7 +1,9 @@
 """One connection: requests out, llhttp over what comes in, one line after the other.
 
-HTTP/1.1 framing follows RFC 9112, with every leniency of the parser off. Stricter than that are
-the bounds below and the refusal of transfer codings that nobody asked for.
+HTTP/1.1 framing follows RFC 9112, with every leniency of the parser off but one: characters that
+a header's value may not hold, and values folded over lines, cost that header alone (`wire.headers`
+drops what is invalid), not the answer. Stricter than that are the bounds below and the refusal of
+transfer codings that nobody asked for.
 """
 
 from __future__ import annotations
@@ -86,6 +88,7 @@ class Pipe(asyncio.Protocol):
         self.sock: socket.socket | None = None
         self._transport: asyncio.Transport | None = None
         self._parser: Any = HttpResponseParser(self)  # Any: httptools says too little of it
+        self._parser.set_dangerous_leniencies(lenient_headers=True)
         self._line: Line | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._headers: list[tuple[bytes, bytes]] = []
