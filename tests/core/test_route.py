@@ -233,7 +233,13 @@ def legs(*providers: str) -> tuple[Leg, ...]:
 
 
 def told(
-    board: Board, leg: Leg, at: float, *, kind: str = "status", first_content_s: float | None = None
+    board: Board,
+    leg: Leg,
+    at: float,
+    *,
+    kind: str = "status",
+    first_content_s: float | None = None,
+    rest_s: float = 3.0,
 ) -> None:
     """One attempt's end: a failure of the model of this kind, or (empty kind) a good answer."""
     verdict = Verdict(
@@ -243,7 +249,7 @@ def told(
         action="fail_over",
         because=("503 from there",),
         scope="model",
-        rest_s=3.0,
+        rest_s=rest_s,
     )
     board.observe(
         Observation(
@@ -312,6 +318,17 @@ def test_when_all_rest_only_the_one_that_failed_longest_ago_is_asked() -> None:
     assert last.trial
     assert last.limits.connect_s == LAST_RESORT_CONNECT_S
     assert len(chosen.passed_over) == 3
+
+
+def test_the_last_resort_is_not_who_asked_to_be_left_alone() -> None:
+    """He failed longest ago, and said for how long: the other, who said less, is asked."""
+    watched = board()
+    two = legs("a", "b")
+    told(watched, two[0], 0.0, rest_s=60.0)
+    told(watched, two[1], 1.0, rest_s=0.5)
+    chosen = plan(msgspec.structs.replace(call(), at=2.0), two, watched)
+    assert chosen.last_resort
+    assert [leg.target.provider for leg in chosen.legs] == ["b"]
 
 
 def test_a_last_resort_beside_a_trial_is_none_and_leaves_it_alone() -> None:

@@ -163,7 +163,10 @@ def _last_resort(
     board: Board,
     passed: tuple[tuple[str, str], ...],
 ) -> Plan:
-    leg, standing = min(zip(legs, standings, strict=True), key=lambda pair: pair[1].failed_at)
+    # Who asked to be left alone comes last, however long ago he failed.
+    leg, standing = min(
+        zip(legs, standings, strict=True), key=lambda pair: (pair[1].asked, pair[1].failed_at)
+    )
     limits = msgspec.structs.replace(
         _impatient(leg, standing, board, 1.0, unknown_s=0.0), connect_s=LAST_RESORT_CONNECT_S
     )
