@@ -118,7 +118,8 @@ TIMES_KEPT = 16
 class Node:
     """One segment that is, or lately was, in trouble. Times are steady seconds.
 
-    `began_at` is when it left `well`, `asked_until` how long it asked to be left alone; `trips` and `relapses` are the times of the last few.
+    `began_at` is when it left `well`, `asked_until` how long it asked to be left alone; `trips` and
+    `relapses` are the times of the last few.
     """
 
     __slots__ = (
