@@ -9,7 +9,8 @@ from pathlib import Path
 
 from holdfast.app.control import PAGES
 from holdfast.config.catalogue import catalogue
-from holdfast.core.blame import MEANINGS, TRANSIENT, Meaning
+from holdfast.core.blame import EVIDENCE, TRANSIENT
+from holdfast.core.signatures import SIGNATURES, WHOSE, Signature
 from holdfast.face.cli import COMMANDS, parser
 from holdfast.facts.flights import Limits
 from holdfast.net.front import DOORS
@@ -25,9 +26,10 @@ BESIDES = (
     " `/v1/messages/batches…` (passed on to the first provider of the dialect), `GET /`.\n"
 )
 ROWS = (
-    "The first row that fits says what the bytes may mean; what stands around the failure (did"
-    " this credential work a minute ago? do other surfaces fail?) then moves whose fault it is and"
-    " how sure that is.\n"
+    "The first row that fits says what the bytes may mean: whose fault such bytes have been, how"
+    " often. What stands around the failure then moves these shares, and the greatest is said,"
+    " unless saying it could do more harm than saying that it is not known yet. `python -m"
+    " bench.verdicts` shows how often that is right.\n"
 )
 
 
@@ -56,8 +58,9 @@ def commands() -> str:
         one.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=88)
         parts.append(f"## {name}\n\n```\n{one.format_help()}```\n")
     parts.append(
-        "Exit status: 0 fine, 1 failed, 2 usage or configuration. `holdfast status`: 10 it is"
-        " them, 11 it is you, 12 mixed, 13 unknown. Colours follow `NO_COLOR`.\n"
+        "Exit status: 0 fine, 1 failed, 2 usage or configuration. `holdfast status` and"
+        " `holdfast diagnose`: 10 it is them, 11 it is you, 12 mixed, 13 unknown. Colours follow"
+        " `NO_COLOR`.\n"
     )
     return "\n".join(parts)
 
@@ -118,42 +121,80 @@ def simulator() -> str:
     )
 
 
-def mark(row: Meaning) -> str:
+def mark(row: Signature) -> str:
     """What a failure must look like for a row to speak about it."""
-    statuses = sorted(row.statuses)
-    told = f"{statuses[0]}–{statuses[-1]}" if len(statuses) > 20 else ", ".join(map(str, statuses))
-    parts = [told, ", ".join(sorted(row.kinds)), "and its wording" if row.wording else ""]
-    return " ".join(part for part in parts if part)
+    parts = [
+        spans(sorted(row.statuses)),
+        ", ".join(sorted(row.kinds)),
+        code(sorted(row.codes | row.types)),
+    ]
+    parts.append("its wording" if row.says else "")
+    return "; ".join(part for part in parts if part)
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Numbers with runs drawn together: 400, 500–599."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs)
+
+
+def shares(row: Signature) -> str:
+    """Whose fault such bytes have been, the likeliest first."""
+    pairs = sorted(zip(WHOSE, row.prior, strict=True), key=lambda pair: -pair[1])
+    return ", ".join(f"{whose} {share:.2f}" for whose, share in pairs if share >= 0.05)
 
 
 def verdicts() -> str:
-    """What a failure may mean, before what stands around it is weighed."""
+    """What a failure may mean, and what stands around it that moves whose fault it is."""
     rows = [
-        (
-            f"`{row.cause}`",
-            mark(row),
-            row.whose,
-            f"{row.confidence:.2f}",
-            f"`{row.action}`",
-            row.scope,
-        )
-        for row in MEANINGS
+        (f"`{row.cause}`", mark(row), shares(row), f"`{row.action}`", row.scope, row.source)
+        for row in SIGNATURES
     ]
-    head = ("cause", "seen as", "whose", "confidence", "action", "speaks of")
+    moved = [
+        (
+            piece.says.replace("{change}", "a change").replace("{ok}", "a while"),
+            moves(piece.factors),
+        )
+        for piece in EVIDENCE
+    ]
+    head = ("cause", "seen as", "whose, how often", "action", "speaks of", "known from")
     return "\n".join(
         [
             "# Verdicts\n",
             ROWS,
             table(head, rows),
+            "## What stands around it\n",
+            "Each multiplies the odds of those whom it speaks for or against.\n",
+            table(("seen", "odds"), moved),
             f"The same target may be asked once more for: {code(sorted(TRANSIENT))}.\n",
         ]
     )
+
+
+def moves(factors: Sequence[float]) -> str:
+    """Whom a piece of evidence speaks for (more than 1) or against."""
+    pairs = zip(WHOSE, factors, strict=True)
+    return ", ".join(f"{whose} × {factor:.1f}" for whose, factor in pairs if factor != 1.0)
+
+
+def reliability() -> str:
+    """How often the verdicts are right on known cases."""
+    sys.path.insert(0, str(FOLDER.parents[1]))
+    from bench.verdicts import page
+
+    return page()
 
 
 SHEETS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "http": http,
     "providers": providers,
+    "reliability": reliability,
     "simulator": simulator,
     "verdicts": verdicts,
 }

@@ -20,6 +20,8 @@ from tests.doubles.provider import Provider
 ROOT = Path(__file__).parents[1]
 READY_S = 30.0  # a loaded machine; how fast it really is, the bench says
 STOP_S = 15.0
+# Nobody goes out of his own accord: what providers are asked is what clients asked.
+QUIET = "probes = false\npages = false\nwatch = false\nreferences = []"
 
 
 class Upstream(NamedTuple):
@@ -46,12 +48,15 @@ def configuration(
     upstreams: Sequence[Upstream],
     routes: Sequence[tuple[str, Sequence[str]]],
     limits: Mapping[str, float],
+    *,
+    scouts: str = QUIET,
 ) -> str:
-    """The text of a configuration file."""
+    """The text of a configuration file. `scouts` is the observatory's table."""
     lines = ["[gateway]", 'host = "127.0.0.1"', f"port = {port}"]
     lines += [f"data_dir = {json.dumps(str(folder / 'data'))}", 'keys = "off"', ""]
     if limits:
         lines += ["[limits]", *(f"{name} = {value}" for name, value in limits.items()), ""]
+    lines += ["[observatory]", scouts, ""]
     for up in upstreams:
         key = f"env:{up.name.upper()}_KEY" if up.key not in ("", "client") else up.key or "none"
         lines += [f"[providers.{up.name}]", f'dialect = "{up.dialect}"']

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from tests.config.checking import KNOWN
@@ -13,6 +14,9 @@ from holdfast.config.catalogue import catalogue, known_as
 from holdfast.config.keys import resolve
 from holdfast.config.provide import DIALECTS
 from holdfast.config.read import parse
+from holdfast.facts.pages import PageSource
+from holdfast.facts.places import Surface
+from holdfast.wire.pages.claim import About
 
 MADE_UP = """\
 title = "Made Up"
@@ -123,3 +127,35 @@ def test_engines_are_local_and_can_be_recognised() -> None:
         assert marks.path.startswith("/")
         assert marks.models_path.startswith("/")
         assert bool(marks.says) != bool(marks.field), name
+
+
+def test_status_pages_are_read_over_tls_and_have_a_page_for_people() -> None:
+    for name, entry in KNOWN.items():
+        assert bool(entry.status) == bool(entry.status_page), name
+        if entry.status is None:
+            continue
+        assert entry.status.urls, name
+        assert all(url.startswith("https://") for url in entry.status.urls), name
+        # The first that fits speaks, so exact ids stand before globs.
+        globs = [("*" in key or "?" in key) for key in entry.status.components]
+        assert globs == sorted(globs), name
+
+
+def test_a_component_of_a_known_page_is_a_surface_of_ours() -> None:
+    about = About(KNOWN["anthropic"].status or PageSource(), 0.0)
+    assert about.surface("k8w3r06qmzrp", "Claude API (api.anthropic.com)") == "messages"
+    assert about.surface("new", "Claude API") == "messages"
+    assert about.surface("new", "Claude Console (platform.claude.com)") == "console"
+    assert about.surface("new", "Something else") == ""
+
+
+def test_what_is_watched_is_a_page_of_its_own_and_no_surface_that_is_routed() -> None:
+    routed = set(get_args(Surface))
+    for name, entry in KNOWN.items():
+        assert entry.kind == "cloud" or not entry.watch, name
+        for surface, url in entry.watch.items():
+            assert surface.isidentifier(), (name, surface)
+            assert surface not in routed, (name, surface)
+            addresses.base_url(url)
+            assert url.startswith("https://")
+    assert set(KNOWN["anthropic"].watch) == set(KNOWN["openai"].watch)

@@ -34,6 +34,8 @@ def test_a_known_name_needs_nothing_but_its_key_in_the_environment() -> None:
     assert found.serves == data.serves
     assert found.models == data.models
     assert found.status_page == data.status_page
+    assert found.page == data.status
+    assert found.page is not None
 
 
 def test_the_second_usual_variable_counts_when_the_first_is_empty() -> None:
@@ -58,6 +60,7 @@ def test_what_the_table_says_comes_before_the_data() -> None:
     assert found.dialects == ("openai-responses", "openai")
     assert found.serves == ("only-*",)
     assert found.status_page == "https://status.example.com/x"
+    assert found.page is None  # the data speaks of another page
     assert found.models[0] == ModelFacts(model="gpt-*", context_tokens=1000)
     assert found.models[1:] == KNOWN["openai"].models
 

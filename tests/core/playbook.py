@@ -122,14 +122,19 @@ class Playbook:
     """A flight, the script so far, and what it commanded that nobody has named yet."""
 
     def __init__(
-        self, plan_legs: tuple[Leg, ...], *, standing: Stands | None = None, **options: object
+        self,
+        plan_legs: tuple[Leg, ...],
+        *,
+        standing: Stands | None = None,
+        passed_over: tuple[tuple[str, str], ...] = (),
+        **options: object,
     ) -> None:
         stream = bool(options.pop("stream", True))
         last_resort = bool(options.pop("last_resort", False))
         retries = bool(options.pop("retries", True))
         self.flight = Flight(
             call(stream=stream),
-            Plan(legs=plan_legs, last_resort=last_resort),
+            Plan(legs=plan_legs, last_resort=last_resort, passed_over=passed_over),
             policy(retries=retries, standing=standing),
         )
         self.script: list[str] = []

@@ -36,7 +36,7 @@ def asked(at: float):
 
 def tell(board: Board, leg: Leg, at: float, failure: Failure | None) -> None:
     """What the shell does with the end of an attempt."""
-    around = board.circumstances(leg, at, local=False, retry_after_s=None)
+    around = board.circumstances(leg, at, at, local=False, retry_after_s=None)
     board.observe(
         Observation(
             at=at,

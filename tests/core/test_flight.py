@@ -198,6 +198,49 @@ def test_a_second_round_asks_the_same_once_more_after_a_pause() -> None:
     play << "Flight declined"
 
 
+def test_who_failed_twice_is_not_waited_for_again() -> None:
+    play = Playbook(legs("a"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    play >> failed(1, "reset", 0.0) << "Ended 1 failed"
+    play >> Rang(0.3) << "Dial 2 a/m fresh"
+    play >> failed(2, "reset", 0.3) << "Ended 2 failed" << "Decline own words" << "Flight declined"
+    play.quiet()
+
+
+def test_in_the_second_round_whoever_is_ready_first_is_asked_first() -> None:
+    play = Playbook(legs("a", "b"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(0.0, 1, [status(429, Said(code="1"))])
+    play << "HangUp 1" << "Ended 1 failed" << "Dial 2 b/m"
+    play >> failed(2, "reset", 0.0) << "Ended 2 failed"
+    play >> Rang(0.3) << "Dial 3 b/m fresh"
+
+
+def test_a_target_that_wants_no_retry_gets_none_and_neither_does_the_client() -> None:
+    refusing = Failure(
+        kind="status",
+        where="body",
+        text="529",
+        status=529,
+        headers=((b"x-should-retry", b"false"),),
+    )
+    play = opened(Playbook(legs("a")) >> Started(0.0) << "Dial 1 a/m")
+    play >> Heard(0.1, 1, [Piece(PieceKind.FAULT, b"", refusing)])
+    play << "HangUp 1" << "Ended 1 failed" << "Decline 529" << "Flight declined"
+    declined = play.commands[-2]
+    assert isinstance(declined, Decline)
+    assert declined.should_retry is False
+
+
+def test_one_target_alone_speaks_for_itself_at_the_last_resort_too() -> None:
+    only = legs("a")
+    for others, told in (((), "Decline 429"), ((("b/m", "rests"),), "Decline own words")):
+        play = Playbook(only, last_resort=True, passed_over=(("a/m", "rests"), *others))
+        play >> Started(0.0) << "Dial 1 a/m"
+        opened(play) >> Heard(0.0, 1, [status(429, Said(code="7"))])
+        play << "HangUp 1" << "Ended 1 failed" << told << "Flight declined"
+
+
 def test_without_budget_or_as_a_last_resort_nobody_is_asked_twice() -> None:
     for options in ({"retries": False}, {"last_resort": True}):
         play = Playbook(legs("a"), **options)

@@ -15,6 +15,7 @@ from holdfast.core.route import (
     AFFINITY_MAX,
     AFFINITY_S,
     LAST_RESORT_CONNECT_S,
+    SILENCE_S,
     Affinity,
     NoRoute,
     candidates,
@@ -92,6 +93,10 @@ def test_provider_and_model_address_that_one_target() -> None:
     assert targets(ask=asking("first/org/name")) == ["first/org/name"]
 
 
+def test_a_provider_without_a_model_addresses_nobody() -> None:
+    assert isinstance(candidates((), PROVIDERS, asking("second/"), LIMITS), NoRoute)
+
+
 def test_a_route_for_everything_does_not_take_over_what_is_addressed() -> None:
     catch_all = Route("*", ("first/*",))
     assert targets(catch_all, ask=asking("second/gpt-5")) == ["second/gpt-5"]
@@ -124,9 +129,10 @@ def test_a_model_s_name_cannot_move_a_terminal_or_fake_a_line() -> None:
     assert found.text.isprintable()
 
 
-def test_a_call_without_a_model_goes_to_whoever_speaks_its_dialect() -> None:
-    found = targets(ask=asking("", "openai", "models"))
-    assert [name.partition("/")[0] for name in found] == ["first", "second"]
+def test_a_call_without_a_model_goes_to_the_first_who_speaks_its_dialect_and_no_further() -> None:
+    """A batch that another provider made would be unknown where it is looked up next."""
+    found = targets(ask=asking("", "openai", "batches"))
+    assert [name.partition("/")[0] for name in found] == ["first"]
 
 
 def test_a_leg_speaks_the_call_s_dialect_where_the_provider_does() -> None:
@@ -209,7 +215,7 @@ def test_any_model_gets_the_first_matching_route_s_targets_in_order_or_a_word(
         return
     assert found
     assert [leg.stand_in for leg in found] == [n > 0 for n in range(len(found))]
-    addressed = model.partition("/")[0] in PROVIDERS and "/" in model
+    addressed = model.partition("/")[0] in PROVIDERS and bool(model.partition("/")[2])
     route = next((route for route in routes if fnmatchcase(model, route.model)), None)
     if route is None or addressed:
         return
@@ -236,7 +242,13 @@ def legs(*providers: str) -> tuple[Leg, ...]:
 
 
 def told(
-    board: Board, leg: Leg, at: float, *, kind: str = "status", first_content_s: float | None = None
+    board: Board,
+    leg: Leg,
+    at: float,
+    *,
+    kind: str = "status",
+    first_content_s: float | None = None,
+    rest_s: float = 3.0,
 ) -> None:
     """One attempt's end: a failure of the model of this kind, or (empty kind) a good answer."""
     verdict = Verdict(
@@ -246,7 +258,7 @@ def told(
         action="fail_over",
         because=("503 from there",),
         scope="model",
-        rest_s=3.0,
+        rest_s=rest_s,
     )
     board.observe(
         Observation(
@@ -317,7 +329,31 @@ def test_when_all_rest_only_the_one_that_failed_longest_ago_is_asked() -> None:
     assert len(chosen.passed_over) == 3
 
 
-def test_a_last_resort_that_was_silent_gets_little_patience_where_its_pace_is_known() -> None:
+def test_the_last_resort_is_not_who_asked_to_be_left_alone() -> None:
+    """He failed longest ago, and said for how long: the other, who said less, is asked."""
+    watched = board()
+    two = legs("a", "b")
+    told(watched, two[0], 0.0, rest_s=60.0)
+    told(watched, two[1], 1.0, rest_s=0.5)
+    chosen = plan(msgspec.structs.replace(call(), at=2.0), two, watched)
+    assert chosen.last_resort
+    assert [leg.target.provider for leg in chosen.legs] == ["b"]
+
+
+def test_a_last_resort_beside_a_trial_is_none_and_leaves_it_alone() -> None:
+    """Its client may leave, and that must not let a second trial begin."""
+    b = board()
+    (leg,) = legs("a")
+    told(b, leg, 0.0, kind="headers_timeout")
+    (first,) = plan(msgspec.structs.replace(call(), at=9.0), (leg,), b).legs
+    assert first.trial
+    b.claim(first, 9.0)
+    beside = plan(msgspec.structs.replace(call(), at=9.1), (leg,), b)
+    assert beside.last_resort
+    assert not beside.legs[0].trial
+
+
+def test_a_last_resort_that_was_silent_gets_little_patience() -> None:
     """The honest error has to come within two seconds; a slow one gets three times its pace."""
     for pace_s, patience_s in ((0.1, 1.5), (2.0, 6.0), (100.0, 30.0)):
         b = board()
@@ -330,7 +366,11 @@ def test_a_last_resort_that_was_silent_gets_little_patience_where_its_pace_is_kn
     b = board()
     told(b, leg, 1.0, kind="headers_timeout")
     (last,) = plan(msgspec.structs.replace(call(), at=1.5), (leg,), b).legs
-    assert last.limits.headers_s == LIMITS.headers_s
+    assert last.limits.headers_s == SILENCE_S
+    # Its rest over, it is heard out: who never answered may just be slow.
+    (trial,) = plan(msgspec.structs.replace(call(), at=9.0), (leg,), b).legs
+    assert trial.trial
+    assert trial.limits == LIMITS
 
 
 def test_a_conversation_stays_with_its_stand_in_while_that_one_is_up() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.core.words import DECLINED_STATUS, ascii_header, refusal, sentence
+from holdfast.core.words import ascii_header, declined_status, refusal, sentence
 from holdfast.facts.flights import Decline
 from holdfast.facts.outcomes import Failure, Said, Verdict, Whose
 
@@ -69,7 +70,13 @@ def test_every_verdict_has_its_words(whose: Whose) -> None:
     assert said.startswith("holdfast: ")
     assert "Whose fault: " in said
     assert sentence(verdict(whose), "a/m").startswith("holdfast: ")
-    assert DECLINED_STATUS.get(whose, 503) in (400, 403, 503)
+    assert declined_status(verdict(whose), 529) in (400, 403, 503, 529)
+
+
+def test_a_limit_is_told_as_a_limit_and_not_as_a_ban() -> None:
+    limit = Verdict(whose="account", cause="rate_limit", confidence=0.7, action="wait_retry_after")
+    assert declined_status(limit, 529) == 429
+    assert declined_status(msgspec.structs.replace(limit, cause="quota_or_billing"), 529) == 403
 
 
 @given(st.text())

@@ -9,6 +9,8 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# Sheets of figures that a bench has measured say so; they are not written from the code alone.
+MEASURED = "<!-- Written by `python -m bench."
 
 
 def writer() -> ModuleType:
@@ -20,7 +22,12 @@ def writer() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "docs" / "reference").glob("*.md")), ids=str)
+def sheets() -> list[Path]:
+    found = sorted((ROOT / "docs" / "reference").glob("*.md"))
+    return [file for file in found if not file.read_text().startswith(MEASURED)]
+
+
+@pytest.mark.parametrize("file", sheets(), ids=str)
 def test_every_sheet_is_current(file: Path) -> None:
     """`make docs` would change nothing, and nothing else lies there."""
     assert file.read_text() == writer().written()[file], "run `make docs`"

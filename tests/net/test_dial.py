@@ -29,6 +29,7 @@ from tests.net.script_server import (
 
 from holdfast.net import pipe
 from holdfast.net.dial import Dialer, Origin, request_head
+from holdfast.wire.headers import to_client
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: 1\r\nX-A: 2\r\n\r\nhi"
 CHUNKED = (
@@ -558,10 +559,11 @@ MALFORMED = {
     "other-coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nhi\r\n",
     "unended-coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\nhi",
     "twice-chunked": b"HTTP/1.1 200 OK\r\n" + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n",
-    "nul": b"HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",
+    "nul-in-length": b"HTTP/1.1 200 OK\r\nContent-Length: 2\0\r\n\r\nhi",
+    "control-in-coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: \x01chunked\r\n\r\n0\r\n\r\n",
+    "folded-coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked,\r\n chunked\r\n\r\n",
     "bare-cr": b"HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n",
     "bare-lf": b"HTTP/1.1 200 OK\r\nX: a\nY: b\r\n\r\n",
-    "fold": b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n",
     "space-before-colon": b"HTTP/1.1 200 OK\r\nX : a\r\n\r\n",
     "switching": b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\nhi",
     "big-head": b"HTTP/1.1 200 OK\r\n" + b"X: %b\r\n" % (b"v" * 800) * 100,
@@ -579,6 +581,22 @@ def test_a_malformed_head_is_refused(run: Run, name: str) -> None:
             assert note.order == ["sent", "broke"]
             assert note.how == ("protocol", "before_headers")
             assert dialer.counts.open == 0
+
+        run(flight)
+
+
+def test_a_value_that_is_invalid_costs_its_header_and_not_the_answer(run: Run) -> None:
+    """RFC 9112, 5.2, has a folded value read as one line; what holds a NUL does not travel on."""
+    answer = (
+        b"HTTP/1.1 200 OK\r\nX-Nul: a\0b\r\nX-Bell: a\ab\r\nX-Folded: a\r\n b\r\nX-Fine: c\r\n"
+        b"Content-Length: 2\r\n\r\nhi"
+    )
+    with ScriptServer([read(), send(answer), until_gone()]) as server:
+
+        async def flight(dialer: Dialer) -> None:
+            note = await ask(dialer, server.url)
+            assert (note.order[-1], note.data) == ("ended", b"hi")
+            assert to_client(note.headers) == ((b"x-folded", b"a b"), (b"x-fine", b"c"))
 
         run(flight)
 

@@ -90,6 +90,23 @@ def test_an_unknown_path_is_told_what_there_is(path: bytes) -> None:
         assert double.seen == []
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/v1/messages/batches/..", b"/v1/messages/batches/../../organizations",
+        b"/v1/messages/batches/%2e%2E/x", b"/v1/messages/batches/a%2f..%2fb", b"/v1/models/..",
+        b"/v1/messages/batches/%252e%252e/x", b"/v1/models/double/..%2f..%2fv1%2forganizations",
+        b"/v1/messages/batches/..%5cx", b"/v1/models/double/.",
+    ],
+)  # fmt: skip
+def test_no_path_climbs_with_our_key_to_another_part_of_the_provider(path: bytes) -> None:
+    with flying() as (plane, double):
+        answer = plane.ask(get(path, b"anthropic-version: 2023-06-01"))
+        assert answer.status == 404
+        assert "there is no GET" in anthropic_error(answer)[1]
+        assert double.seen == []
+
+
 def test_the_error_has_the_shape_that_the_client_reads() -> None:
     """By its headers where the path does not say."""
     with flying() as (plane, _):

@@ -1,7 +1,8 @@
 """A process that writes a ledger and may be killed: `python -m tests.store.pen DIR HOW NAME`.
 
 It tells on its standard output what it was promised, one line each, at once, in one write:
-`ready`; `intent ID` when `intend` returned True; `end ID` when a settlement was flushed.
+`ready`; `intent ID` when `intend` returned True; `end ID` when a settlement was flushed; `kept N`
+when the observations up to the nth were.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.store.records import eventually, exchange, intent, settled
+from tests.store.records import eventually, exchange, incident, intent, observation, settled
 
 from holdfast.store.ledger import Ledger
 
@@ -54,6 +55,20 @@ def scribble(ledger: Ledger, name: str) -> None:
         time.sleep(dice.random() * 0.001)
 
 
+def note(ledger: Ledger, name: str) -> None:
+    """Observe until somebody kills us; from `name` on, which is where the last one had got to."""
+    dice = random.Random(name)
+    number = int(name)
+    while True:
+        batch = range(number + 1, number + dice.choice((2, 2, 5, 60)))
+        number = batch[-1]
+        ledger.observe([observation(n, ok=n % 3 > 0, wall=time.time()) for n in batch])
+        ledger.remember([incident(n, since=time.time()) for n in batch if n % 7 == 0])
+        if dice.random() < 0.05 and ledger.flush():
+            say(f"kept {number}")
+        time.sleep(dice.random() * 0.001)
+
+
 def fill(ledger: Ledger, name: str) -> None:
     """Let the disk run full, go on, have it emptied again; then close. The end is `well`."""
     crowd(ledger, name)
@@ -87,6 +102,8 @@ def crowd(ledger: Ledger, name: str) -> None:
             refused += 1
         ledger.settle(settled(call))
         ledger.record(exchange(call))
+        ledger.observe([observation(number, ok=number % 2 == 0)])
+        ledger.remember([incident(number)])
     eventually(lambda: len(ledger.alarms) == 2)
     assert not ledger.flush()
     say("full")
@@ -102,6 +119,8 @@ def main() -> None:
     say("ready")
     if how == "scribble":
         scribble(ledger, name)
+    elif how == "note":
+        note(ledger, name)
     elif how == "fill":
         fill(ledger, name)
     elif how == "crowd":

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from holdfast.facts.flights import Exchange, Intent, Settled
+from holdfast.facts.incidents import Incident
+from holdfast.facts.observations import Observation
 
 NOW = time.time()  # or retention would take them away
 
@@ -62,6 +64,17 @@ def settled(exchange: str, attempt: int = 1, outcome: Any = "ok", **fields: Any)
 
 def exchange(id_: str, **fields: Any) -> Exchange:
     return msgspec.structs.replace(_EXCHANGE, id=id_, **fields)
+
+
+def observation(number: int, *, ok: bool = True, **fields: Any) -> Observation:
+    """The nth of them: `at` tells which."""
+    known = {"kind": "traffic", "provider": "north", "surface": "messages", "wall": NOW}
+    return Observation(**known | {"at": float(number), "ok": ok} | fields)
+
+
+def incident(number: int, **fields: Any) -> Incident:
+    """The nth incident: its name tells which."""
+    return Incident(**{"id": f"i{number}", "since": NOW} | fields)
 
 
 def outcomes(data_dir: Path, table: str = "attempts") -> dict[str, str | None]:

@@ -203,6 +203,9 @@ def test_a_full_disk_stops_nothing_and_loses_nothing(tmp_path: Path, size: int) 
         f"{size}-after.1": "ok",
     }
     assert set(outcomes(tmp_path, "exchanges")) == set(calls)
+    reader = Reader(tmp_path)
+    assert [each.at for each in reader.observations()] == [n + 1.0 for n in range(len(calls))]
+    assert [each.id for each in reader.incidents()] == [f"i{n + 1}" for n in range(len(calls))]
 
 
 @pytest.mark.parametrize("size", [1000, 60_000])

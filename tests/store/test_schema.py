@@ -7,13 +7,23 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.store.records import eventually, exchange, intent, outcomes, settled
+from tests.store.records import (
+    NOW,
+    eventually,
+    exchange,
+    intent,
+    observation,
+    outcomes,
+    settled,
+)
 
 from holdfast.facts.flights import Exchange, Intent, Settled
+from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Times, Usage
 from holdfast.store.home import StoreError
 from holdfast.store.ledger import Ledger
 from holdfast.store.query import Reader
+from holdfast.store.schema import MIGRATIONS
 
 
 def written(data_dir: Path, rows: int = 1) -> Path:
@@ -41,9 +51,33 @@ def test_there_is_a_column_for_every_fact_and_for_nothing_else(tmp_path: Path) -
         "meta": {"name", "value"},
         "attempts": {*Intent.__struct_fields__, *ends, *counts},
         "exchanges": set(Exchange.__struct_fields__),
+        "observations": {"id", "wall", "good", "data"},
+        "incidents": {"id", "wall", "data"},
     }
-    names = columns["attempts"] | columns["exchanges"]
+    names = columns["attempts"] | columns["exchanges"] | {*Observation.__struct_fields__}
     assert not {"prompt", "messages", "body", "answer", "content", "key", "headers"} & names
+
+
+def test_a_ledger_of_the_first_version_is_brought_up_to_date_where_it_is(tmp_path: Path) -> None:
+    """Its rows stay; until then a reader finds no observations in it, and no trouble either."""
+    path = tmp_path / "ledger.sqlite3"
+    db = sqlite3.connect(path)
+    db.executescript(f"{MIGRATIONS[0]} PRAGMA user_version=1;")
+    db.execute(
+        "INSERT INTO attempts (id, exchange, wall, outcome) VALUES ('e.1', 'e', ?, 'ok')", (NOW,)
+    )
+    db.execute("INSERT INTO exchanges (id, wall, outcome) VALUES ('e', ?, 'ok')", (NOW,))
+    db.commit()
+    db.close()
+    reader = Reader(tmp_path)
+    assert list(reader.observations()) == reader.incidents() == []
+    ledger = Ledger.open(tmp_path)
+    ledger.observe([observation(1)])
+    assert ledger.flush()
+    assert ledger.alarms == ()
+    assert outcomes(tmp_path) == {"e.1": "ok"}
+    assert list(reader.observations()) == [observation(1)]
+    ledger.close()
 
 
 def test_a_ledger_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.store.records import NOW, exchange, intent, outcomes, settled
+from tests.store.records import NOW, exchange, intent, observation, outcomes, settled
 
 from holdfast.store import book, writer
 from holdfast.store.home import Home
 from holdfast.store.inbox import Inbox
 from holdfast.store.journal import Journal
+from holdfast.store.query import Reader
 from holdfast.store.writer import Writer
 
 
@@ -53,6 +54,8 @@ class Model:
         self.calls: dict[str, str] = {}
         self.heard: list[tuple[str, str]] = []
         self.told: list[tuple[str, str]] = []
+        self.learnt: list[float] = []
+        self.noted: list[float] = []
 
     def turn(self) -> None:
         for id_, outcome in self.heard:
@@ -60,10 +63,11 @@ class Model:
                 self.attempts[id_] = outcome
         for id_, outcome in self.told:
             self.calls.setdefault(id_, outcome)
-        self.heard, self.told = [], []
+        self.noted += self.learnt
+        self.heard, self.told, self.learnt = [], [], []
 
     def crash(self) -> None:
-        self.heard, self.told = [], []
+        self.heard, self.told, self.learnt = [], [], []
         for id_ in self.attempts:
             self.attempts[id_] = self.attempts[id_] or "unknown"
             self.calls.setdefault(id_.partition(".")[0], "unknown")
@@ -75,6 +79,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("intend"), CALLS, NUMBERS),
     st.tuples(st.just("settle"), CALLS, NUMBERS, st.sampled_from(["ok", "failed", "abandoned"])),
     st.tuples(st.just("record"), CALLS, st.sampled_from(["ok", "declined", "broken"])),
+    st.tuples(st.just("observe"), st.lists(st.booleans(), max_size=3)),
     st.tuples(st.just("turn")),
     st.tuples(st.just("soft turn")),
     st.tuples(st.just("crash")),
@@ -114,6 +119,14 @@ def obey(events: list[Any]) -> None:
                     life.inbox.put_exchange(
                         exchange(call, outcome=outcome, wall=float(next(clock)))
                     )
+                case ("observe", samples):
+                    walls = [float(next(clock)) for _ in samples]
+                    batch = [
+                        observation(int(wall), ok=ok, wall=wall)
+                        for wall, ok in zip(walls, samples, strict=True)
+                    ]
+                    model.learnt += [each.at for each in batch]
+                    life.inbox.put_observations(batch)
                 case ("turn",):
                     model.turn()
                     life.turn()
@@ -131,6 +144,7 @@ def obey(events: list[Any]) -> None:
         life.crash()
         assert outcomes(Path(folder)) == model.attempts
         assert outcomes(Path(folder), "exchanges") == model.calls
+        assert [each.at for each in Reader(Path(folder)).observations()] == model.noted
 
 
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR])

@@ -26,7 +26,9 @@ JSON: Headers = (
 PAGES = {
     "/-/live": "whether the process answers",
     "/-/ready": "whether calls are accepted",
-    "/-/status.json": "the board: segments, routes, whose fault, alarms, connections",
+    "/-/status.json": "the board: segments, routes, whose fault, incidents, pages, alarms",
+    "/-/api/incidents": "incidents with their evidence, as `holdfast incidents` shows them",
+    "/-/observations": "counts of what was observed lately, for other gateways; nothing private",
 }
 
 
@@ -39,6 +41,8 @@ class Control:
             "/-/live": lambda: {"live": True},
             "/-/ready": lambda: {"ready": True},
             "/-/status.json": self.status,
+            "/-/api/incidents": self.incidents,
+            "/-/observations": lambda: gateway.observatory.scouts.tally.feed(time.time()),
         }
 
     def __call__(self, request: Request, reply: Reply) -> None:
@@ -62,7 +66,7 @@ class Control:
             "at": time.time(),
             "started": gateway.started_wall,
             "url": gateway.url,
-            "blame": blame(rows),
+            "blame": blame(rows, gateway.observatory.alive(time.time())),
             "segments": rows,
             "routes": standing_of(gateway.config.routes, rows),
             "calls_in_the_air": len(gateway.desk.flying),
@@ -75,11 +79,20 @@ class Control:
             },
             "turned_away": {str(status): n for status, n in gateway.listener.refuses.items()},
             "ledger_backlog": gateway.ledger.backlog,
-            "alarms": [*gateway.alarms.values(), *gateway.ledger.alarms],
+            "alarms": [
+                *gateway.alarms.values(),
+                *gateway.ledger.alarms,
+                *gateway.observatory.alarms,
+            ],
+            **gateway.observatory.status(time.time()),
             "crashes": list(gateway.front.crashes),
             "config": str(gateway.config.source or ""),
             "data_dir": str(gateway.config.gateway.data_dir),
         }
+
+    def incidents(self) -> dict[str, object]:
+        """All incidents that are remembered, with their evidence."""
+        return {"at": time.time(), "incidents": self._gateway.observatory.timelines()}
 
 
 def send(reply: Reply, status: int, value: object) -> None:

@@ -17,16 +17,19 @@ import msgspec
 
 from holdfast.app.control import Control
 from holdfast.app.news import News
+from holdfast.app.observatory import Observatory
 from holdfast.app.stage import Stage
 from holdfast.app.watch import Watch
+from holdfast.config.catalogue import catalogue
 from holdfast.config.problems import ConfigError, one
 from holdfast.config.read import Config, read
 from holdfast.core.board import Board
 from holdfast.core.budget import Budget
+from holdfast.core.incident import Incidents
 from holdfast.core.route import Affinity
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg
-from holdfast.facts.observations import Observation
+from holdfast.facts.observations import Observation, ObservationKind
 from holdfast.net.desk import Desk, Place
 from holdfast.net.dial import Dialer
 from holdfast.net.doorman import Doorman
@@ -64,7 +67,9 @@ class Gateway:
         self.config = config
         self.ledger = ledger
         self.started_wall = time.time()
-        self.board = Board(dice=random.random)
+        local = [name for name, one in config.providers.items() if one.kind == "local"]
+        watched = {surface for entry in catalogue().values() for surface in entry.watch}
+        self.board = Board(random.random, incidents=Incidents(local=local), watched=watched)
         self.dialer = Dialer()
         self.stage = stage
         self.alarms: dict[str, str] = {}
@@ -73,6 +78,7 @@ class Gateway:
         self._say = say
         self._news = News()
         self._affinity = Affinity()
+        prefix = exchange_prefix(self.started_wall)
         budget = Budget()
         self.desk = Desk(
             board=self.board,
@@ -89,9 +95,21 @@ class Gateway:
             budget=budget,
             affinity=self._affinity,
             dice=random.random,
-            prefix=exchange_prefix(self.started_wall),
+            prefix=prefix,
             control=Control(self),
         )
+        self.observatory = Observatory(
+            self.desk,
+            ledger,
+            config.gateway.data_dir,
+            judge=self.front.judge,
+            fault=self._scout_failed,
+            say=say,
+            prefix=prefix,
+        )
+        self.desk.observe = self.observatory.observe
+        self.desk.shown = self.observatory.shown
+        self.desk.outlook = self.observatory.since_when
         gate = config.gateway
         self.listener = Listener(
             self.front, doorman=Doorman.of(gate.host, gate.port), on_crash=self._crashed
@@ -101,6 +119,7 @@ class Gateway:
         self._watch = Watch(config.source) if config.source is not None else None
         self._knocking: dict[str, asyncio.Task[None]] = {}
         self._reloading: asyncio.Task[None] | None = None
+        self._stale = False  # whether the file is to be read (once more)
 
     @classmethod
     async def start(
@@ -129,6 +148,7 @@ class Gateway:
             await stage.close()
             ledger.close()
             raise
+        gateway.observatory.start()
         gateway._beat()
         # What was built so far lives as long as the process: the collector need not look again.
         gc.collect()
@@ -155,13 +175,24 @@ class Gateway:
         self.desk.places = places
         self.front.rules = Rules(providers, config.routes, config.limits)
         self.config = config
+        for sentence in self.observatory.take_over(config, self._environ):
+            self._say(sentence)
 
     def reload(self) -> None:
-        """Read the configuration's file again, beside the traffic; a broken one is refused."""
+        """Read the configuration's file again, beside the traffic; a broken one is refused.
+
+        Asked while it is being read, it is read once more: what was read may be the old one.
+        """
+        self._stale = True
         if self._reloading is None or self._reloading.done():
             self._reloading = asyncio.get_running_loop().create_task(self._reload())
 
     async def _reload(self) -> None:
+        while self._stale:
+            self._stale = False
+            await self._read_again()
+
+    async def _read_again(self) -> None:
         source, old = self.config.source, self.config
         if source is None:
             return
@@ -194,6 +225,7 @@ class Gateway:
             if task is not None:
                 task.cancel()
         await self.listener.close(drain_s)
+        await self.observatory.close()
         await self.stage.close()
         self.dialer.close()
         await asyncio.to_thread(self.ledger.close)
@@ -204,6 +236,9 @@ class Gateway:
         digest = speak.conversation(call.dialect, call.body)
         if digest:
             self._affinity.note(digest, leg.target, at)
+
+    def _scout_failed(self, error: BaseException) -> None:
+        self.front.crashes.append(f"{type(error).__name__}: {error} (the observatory)")
 
     def _crashed(self, error: Exception, request: Request | None) -> None:
         where = request.path if request is not None else "a connection"
@@ -220,14 +255,19 @@ class Gateway:
         if slept_s > SLEPT_S:
             # A closed lid is no outage, and the kept connections are most likely dead.
             self.dialer.drop_idle()
-            self.board.observe(without_place("slept", steady, wall))
+            self.observatory.observe(without_place("slept", steady, wall, slept_s=slept_s))
             self._say(f"the machine slept for about {round(slept_s)} s")
         for provider in self.board.knocks_due(steady):
             if provider in self.desk.places and provider not in self._knocking:
                 self._knocking[provider] = loop.create_task(self._knock(provider))
         if self._watch is not None and self._watch.changed():
             self.reload()
-        alarms = [*self.ledger.alarms, *map(crash_told, self.front.crashes)]
+        self.observatory.beat(steady, wall)
+        alarms = [
+            *self.ledger.alarms,
+            *self.observatory.alarms,
+            *map(crash_told, self.front.crashes),
+        ]
         for sentence in self._news.read(self.board.rows(steady), alarms):
             self._say(sentence)
         self._timer = loop.call_later(BEAT_S, self._beat)
@@ -236,7 +276,9 @@ class Gateway:
         try:
             ok = await self.dialer.knock(self.desk.places[provider].origin, KNOCK_S)
             at = self.desk.clock()
-            self.board.observe(without_place("knock", at, time.time(), provider=provider, ok=ok))
+            self.observatory.observe(
+                without_place("knock", at, time.time(), provider=provider, ok=ok)
+            )
         finally:
             del self._knocking[provider]
 
@@ -252,25 +294,22 @@ def refuse_open_doors(config: Config) -> None:
 
 
 def without_place(
-    kind: str, at: float, wall: float, *, provider: str = "", ok: bool = True
+    kind: ObservationKind,
+    at: float,
+    wall: float,
+    *,
+    provider: str = "",
+    ok: bool = True,
+    slept_s: float = 0.0,
 ) -> Observation:
     """An observation that is about no single surface, model or credential."""
-    return Observation(
-        at=at,
-        wall=wall,
-        kind="knock" if kind == "knock" else "slept",
-        provider=provider,
-        surface="",
-        model="",
-        credential="",
-        ok=ok,
-    )
+    return Observation(at=at, wall=wall, kind=kind, provider=provider, ok=ok, slept_s=slept_s)
 
 
 def crash_told(error: str) -> str:
     """What to say of a fault of our own."""
     return (
-        f"a fault in holdfast itself ({error}); that call went to its provider unchanged."
+        f"a fault in holdfast itself ({error}); calls go on, past it where need be."
         " Please report it."
     )
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from holdfast.facts.engines import Marks
+from holdfast.facts.pages import PageSource
 from holdfast.facts.places import Dialect, Kind, ModelFacts
 
 
@@ -20,6 +21,9 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `key_env`: the variables that usually hold its key, first choice first. `serves`: globs of the
     models it is known for. `chats`: those of them for which another model may stand in.
     `stand_in`: its model for that part. `rank`: its place among the others, small ones first.
+    `status_page`: its page for people, `status`: where a program reads that.
+    `watch`: surfaces that people use and that cannot be routed (chat site, console, sign-in), with
+    the page that shows whether each is there.
     The other fields are those of `facts.places.Provider`.
     """
 
@@ -30,12 +34,14 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rank: int = 100
     key_env: tuple[str, ...] = ()
     status_page: str | None = None
+    status: PageSource | None = None
     serves: tuple[str, ...] = ()
     chats: tuple[str, ...] = ()
     stand_in: str = ""
     models: tuple[ModelFacts, ...] = ()
     engine: Marks | None = None
     notes: str = ""
+    watch: dict[str, str] = {}
 
 
 Catalogue = dict[str, Entry]

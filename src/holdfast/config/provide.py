@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import cast, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -13,6 +14,7 @@ from holdfast.config.addresses import AddressError
 from holdfast.config.catalogue import Catalogue, Entry, known_as
 from holdfast.config.keys import KeySourceError, Secret
 from holdfast.config.tables import Table
+from holdfast.facts.pages import PageSource
 from holdfast.facts.places import Dialect, Kind, ModelFacts, Provider
 from holdfast.wire.headers import is_subscription
 
@@ -49,13 +51,17 @@ def provider(
     reference, secret = _key(table, entry, url, kind, environ)
     _check_subscription(table, secret, allowed=allow_subscription)
     serves = tuple(table.texts("serves"))
+    own_page = _status_page(table)
+    # Who stands in for a known provider on this machine has no page of its own unless one is named.
+    here = addresses.is_loopback(urlsplit(url).hostname or "")
     found = Provider(
         name=name,
         dialects=cast("tuple[Dialect, ...]", dialects) or (entry.dialects if entry else ()),
         base_url=url,
         key=reference,
         kind=kind,
-        status_page=_status_page(table) or (entry.status_page if entry else None),
+        status_page=own_page or (entry.status_page if entry and not here else None),
+        page=None if here and own_page is None else _page_source(entry, own_page),
         serves=serves or (entry.serves if entry else ()),
         models=(*_models(table), *(entry.models if entry else ())),
         allow_subscription=allow_subscription,
@@ -175,6 +181,13 @@ def _status_page(table: Table) -> str | None:
         table.wrong("status_page", bad.what, bad.remedy)
         return None
     return text
+
+
+def _page_source(entry: Entry | None, own: str | None) -> PageSource | None:
+    """Where the page is read by a program; for one of the person's own that is found by asking."""
+    if entry is None or (own is not None and own.rstrip("/") != entry.status_page):
+        return None
+    return entry.status
 
 
 def _models(table: Table) -> list[ModelFacts]:

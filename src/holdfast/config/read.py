@@ -18,12 +18,14 @@ from holdfast.config.addresses import AddressError
 from holdfast.config.catalogue import Catalogue, catalogue
 from holdfast.config.keys import Secret
 from holdfast.config.lines import Lines
+from holdfast.config.notify import Notify, notify
+from holdfast.config.observatory import Observatory, observatory
 from holdfast.config.problems import ConfigError, one
 from holdfast.config.tables import Sheet, Table
+from holdfast.config.whereabouts import HOST, PORT, VARIABLE, default_path, locate
 from holdfast.facts.flights import Limits
 from holdfast.facts.places import Provider, Route
 
-VARIABLE = "HOLDFAST_CONFIG"
 _MAX_BYTES = 1_000_000
 _AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
@@ -31,8 +33,8 @@ _AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 class GatewayConfig(Struct, frozen=True, kw_only=True):
     """Where the gateway listens and keeps its files; `keys`: whether clients need one of ours."""
 
-    host: str = "127.0.0.1"
-    port: int = 4141
+    host: str = HOST
+    port: int = PORT
     data_dir: Path
     keys: Literal["off", "required"] = "off"
 
@@ -52,6 +54,8 @@ class Config(Struct, frozen=True, kw_only=True):
     source: Path | None = None
     notices: tuple[str, ...] = ()
     secrets: dict[str, Secret] = {}
+    notify: Notify = Notify()
+    observatory: Observatory = Observatory()
 
     def describe(self) -> list[str]:
         """The configuration for people: providers, where their keys come from, routes."""
@@ -68,24 +72,6 @@ class Config(Struct, frozen=True, kw_only=True):
         if not self.routes:
             lines.append("  none: a model goes to the provider that is known to serve it")
         return lines
-
-
-def default_path() -> Path:
-    """The configuration file that is looked for when none is named."""
-    return Path(platformdirs.user_config_dir("holdfast", appauthor=False)) / "config.toml"
-
-
-def locate(path: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The file to read: the named one, else $HOLDFAST_CONFIG, else the user's own if it is there.
-
-    None: nothing is named and there is no file yet. The working directory is never looked at.
-    """
-    if path is not None:
-        return path
-    named = environ.get(VARIABLE, "").strip()
-    if named:
-        return Path(named)
-    return default_path() if default_path().exists() else None
 
 
 def read(path: Path | None, environ: Mapping[str, str], entries: Catalogue | None = None) -> Config:
@@ -144,6 +130,8 @@ def parse(
         if secret is not None:
             secrets[each] = secret
     routes = _routes(root.tables("routes"), providers)
+    telling = notify(root.table("notify"), environ)
+    watching = observatory(root.table("observatory"))
     root.close()
     sheet = root.sheet
     if not providers and not sheet.problems:
@@ -159,6 +147,8 @@ def parse(
         source=source,
         notices=tuple(sheet.notices),
         secrets=secrets,
+        notify=telling,
+        observatory=watching,
     )
 
 
@@ -180,12 +170,12 @@ def _root(text: str, name: str) -> Table:
 
 
 def _gateway(table: Table) -> GatewayConfig:
-    host = table.text("host") or "127.0.0.1"
+    host = table.text("host") or HOST
     try:
         host = addresses.listen_host(host)
     except AddressError as bad:
         table.wrong("host", bad.what, bad.remedy)
-        host = "127.0.0.1"
+        host = HOST
     wanted = cast("Literal['off', 'required'] | None", table.text("keys", ("off", "required")))
     if wanted != "required" and not addresses.is_loopback(host):
         table.wrong(
@@ -195,7 +185,7 @@ def _gateway(table: Table) -> GatewayConfig:
         )
     found = GatewayConfig(
         host=host,
-        port=table.whole("port", 1, 65535) or 4141,
+        port=table.whole("port", 1, 65535) or PORT,
         data_dir=_data_dir(table),
         keys=wanted or "off",
     )

@@ -95,8 +95,13 @@ class Table:
             return None
         return self._checked(key, value, choices)
 
-    def texts(self, key: str, choices: Sequence[str] = (), *, lone: bool = False) -> list[str]:
-        """A list of texts, without the wrong ones; with `lone` a single text will do, too."""
+    def texts(
+        self, key: str, choices: Sequence[str] = (), *, lone: bool = False, empty: bool = False
+    ) -> list[str]:
+        """A list of texts, without the wrong ones; with `lone` a single text will do, too.
+
+        With `empty` an empty list says what it says: none.
+        """
         self._asked.add(key)
         value = self._raw.get(key)
         if value is None:
@@ -114,7 +119,7 @@ class Table:
                 self.wrong(key, f"must hold texts only, and holds {kind_of(item)}", remedy)
             elif (text := self._checked(key, item, choices)) is not None:
                 found.append(text)
-        if not value:
+        if not value and not empty:
             self.wrong(key, "is an empty list", "Name at least one, or take the key out.")
         return found
 

@@ -2,6 +2,8 @@
 
 `observe` folds; `standing` and `rows` show. The board composes and judges nothing itself: a
 failure comes with its verdict, and the verdict's scope says which part of the tree it speaks of.
+What makes incidents of the same observations, for people, is `core.incident`; what it has been
+told of pages, peers and the network stands around failures here.
 
     provider ── surface ── model
                    └────── credential
@@ -14,12 +16,13 @@ observation of a trial's end takes its claim away.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache
 
 from msgspec import Struct
 
 from holdfast.core.health import CONNECT_KINDS, SILENT_KINDS, Health, Node, Params, State
+from holdfast.core.incident import Incidents
 from holdfast.facts.evidence import Circumstances
 from holdfast.facts.flights import Leg
 from holdfast.facts.observations import Observation
@@ -39,7 +42,7 @@ class Standing(Struct, frozen=True):
     """How one leg stands now. `open`: it may be asked; `trial`: as one trial.
 
     Not open: it `rests`, or its trial is under way. `failed_at`: the last failure of what keeps it
-    from being well; `silent`: that was silence.
+    from being well; `silent`: that was silence. `asked`: it asked to be left alone until later.
     """
 
     open: bool
@@ -47,6 +50,7 @@ class Standing(Struct, frozen=True):
     rests: bool = False
     failed_at: float = 0.0
     silent: bool = False
+    asked: bool = False
     why: str = ""
 
 
@@ -68,31 +72,65 @@ WELL = Standing(open=True)
 
 
 class Board:
-    """Told everything in order; asks nobody. `dice` is uniform in [0, 1)."""
+    """Told everything in order; asks nobody. `dice` is uniform in [0, 1).
 
-    __slots__ = ("_bursts", "_health", "_last_ok", "_seen", "_typical")
+    `incidents` are folded by whoever keeps the journal, somewhat later; here they are only asked.
+    `watched` are surfaces that are looked at and cannot be routed (a chat site, a sign-in).
+    """
 
-    def __init__(self, dice: Callable[[], float], params: Params | None = None) -> None:
+    __slots__ = (
+        "_aside",
+        "_bursts",
+        "_health",
+        "_last_ok",
+        "_seen",
+        "_typical",
+        "_watched",
+        "incidents",
+    )
+
+    def __init__(
+        self,
+        dice: Callable[[], float],
+        params: Params | None = None,
+        incidents: Incidents | None = None,
+        watched: Collection[str] = (),
+    ) -> None:
+        self.incidents = incidents or Incidents()
+        self._watched = frozenset(watched)
         self._health = Health(dice, params)
         # (provider, credential, surface) → when it last worked.
         self._last_ok: dict[tuple[str, str, str], float] = {}
         self._typical: dict[tuple[str, str], float] = {}
         self._bursts: dict[str, list[float]] = {}
         self._seen: dict[tuple[str, str, str, str], float] = {}
+        # Of watched surfaces: when they last failed.
+        self._aside: dict[tuple[str, str], float] = {}
 
     # ------------------------------------------------------------- the fold
 
     def observe(self, obs: Observation) -> None:
         """Fold one observation."""
-        if obs.kind == "traffic":
-            if obs.ok:
-                self._succeeded(obs)
-            elif obs.verdict is not None:
-                self._failed(obs, obs.verdict)
-        elif obs.kind == "knock":
-            self._health.knock(Segment(obs.provider), obs.at, obs.wall, ok=obs.ok)
-        else:
-            self._health.wake(obs.at, obs.wall)
+        match obs.kind:
+            case "traffic" | "probe" if obs.surface in self._watched:
+                self._looked_aside(obs)
+            case "traffic" | "probe":
+                if obs.ok:
+                    self._succeeded(obs)
+                elif obs.verdict is not None:
+                    self._failed(obs, obs.verdict)
+            case "knock":
+                self._health.knock(Segment(obs.provider), obs.at, obs.wall, ok=obs.ok)
+            case "slept":
+                self._health.wake(obs.at, obs.wall)
+
+    def _looked_aside(self, obs: Observation) -> None:
+        """A surface that cannot be routed: evidence for the judge, no reason to go elsewhere."""
+        place = (obs.provider, obs.surface)
+        if obs.ok:
+            self._aside.pop(place, None)
+        elif place in self._aside or len(self._aside) < KNOWN_MAX:
+            self._aside[place] = obs.at
 
     def _succeeded(self, obs: Observation) -> None:
         provider, surface, model, credential = (
@@ -211,6 +249,7 @@ class Board:
             rests=shut is not None and at < shut.rests_until,
             failed_at=failed_at,
             silent=worst.kind in SILENT_KINDS,
+            asked=at < worst.asked_until,
             why=why_resting(worst, at) if shut is not None else "on probation",
         )
 
@@ -246,9 +285,15 @@ class Board:
         return min(waits) if waits else None
 
     def circumstances(
-        self, leg: Leg, at: float, *, local: bool = False, retry_after_s: float | None = None
+        self,
+        leg: Leg,
+        at: float,
+        wall: float,
+        *,
+        local: bool = False,
+        retry_after_s: float | None = None,
     ) -> Circumstances:
-        """What stands around a failure of this leg now."""
+        """What stands around a failure of this leg now (`at` steady, `wall` UTC seconds)."""
         target, surface = leg.target, leg.surface
         provider, credential = target.provider, target.credential
         own = {
@@ -263,10 +308,15 @@ class Board:
         return Circumstances(
             local=local,
             credential_last_ok_s=max(0.0, at - max(own.values())) if own else None,
+            credential_ever_ok=True if own else None,
             overload_burst=len(burst) >= BURST_COUNT and at - burst[0] < LATELY_S,
             other_surfaces_failing=any(
                 s.surface is not None and s.surface != surface and s.credential is None
                 for s in trouble
+            )
+            or any(
+                name == provider and elsewhere != surface and at - failed < LATELY_S
+                for (name, elsewhere), failed in self._aside.items()
             ),
             other_surfaces_ok=any(
                 elsewhere != surface and ok > began_at for elsewhere, ok in own.items()
@@ -283,6 +333,17 @@ class Board:
                 name != provider and at - ok < LATELY_S
                 for (name, _, _), ok in self._last_ok.items()
             ),
+            other_providers_failing=any(
+                segment.provider != provider
+                and node.state in IN_TROUBLE
+                and at - node.failed_at < LATELY_S
+                for segment, node in self._health.nodes.items()
+            ),
+            many_users=self.incidents.confirmed(provider, surface, wall),
+            status_page=self.incidents.page(provider, surface, wall),
+            internet_ok=self.incidents.network(wall),
+            model=target.model or None,
+            context_tokens=leg.context_tokens,
             retry_after_s=retry_after_s,
         )
 

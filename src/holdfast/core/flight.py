@@ -339,8 +339,9 @@ class Flight:
         if failure.kind == "stale" and self._stale_leg is not leg:
             self._stale_leg = leg
             return commands + self._dial(at, leg, fresh=True)
+        again = all(other is not leg for other, _, _ in self._declined) and not _forbidden(failure)
         self._declined.append((leg, failure, verdict))
-        return commands + self._elsewhere(at, leg, verdict)
+        return commands + self._elsewhere(at, leg, verdict, again=again)
 
     def _broken(self, at: float, leg: Leg, verdict: Verdict, data: bytes) -> list[Command]:
         """The client has part of the answer. The seam for a rescue in mid-answer is here."""
@@ -355,7 +356,8 @@ class Flight:
         )
         return [SayError(verdict, data), Break(), ended]
 
-    def _elsewhere(self, at: float, leg: Leg, verdict: Verdict) -> list[Command]:
+    def _elsewhere(self, at: float, leg: Leg, verdict: Verdict, *, again: bool) -> list[Command]:
+        """Obey the verdict. `again`: this leg may be asked once more."""
         action = verdict.action
         if action == "surface_to_user":
             return self._decline(at)
@@ -367,11 +369,12 @@ class Flight:
                 for other in self._legs
                 if window is not None and (other.context_tokens or 0) > window
             ]
-        elif self._policy.transient(verdict) and not self._plan.last_resort:
+        elif again and self._policy.transient(verdict) and not self._plan.last_resort:
             wait_s = verdict.rest_s if verdict.rest_s is not None else 0.0
-            if wait_s <= WAIT_INSIDE_S and all(leg is not other for other, _ in self._retries):
+            if wait_s <= WAIT_INSIDE_S:
                 jitter = 1.0 + 0.5 * self._policy.dice()
                 self._retries.append((leg, at + max(wait_s, SECOND_ROUND_S * jitter)))
+                self._retries.sort(key=_not_before)  # whoever is ready first
         return self._next(at)
 
     def _next(self, at: float) -> list[Command]:
@@ -389,8 +392,6 @@ class Flight:
                     self.deadline = not_before
                     return []
                 self._retries.pop(0)
-                if sum(other is leg for other, _, _ in self._declined) > 1:
-                    continue
                 if self._policy.may_retry(leg, at):
                     return self._dial(at, leg, fresh=True)
         return self._decline(at)
@@ -432,9 +433,9 @@ class Flight:
         return [*commands, ended]
 
     def _several(self) -> bool:
-        plan = self._plan
-        targets = {leg.target for leg, _, _ in self._declined}
-        return len(targets) > 1 or plan.last_resort or bool(plan.passed_over)
+        """Whether the call had more than one target, asked or passed over."""
+        targets = {str(leg.target) for leg, _, _ in self._declined}
+        return len(targets.union(name for name, _ in self._plan.passed_over)) > 1
 
     def _left(self, event: Left) -> list[Command]:
         at = event.at
@@ -489,6 +490,15 @@ _HANDLE: dict[type, Callable[[Flight, Any], list[Command]]] = {
 }
 
 
+def _not_before(retry: tuple[Leg, float]) -> float:
+    return retry[1]
+
+
+def _forbidden(failure: Failure) -> bool:
+    """Whether the target itself says that asking it again is of no use, as both SDKs read it."""
+    return any(pair == (b"x-should-retry", b"false") for pair in failure.headers)
+
+
 def decline(
     failed: list[tuple[Leg, Failure, Verdict]], tried: tuple[tuple[str, str], ...], *, several: bool
 ) -> Decline:
@@ -531,7 +541,8 @@ def decline(
             tried=tried,
             should_retry=False,
         )
-    soon = wait_s is None or wait_s <= 30
+    welcome = not all(_forbidden(failure) for _, failure, _ in failed)
+    soon = welcome and (wait_s is None or wait_s <= 30)
     return Decline(
         verdict=verdict,
         failure=passed_on,

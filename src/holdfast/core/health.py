@@ -118,10 +118,12 @@ TIMES_KEPT = 16
 class Node:
     """One segment that is, or lately was, in trouble. Times are steady seconds.
 
-    `began_at` is when it left `well`; `trips` and `relapses` are the times of the last few.
+    `began_at` is when it left `well`, `asked_until` how long it asked to be left alone; `trips` and
+    `relapses` are the times of the last few.
     """
 
     __slots__ = (
+        "asked_until",
         "began_at",
         "failed_at",
         "good_at",
@@ -150,6 +152,7 @@ class Node:
         self.began_at = 0.0
         self.failed_at = 0.0
         self.rests_until = 0.0
+        self.asked_until = 0.0
         self.trial_until = 0.0
         self.trips: list[float] = []
         self.relapses: list[float] = []
@@ -232,10 +235,11 @@ class Health:
         node.wall_ahead_s = wall - at
         node.failed_at, node.kind, node.status, node.verdict = at, kind, status, verdict
         node.trial_until = 0.0
+        node.asked_until = max(node.asked_until, at + self._asked_s(verdict))
         if before is DOWN:
             # It rests already: an answer to a call from before is no new trip, but a longer wait
             # that the other side asks for counts.
-            node.rests_until = max(node.rests_until, at + self._asked_s(verdict))
+            node.rests_until = max(node.rests_until, node.asked_until)
             return
         if before is WELL:
             node.began_at = at

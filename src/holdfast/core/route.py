@@ -64,11 +64,12 @@ def candidates(
 def _route(routes: tuple[Route, ...], providers: dict[str, Provider], call: Call) -> Route:
     """The route of a call, or one made for it; without targets where nothing is named."""
     asked = call.model
-    if not asked:  # no model in the call: whoever speaks the dialect
+    if not asked:  # no model in the call: the first who speaks the dialect
+        # And nobody else: what such a call makes or names (a batch) is known to that one alone.
         speaking = [name for name, known in providers.items() if call.dialect in known.dialects]
-        return Route(asked, tuple(f"{name}/*" for name in speaking))
+        return Route(asked, tuple(f"{name}/*" for name in speaking[:1]))
     named, slash, model = asked.partition("/")
-    addressed = bool(slash) and named in providers
+    addressed = bool(slash and model) and named in providers
     for route in routes:
         if not fnmatchcase(asked, route.model):
             continue
@@ -169,11 +170,16 @@ def _last_resort(
     board: Board,
     passed: tuple[tuple[str, str], ...],
 ) -> Plan:
-    leg, standing = min(zip(legs, standings, strict=True), key=lambda pair: pair[1].failed_at)
-    limits = msgspec.structs.replace(
-        _impatient(leg, standing, board, 1.0), connect_s=LAST_RESORT_CONNECT_S
+    # Who asked to be left alone comes last, however long ago he failed.
+    leg, standing = min(
+        zip(legs, standings, strict=True), key=lambda pair: (pair[1].asked, pair[1].failed_at)
     )
-    last = msgspec.structs.replace(leg, limits=limits, trial=True, why="last resort: all rest")
+    limits = msgspec.structs.replace(
+        _impatient(leg, standing, board, 1.0, unknown_s=0.0), connect_s=LAST_RESORT_CONNECT_S
+    )
+    last = msgspec.structs.replace(
+        leg, limits=limits, trial=standing.rests, why="last resort: all rest"
+    )
     return Plan(
         legs=(last,),
         passed_over=passed,
@@ -182,9 +188,20 @@ def _last_resort(
     )
 
 
-def _impatient(leg: Leg, standing: Standing, board: Board, whole_factor: float) -> Limits:
-    """The leg's limits, shorter where it was silent when last asked and its usual pace is known."""
+def _impatient(
+    leg: Leg,
+    standing: Standing,
+    board: Board,
+    whole_factor: float,
+    unknown_s: float | None = None,
+) -> Limits:
+    """The leg's limits, shorter where it was silent when last asked and its usual pace is known.
+
+    `unknown_s` is taken for its pace where it is not; None: then its limits stay.
+    """
     typical = board.typical_s(leg.target.provider, leg.target.model)
+    if typical is None:
+        typical = unknown_s
     limits = leg.limits
     if not standing.silent or typical is None:
         return limits

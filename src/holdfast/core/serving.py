@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from holdfast.core.board import SegmentRow
+from holdfast.facts.incidents import Incident
 from holdfast.facts.places import Route
 
 THEIRS = frozenset({"provider"})
@@ -82,9 +83,15 @@ def told(row: SegmentRow) -> str:
     return "; ".join(row.because) or what
 
 
-def blame(rows: Iterable[SegmentRow]) -> Blame:
-    """Whose fault the present trouble is, over all segments that are down or on probation."""
-    whose = {row.whose for row in rows if row.state in ("down", "probation")}
+def blame(rows: Iterable[SegmentRow], incidents: Iterable[Incident] = ()) -> Blame:
+    """Whose fault the present trouble is: of declared incidents where there are any open, else of
+    all segments that are down or on probation.
+    """
+    whose: set[str] = {
+        one.whose for one in incidents if one.opened is not None and one.resolved is None
+    }
+    if not whose:
+        whose = {row.whose for row in rows if row.state in ("down", "probation")}
     if not whose:
         return "well"
     theirs, yours = bool(whose & THEIRS), bool(whose & YOURS)

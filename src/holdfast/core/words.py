@@ -6,7 +6,7 @@ from holdfast.facts.flights import Decline
 from holdfast.facts.outcomes import Failure, Verdict
 
 SAID_CHARS_MAX = 500
-DECLINED_STATUS = {"request": 400, "account": 403, "network": 503, "local": 503}
+_STATUS = {"request": 400, "account": 403}
 _WHOSE = {
     "provider": "the provider's fault, not yours",
     "account": "a matter of the account or its key",
@@ -30,6 +30,16 @@ def sentence(verdict: Verdict, target: str) -> str:
         f"holdfast: the answer from {target} broke off ({because}). Whose fault:"
         f" {_WHOSE[verdict.whose]}. What you have is incomplete; ask again."
     )
+
+
+def declined_status(verdict: Verdict, overloaded: int) -> int:
+    """The status of a reply in our own words. A limit is not a ban: clients give up at a 403.
+
+    `overloaded`: by which providers of the client's dialect say that the fault is theirs, for now.
+    """
+    if verdict.cause == "rate_limit":
+        return 429
+    return overloaded if verdict.whose == "provider" else _STATUS.get(verdict.whose, 503)
 
 
 def refusal(command: Decline, outlook: str = "") -> str:

@@ -1,7 +1,7 @@
 """The command line: words in, one command run, an exit status out.
 
-0 fine, 1 failed, 2 usage or configuration; `status` also 10 it is them, 11 it is you, 12 mixed,
-13 unknown. Every command takes `--json`. Heavy imports wait until a command needs them.
+0 fine, 1 failed, 2 usage or configuration; `status` and `diagnose` also 10 it is them, 11 it is
+you, 12 mixed, 13 unknown. Every command takes `--json`. Heavy imports wait until one needs them.
 """
 
 from __future__ import annotations
@@ -11,12 +11,19 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+Add = Callable[..., Any]
 
 COMMANDS = {
-    "up": "run the gateway",
+    "up": "run the gateway and the observatory",
     "run": "run a tool with the variables set that point it at the gateway",
     "check": "read the configuration and say everything that is wrong with it",
     "status": "the board: each segment, since when, whose fault",
+    "diagnose": "is it them or is it me? A pasted error, or a look around",
+    "incidents": "what was in trouble, from when to when, and what spoke for it",
+    "eta": "when will it be back? A range for each open incident",
+    "replay": "the observatory over a recorded history of observations",
     "logs": "exchanges, with their attempts and why",
     "drill": "rehearse an outage through a real gateway",
 }
@@ -32,25 +39,67 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="store_true", help="say the version and stop")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    made = {}
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         command.add_argument("--config", type=Path, metavar="FILE", help="configuration file")
         command.add_argument("--json", action="store_true", help="print JSON for scripts")
-        made[name] = command
-    made["run"].add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD …")
-    made["status"].add_argument("--watch", action="store_true", help="go on showing it")
-    made["logs"].add_argument("-n", "--limit", type=int, default=20, help="how many (default 20)")
-    made["logs"].add_argument("--failed", action="store_true", help="only those not simply fine")
-    made["logs"].add_argument("id", nargs="?", help="one exchange")
-    made["drill"].add_argument(
-        "--scenario", default="article", help="which outage (default: article)"
-    )
-    made["drill"].add_argument("--seed", type=int, default=1, help="same seed, same faults")
-    made["drill"].add_argument(
-        "--speed", type=float, default=4.0, help="how many times as fast as the clock (default 4)"
-    )
+        if name in WORDS:
+            WORDS[name](command.add_argument, command)
     return top
+
+
+def _run_words(add: Add, _: argparse.ArgumentParser) -> None:
+    add("words", nargs=argparse.REMAINDER, metavar="-- CMD …")
+
+
+def _status_words(_: Add, command: argparse.ArgumentParser) -> None:
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--watch", action="store_true", help="go on showing it")
+    how.add_argument("--line", action="store_true", help="one short line, for a shell's prompt")
+
+
+def _diagnose_words(add: Add, _: argparse.ArgumentParser) -> None:
+    add("--jsonl", action="store_true", help="one failure a line in, one verdict a line out")
+
+
+def _incidents_words(add: Add, _: argparse.ArgumentParser) -> None:
+    add("id", nargs="?", help="one incident, with its evidence")
+    add("-n", "--limit", type=int, default=20, help="how many (default 20)")
+
+
+def _eta_words(add: Add, _: argparse.ArgumentParser) -> None:
+    add("--before", metavar="HH:MM", help="how probably it is back by then")
+    add("--elapsed", metavar="LENGTH", help="for an outage that began so long ago, as 25m or 1h30m")
+    add("--jsonl", action="store_true", help="answer questions from stdin, one JSON object a line")
+
+
+def _replay_words(add: Add, _: argparse.ArgumentParser) -> None:
+    add("--jsonl", action="store_true", help="one observation a line in, one event a line out")
+
+
+def _logs_words(add: Add, _: argparse.ArgumentParser) -> None:
+    add("-n", "--limit", type=int, default=20, help="how many (default 20)")
+    add("--failed", action="store_true", help="only those not simply fine")
+    add("id", nargs="?", help="one exchange")
+
+
+def _drill_words(add: Add, _: argparse.ArgumentParser) -> None:
+    add("--scenario", default="article", help="which outage (default: article)")
+    add("--seed", type=int, default=1, help="same seed, same faults")
+    add("--speed", type=float, default=4.0, help="how many times as fast as the clock (default 4)")
+
+
+# What a command takes besides `--config` and `--json`.
+WORDS: dict[str, Callable[[Add, argparse.ArgumentParser], None]] = {
+    "run": _run_words,
+    "status": _status_words,
+    "diagnose": _diagnose_words,
+    "incidents": _incidents_words,
+    "eta": _eta_words,
+    "replay": _replay_words,
+    "logs": _logs_words,
+    "drill": _drill_words,
+}
 
 
 def run(argv: Sequence[str]) -> int:

@@ -13,10 +13,9 @@ from typing import Any
 
 from holdfast.config.problems import ConfigError
 from holdfast.config.read import Config, read
+from holdfast.config.whereabouts import callable_host, default_path
 
 LOCAL_S = 2.0
-# What to call when the gateway listens everywhere.
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def configuration(words: argparse.Namespace) -> Config | None:
@@ -57,7 +56,7 @@ def say_json(value: object) -> None:
 
 def base_url(config: Config) -> str:
     """Where the gateway of this configuration is to be found."""
-    host = _EVERYWHERE.get(config.gateway.host, config.gateway.host)
+    host = callable_host(config.gateway.host)
     return f"http://{f'[{host}]' if ':' in host else host}:{config.gateway.port}"
 
 
@@ -75,7 +74,8 @@ def ask(config: Config, path: str) -> dict[str, Any] | None:
 
 def not_running(config: Config) -> str:
     """What to say where no gateway answers."""
-    return f"no gateway answers at {base_url(config)}. Start one with: {how_called()} up"
+    start = f"{how_called()} up{which(config)}"
+    return f"no gateway answers at {base_url(config)}. Start one with: {start}"
 
 
 def how_called() -> str:
@@ -90,6 +90,15 @@ def how_called() -> str:
         return str(ours.relative_to(Path.cwd())) if ours.exists() else "python -m holdfast"
     except ValueError:
         return str(ours)
+
+
+def which(config: Config) -> str:
+    """The words that name this configuration to another command: none where it is the usual one."""
+    import shlex
+
+    source = config.source
+    named = source is not None and source != default_path()
+    return f" --config {shlex.quote(str(source))}" if named else ""
 
 
 def span(seconds: float) -> str:

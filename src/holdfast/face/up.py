@@ -13,9 +13,10 @@ from pathlib import Path
 
 from holdfast.app.gateway import Gateway
 from holdfast.config.problems import ConfigError
-from holdfast.config.read import Config, default_path, locate, read
+from holdfast.config.read import Config, read
 from holdfast.config.starter import default, look_around, starter, write_starter
-from holdfast.face.reading import complain_of, fail, how_called, say_json
+from holdfast.config.whereabouts import default_path, locate
+from holdfast.face.reading import complain_of, fail, how_called, say_json, which
 from holdfast.net.engines import find_engines
 from holdfast.store.home import StoreError
 
@@ -128,7 +129,7 @@ def say(sentence: str) -> None:
 def greeting(gateway: Gateway, notes: list[str], took_s: float) -> str:
     """What a person needs to know to go on."""
     url, config, me = gateway.url, gateway.config, how_called()
-    file = config.source or Path("(none)")
+    file, this = config.source or Path("(none)"), which(config)
     lines = [
         f"holdfast is ready at {url}  (after {took_s:.1f} s)",
         "",
@@ -141,7 +142,7 @@ def greeting(gateway: Gateway, notes: list[str], took_s: float) -> str:
         "Point your tools at it:",
         f"  export ANTHROPIC_BASE_URL={url}        # Claude Code, the Anthropic SDKs",
         f"  export OPENAI_BASE_URL={url}/v1        # the OpenAI SDKs and most other tools",
-        f"  {me} run -- claude        # or: one tool with all of that set",
+        f"  {me} run{this} -- claude        # or: one tool with all of that set",
         "",
     ]
     sim = next((name for name, p in config.providers.items() if p.kind == "sim"), None)
@@ -156,7 +157,9 @@ def greeting(gateway: Gateway, notes: list[str], took_s: float) -> str:
             "",
         ]
     lines += [
-        f"Watch it: {me} status --watch    Look back: {me} logs    Rehearse: {me} drill",
+        f"Watch it:  {me} status --watch{this}",
+        f"Look back: {me} logs{this}",
+        f"Rehearse:  {me} drill",
         "Stop it with Ctrl-C. What happens from here on is told below.",
         "",
     ]

@@ -21,7 +21,8 @@ class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     - `traffic`, `probe`: one attempt ended (`count` of them, where good samples of one segment and
       one second were put together); for failures `verdict` says what was made of it at that moment.
-      `first_content_s` is the time to the first content of a good answer.
+      `first_content_s` is the time to the first content of a good answer, `stand_in`: it came from
+      another than the first choice.
     - `knock`: a bare connection was made, or not.
     - `status_page`: the provider's page was read, `page` is its claim; `ok` if all is well there.
     - `network`: the way was looked at, to reference hosts (`provider` empty) or to a provider;
@@ -46,6 +47,7 @@ class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str = ""
     verdict: Verdict | None = None
     first_content_s: float | None = None
+    stand_in: bool = False
     page: PageClaim | None = None
     peer: str = ""
     slept_s: float = 0.0

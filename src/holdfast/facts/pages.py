@@ -13,6 +13,36 @@ ComponentStatus = Literal[
 ]
 Stage = Literal["investigating", "identified", "monitoring", "resolved", "maintenance", "unknown"]
 
+# What a page speaks; "any": to be recognised by its shape.
+PageFormat = Literal[
+    "any",
+    "statuspage",
+    "incidentio",
+    "google",
+    "aws",
+    "feed",
+    "instatus",
+    "betterstack",
+    "cachet",
+]
+
+
+class PageSource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a provider's status page is read by a program, and what of it is about the provider.
+
+    `urls` are addresses of the same page, tried in order. `components` maps a component (its id,
+    or a glob on its name; letter case is no matter) to our name of that surface; the first that
+    fits speaks. `scope` are globs on what the page calls products, services or components, for
+    pages that serve many: what fits none is left out (empty: everything counts). `regions`
+    likewise, for events that name a region.
+    """
+
+    format: PageFormat = "any"
+    urls: tuple[str, ...] = ()
+    components: dict[str, str] = {}
+    scope: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+
 
 class PageComponent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One component of a page. `surface`: what we call that part of the provider, if we know it."""

@@ -6,6 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from holdfast.facts.pages import PageSource
+
 Dialect = Literal["anthropic", "openai", "openai-responses", "gemini", "ollama"]
 Kind = Literal["cloud", "local", "sim"]
 
@@ -34,6 +36,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     the version segment (`/v1`): paths of a dialect bring their own. `key` is the *reference* to
     the credential (`env:NAME`, `client`, `none`, …), never the secret. `dialects` are those it
     speaks natively, preferred first. `serves` are globs of the models it is known for.
+    `status_page` is the page for people, `page` where a program reads it, if that is known.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     key: str = "none"
     kind: Kind = "cloud"
     status_page: str | None = None
+    page: PageSource | None = None
     serves: tuple[str, ...] = ()
     models: tuple[ModelFacts, ...] = ()
     allow_subscription: bool = False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from holdfast.core.board import Board
 from holdfast.facts.calls import Call, Headers
+from holdfast.facts.fingerprints import Evidence
 from holdfast.facts.flights import Decline, Exchange, Intent, Leg, Settled
 from holdfast.facts.observations import Observation
 from holdfast.facts.places import Dialect, Provider
@@ -99,6 +100,7 @@ class Desk:
 
     `observe` takes what attempts found out, to the board first of all. `outlook` says, in a
     sentence for a call that nobody could answer, since when it lasts and when it may be over.
+    `shown` takes what a new connection showed of who answers there: provider, surface, evidence.
     """
 
     __slots__ = (
@@ -115,6 +117,7 @@ class Desk:
         "observe",
         "outlook",
         "places",
+        "shown",
         "wall",
     )
 
@@ -139,6 +142,7 @@ class Desk:
         self.observe: Callable[[Observation], None] = board.observe
         self.outlook: Callable[[Decline], str] = lambda _: ""
         self.crossings = Crossings()
+        self.shown: Callable[[str, str, Evidence | None], None] = lambda *_: None
         self.places: dict[str, Place] = {}
         self.flying: set[Pilot] = set()
         self._alarm: asyncio.TimerHandle | None = None

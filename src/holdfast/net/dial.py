@@ -19,7 +19,7 @@ from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Failure
 from holdfast.net.line import Line, Phases, Sink, Way
 from holdfast.net.pipe import Pipe
-from holdfast.net.reach import Names, Resolve, ask_system, reach
+from holdfast.net.reach import Names, Resolve, ask_system, checked, reach, trusting
 
 __all__ = ["Block", "Counts", "Dialer", "Line", "Origin", "Phases", "Sink"]
 
@@ -200,9 +200,7 @@ class Dialer:
         per_origin_idle: int = 64,
     ) -> None:
         if ssl_context is not None:
-            if ssl_context.verify_mode != ssl.CERT_REQUIRED or not ssl_context.check_hostname:
-                raise ValueError("the TLS context must verify certificates and host names")
-            ssl_context.set_alpn_protocols(["http/1.1"])
+            checked(ssl_context)
         self._tls = ssl_context
         self._names = Names(resolve)
         self._idle_s = idle_s
@@ -308,9 +306,7 @@ class Dialer:
     def _context(self) -> ssl.SSLContext:
         """The TLS settings, made at their first use: reading the trust store takes a while."""
         if self._tls is None:
-            self._tls = ssl.create_default_context()
-            self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-            self._tls.set_alpn_protocols(["http/1.1"])
+            self._tls = trusting()
         return self._tls
 
     # ------------------------------------------------------------ keeping

@@ -7,13 +7,14 @@ call (unknown path, malformed body, unknown model) is answered here, in the clie
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import deque
 from collections.abc import Callable
 from urllib.parse import unquote
 
 from holdfast.core.blame import judge, transient
 from holdfast.core.budget import Budget
-from holdfast.core.flight import Flight, Policy
+from holdfast.core.flight import Flight, Judge, Policy
 from holdfast.core.route import Affinity, NoRoute, candidates, plan
 from holdfast.core.words import ascii_header
 from holdfast.facts.calls import Call, Headers
@@ -94,6 +95,7 @@ class Front:
         self.crashes: deque[str] = deque(maxlen=100)
         # Good for telling credentials apart within this process, and for nothing else.
         self._callers = Callers(hashlib.blake2b(prefix.encode(), digest_size=16).digest())
+        self.judge: Judge
         self._policy = self._make_policy()
 
     def __call__(self, request: Request, reply: Reply) -> None:
@@ -108,6 +110,8 @@ class Front:
             reply.send(200, JSON, b'{"holdfast":"ready","see":"/-/status.json"}\n')
         elif path == MODELS and request.method == "GET":
             self._models(request, reply)
+        elif _climbs(path):
+            self._refuse(request, reply, 404, no_such_door(request))
         elif path == BATCHES or path.startswith(BATCHES + "/"):
             self._answer(request, reply, "anthropic", "batches")
         elif path.startswith(MODELS + "/") and request.method == "GET":
@@ -182,17 +186,20 @@ class Front:
         def verdict(failure: Failure, leg: Leg) -> Verdict:
             at = desk.clock()
             place = desk.places.get(leg.target.provider)
+            wall = desk.wall()
             around = desk.board.circumstances(
                 leg,
                 at,
+                wall,
                 local=place is not None and place.provider.kind == "local",
-                retry_after_s=retry_after_s(failure.headers, desk.wall()),
+                retry_after_s=retry_after_s(failure.headers, wall),
             )
             return judge(failure, around)
 
         def may_retry(leg: Leg, at: float) -> bool:
             return self._budget.take(leg.target.provider, at)
 
+        self.judge = verdict
         return Policy(verdict, transient, may_retry, self._dice, desk.board.standing)
 
     def _ask(
@@ -299,6 +306,14 @@ def dialect_of(request: Request) -> Dialect:
     return "openai"
 
 
+def _climbs(path: str) -> bool:
+    """Whether a path leads elsewhere once its dots are resolved (RFC 3986, 5.2.4).
+
+    It would take our key to another surface of the provider, or out of its base URL's prefix.
+    """
+    return any(segment in (".", "..") for segment in re.split(r"[/\\]", unquote(unquote(path))))
+
+
 def methods_of(path: str) -> str:
     """The methods that a path takes, as `allow` lists them; empty where there is no such path."""
     if path == "/":
@@ -311,7 +326,7 @@ def methods_of(path: str) -> str:
 def no_such_door(request: Request) -> str:
     """What to say to a request for something that is not here, or not by this method."""
     allowed = methods_of(request.path)
-    if allowed:
+    if allowed and not _climbs(request.path):
         return f"holdfast: {request.path} takes {allowed}, not {request.method}."
     known = sorted({path for method, path in DOORS if method == request.method})
     return (

@@ -12,7 +12,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from holdfast.facts.calls import Headers
+from holdfast.facts.fingerprints import Evidence
 from holdfast.facts.outcomes import Failure
+from holdfast.wire.marks import marks_of
 
 
 class Sink(Protocol):
@@ -52,10 +54,21 @@ class Way:
     """How a connection came about: the evidence of its dialling.
 
     Durations are in seconds, None where it did not get so far. `peer` is the address reached
-    (or last tried). `issuer` and `alpn` are None without TLS.
+    (or last tried). `issuer` and `alpn` are None without TLS, `tls` (its version) is empty;
+    `names` are the certificate's, sorted. `evidence` comes with the first answer's head.
     """
 
-    __slots__ = ("alpn", "connect_s", "dns_s", "issuer", "peer", "tls_s")
+    __slots__ = (
+        "alpn",
+        "connect_s",
+        "dns_s",
+        "evidence",
+        "issuer",
+        "names",
+        "peer",
+        "tls",
+        "tls_s",
+    )
 
     def __init__(self) -> None:
         self.peer = ""
@@ -64,6 +77,24 @@ class Way:
         self.tls_s: float | None = None
         self.issuer: str | None = None
         self.alpn: str | None = None
+        self.tls = ""
+        self.names: tuple[str, ...] = ()
+        self.evidence: Evidence | None = None
+
+    def shown(self, headers: Headers = (), headers_s: float | None = None) -> Evidence:
+        """What the connection has shown so far, with the head of an answer if there is one."""
+        return Evidence(
+            address=self.peer.rpartition(":")[0].strip("[]"),
+            dns_s=self.dns_s,
+            connect_s=self.connect_s,
+            tls_s=self.tls_s,
+            headers_s=headers_s,
+            issuer=self.issuer or "",
+            names=self.names,
+            tls=self.tls,
+            alpn=self.alpn or "",
+            headers=marks_of(headers),
+        )
 
 
 class Phases(Struct, frozen=True):
@@ -128,6 +159,15 @@ class Line:
     def alpn(self) -> str | None:
         """The protocol a TLS peer chose."""
         return self.way.alpn if self.way is not None else None
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What the connection showed of who stands there; the same object for all its answers.
+
+        None before anything was dialled. Without an answer's head, only what the dialling showed.
+        """
+        way = self.way
+        return None if way is None else way.evidence or way.shown()
 
     @property
     def times(self) -> Phases:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from holdfast.core.flight import Flight
-from holdfast.core.words import DECLINED_STATUS, ascii_header, refusal, sentence
+from holdfast.core.words import ascii_header, declined_status, refusal, sentence
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import (
     AttemptEnded,
@@ -186,6 +186,8 @@ class Pilot:
         if leg is None:
             return
         self._head = headers
+        if self._line is not None and not self._line.reused:
+            self._desk.shown(leg.target.provider, leg.surface, self._line.evidence)
         self._tap = speak.tap(self.call, leg, status, headers, self._desk.crossings)
         self.feed(Opened(self._desk.clock(), self._attempt, status))
 
@@ -430,7 +432,7 @@ class Pilot:
             told = {name for name, _ in ours}
             head = [pair for pair in to_client(failure.headers) if pair[0] not in told]
         else:
-            status = self._declined_status(command)
+            status = declined_status(command.verdict, speak.overload_status(self.call.dialect))
             text = refusal(command, self._desk.outlook(command))
             entity, data = speak.error_reply(self.call.dialect, status, text)
             head = list(entity)
@@ -438,12 +440,6 @@ class Pilot:
         self._bytes_out += len(data)
         for reply in self.replies:
             reply.send(status, [*head, *ours], data)
-
-    def _declined_status(self, command: Decline) -> int:
-        whose = command.verdict.whose
-        if whose == "provider":
-            return speak.overload_status(self.call.dialect)
-        return DECLINED_STATUS.get(whose, 503)
 
     # -------------------------------------------------------------- the facts
 
@@ -492,6 +488,7 @@ class Pilot:
                 failure_kind=failure.kind if failure is not None else "",
                 verdict=verdict,
                 first_content_s=note.times.content,
+                stand_in=leg.stand_in,
             )
         )
 

@@ -1,7 +1,9 @@
 """One connection: requests out, llhttp over what comes in, one line after the other.
 
-HTTP/1.1 framing follows RFC 9112, with every leniency of the parser off. Stricter than that are
-the bounds below and the refusal of transfer codings that nobody asked for.
+HTTP/1.1 framing follows RFC 9112, with every leniency of the parser off but one: characters that
+a header's value may not hold, and values folded over lines, cost that header alone (`wire.headers`
+drops what is invalid), not the answer. Stricter than that are the bounds below and the refusal of
+transfer codings that nobody asked for.
 """
 
 from __future__ import annotations
@@ -86,6 +88,7 @@ class Pipe(asyncio.Protocol):
         self.sock: socket.socket | None = None
         self._transport: asyncio.Transport | None = None
         self._parser: Any = HttpResponseParser(self)  # Any: httptools says too little of it
+        self._parser.set_dangerous_leniencies(lenient_headers=True)
         self._line: Line | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._headers: list[tuple[bytes, bytes]] = []
@@ -267,6 +270,8 @@ class Pipe(asyncio.Protocol):
             return
         headers = tuple([(name.lower(), value.rstrip(b" \t")) for name, value in self._headers])
         self._check_head(headers)
+        if self.way.evidence is None:
+            self.way.evidence = self.way.shown(headers, monotonic() - line.sent_at)
         self._status = status
         self._headers = []
         self._barren = 0

@@ -17,11 +17,13 @@ from itertools import zip_longest
 from time import monotonic
 from typing import Any
 
+from holdfast.facts.network import Distrust
 from holdfast.facts.outcomes import Failure, FailureKind
 from holdfast.net.line import Way
 from holdfast.net.pipe import Pipe
 
 STAGGER_S = 0.25
+NAMES_MAX = 16
 
 # An address family and a socket address for it, as `socket.connect` takes it.
 Address = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
@@ -41,6 +43,19 @@ _UNREACHABLE = frozenset(
 )
 # Which of several addresses' errors tells most: somebody's refusal over silence over no route.
 _TELLING: dict[FailureKind, int] = {"refused": 2, "connect_timeout": 1}
+
+# OpenSSL's verify codes (x509_vfy.h).
+_DISTRUST: dict[int, Distrust] = {
+    2: "issuer",
+    9: "early",
+    10: "expired",
+    18: "issuer",
+    19: "issuer",
+    20: "issuer",
+    21: "issuer",
+    62: "name",
+    64: "name",
+}
 
 
 async def ask_system(host: str, port: int) -> Sequence[Address]:
@@ -68,10 +83,9 @@ class Names:
         """The addresses of a host, best first. Raises OSError or UnicodeError if it has none."""
         if host == "localhost":
             return [(socket.AF_INET, ("127.0.0.1", port)), (socket.AF_INET6, ("::1", port, 0, 0))]
-        if _is_address(socket.AF_INET, host):
-            return [(socket.AF_INET, (host, port))]
-        if _is_address(socket.AF_INET6, host):
-            return [(socket.AF_INET6, (host, port, 0, 0))]
+        literal = address_of(host, port)
+        if literal is not None:
+            return [literal]
         asked = self._asked.get((host, port))
         if asked is None:
             asked = self._asked[host, port] = asyncio.ensure_future(self._resolve(host, port))
@@ -93,12 +107,36 @@ class Names:
             asked.cancel()
 
 
+def address_of(host: str, port: int) -> Address | None:
+    """The address that a host without a name is; None for a name."""
+    if _is_address(socket.AF_INET, host):
+        return socket.AF_INET, (host, port)
+    if _is_address(socket.AF_INET6, host):
+        return socket.AF_INET6, (host, port, 0, 0)
+    return None
+
+
 def _is_address(family: int, host: str) -> bool:
     try:
         socket.inet_pton(family, host)
     except OSError:
         return False
     return True
+
+
+def checked(context: ssl.SSLContext) -> ssl.SSLContext:
+    """A given context with our ALPN. Raises ValueError unless it verifies."""
+    if context.verify_mode != ssl.CERT_REQUIRED or not context.check_hostname:
+        raise ValueError("the TLS context must verify certificates and host names")
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def trusting() -> ssl.SSLContext:
+    """The TLS settings towards others: this machine's trust store, HTTP/1.1. Takes a while."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return checked(context)
 
 
 def interleaved(addresses: Iterable[Address]) -> list[Address]:
@@ -131,7 +169,7 @@ async def reach(
             return _unresolved(host, port, problem, within_s)
         if way.connect_s is None:
             return _unconnected(_where(host, port, way), problem, within_s)
-        return _unsecured(_where(host, port, way), problem, within_s)
+        return unsecured(_where(host, port, way), problem, within_s)
     return None
 
 
@@ -144,7 +182,7 @@ async def _connect(
     addresses = await names.addresses(host, port)
     named = monotonic()
     way.dns_s = named - began
-    sock = await _first_to_connect(addresses, way)
+    sock = await first_to_connect(addresses, way)
     connected = monotonic()
     way.connect_s = connected - named
     name = None if tls is None else host
@@ -154,19 +192,22 @@ async def _connect(
         )
     except BaseException:
         pipe.drop()  # it may have got its transport just when we were cancelled
-        _disown(loop, sock)
+        disown(loop, sock)
         raise
     if transport.is_closing():
-        _disown(loop, sock)
+        disown(loop, sock)
     pipe.sock = sock
     if tls is not None:
         way.tls_s = monotonic() - connected
         secured = transport.get_extra_info("ssl_object")
         way.alpn = secured.selected_alpn_protocol()
-        way.issuer = _issuer(secured.getpeercert())
+        way.tls = secured.version() or ""
+        certificate = secured.getpeercert()
+        way.issuer = issuer_of(certificate)
+        way.names = names_of(certificate)
 
 
-def _disown(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+def disown(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
     """See to it that a socket handed to the loop is closed, and its number only once.
 
     asyncio closes the object we gave it. libuv closes the number; uvloop 0.23 then takes it from
@@ -179,14 +220,21 @@ def _disown(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         sock.detach()
 
 
-def _issuer(certificate: dict[str, Any]) -> str | None:
-    """The issuer's organisation, or else its common name."""
+def issuer_of(certificate: dict[str, Any]) -> str | None:
+    """The organisation that issued a verified certificate, or else the issuer's common name."""
     names = dict(pair for group in certificate.get("issuer", ()) for pair in group)
     return names.get("organizationName") or names.get("commonName")
 
 
-async def _first_to_connect(addresses: Sequence[Address], way: Way) -> socket.socket:
-    """Race the addresses; raise the most telling error if none can be had."""
+def names_of(certificate: dict[str, Any]) -> tuple[str, ...]:
+    """The hosts that a verified certificate names, sorted; the first `NAMES_MAX`."""
+    return tuple(sorted({str(name) for _, name in certificate.get("subjectAltName", ())}))[
+        :NAMES_MAX
+    ]
+
+
+async def first_to_connect(addresses: Sequence[Address], way: Way) -> socket.socket:
+    """Race the addresses; raise the most telling OSError if none can be had."""
     if len(addresses) == 1:
         return await _connected(addresses[0], way)
     loop = asyncio.get_running_loop()
@@ -298,7 +346,8 @@ def _unconnected(where: str, problem: Exception, within_s: float) -> Failure:
     return _failure(kind, text)
 
 
-def _unsecured(where: str, problem: Exception, within_s: float) -> Failure:
+def unsecured(where: str, problem: Exception, within_s: float) -> Failure:
+    """A handshake that failed, with the reason, in a sentence."""
     if isinstance(problem, ssl.SSLCertVerificationError):
         text = f"the certificate of {where} is not to be trusted: {_distrust(problem)}"
         return _failure("tls", text)
@@ -313,6 +362,13 @@ def _unsecured(where: str, problem: Exception, within_s: float) -> Failure:
         text = f"{where} accepted the connection, but no TLS handshake came within {within_s:g} s"
         return _failure("connect_timeout", text)
     return _failure("internal", f"no TLS with {where}: {_reason(problem)}")
+
+
+def distrust_of(problem: Exception) -> Distrust:
+    """Why a certificate was refused, in a word; empty where that was not what failed."""
+    if not isinstance(problem, ssl.SSLCertVerificationError):
+        return ""
+    return _DISTRUST.get(problem.verify_code, "other")
 
 
 def _distrust(problem: ssl.SSLCertVerificationError) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from holdfast.core.flight import Flight
-from holdfast.core.words import DECLINED_STATUS, refusal, sentence
+from holdfast.core.words import declined_status, refusal, sentence
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import (
     AttemptEnded,
@@ -243,7 +243,9 @@ class Pilot:
             self._status, data = failure.status, failure.body
             self._headers = (*to_client(failure.headers), *extra)
         else:
-            self._status = DECLINED_STATUS.get(command.verdict.whose, 503)
+            self._status = declined_status(
+                command.verdict, speak.overload_status(self.call.dialect)
+            )
             head, data = speak.error_reply(self.call.dialect, self._status, refusal(command))
             self._headers = (*head, *extra)
         self._said = [data]

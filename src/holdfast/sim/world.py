@@ -309,6 +309,7 @@ class World:
                 failure_kind=failure.kind if failure is not None else "",
                 verdict=note.verdict,
                 first_content_s=note.times.content,
+                stand_in=leg.stand_in,
             )
         )
 
@@ -318,6 +319,7 @@ class World:
         around = self.board.circumstances(
             leg,
             self.now_s,
+            self.wall(),
             local=self._providers[leg.target.provider].kind == "local",
             retry_after_s=retry_after_s(failure.headers, self.wall()),
         )

@@ -18,7 +18,7 @@ from holdfast.facts.flights import Exchange, Intent, Settled
 TEXT_CHARS_MAX = 1000
 INT_MAX = 2**63 - 1
 
-Cell = str | int | float | None
+Cell = str | int | float | bytes | None
 Row = Sequence[Cell]
 
 _INTENT = msgspec.structs.fields(Intent)
@@ -148,29 +148,37 @@ def exchange_rows(exchanges: Iterable[Exchange]) -> list[Row]:
     ]
 
 
-def write(db: sqlite3.Connection, attempts: list[Row], exchanges: list[Row], wall: float) -> int:
+def write(
+    db: sqlite3.Connection,
+    attempts: list[Row],
+    exchanges: list[Row],
+    wall: float,
+    others: Sequence[tuple[str, list[Row]]] = (),
+) -> int:
     """Write rows in one transaction; return how many SQLite would not have at all.
 
-    `wall` is noted, so that there is always something to commit. Raises sqlite3.Error when the
-    transaction failed as a whole; nothing of it is there then.
+    `others` are further statements with their rows. `wall` is noted, so that there is always
+    something to commit. Raises sqlite3.Error when the transaction failed as a whole; nothing of
+    it is there then.
     """
+    work = ((ATTEMPT, attempts), (EXCHANGE, exchanges), *others)
     try:
         with transaction(db):
-            db.executemany(ATTEMPT, attempts)
-            db.executemany(EXCHANGE, exchanges)
+            for statement, rows in work:
+                db.executemany(statement, rows)
             remember(db, "written_wall", wall)
     except POISON:
-        return _write_singly(db, attempts, exchanges, wall)
+        return _write_singly(db, work, wall)
     return 0
 
 
 def _write_singly(
-    db: sqlite3.Connection, attempts: list[Row], exchanges: list[Row], wall: float
+    db: sqlite3.Connection, work: Iterable[tuple[str, list[Row]]], wall: float
 ) -> int:
     """One row that cannot be stored must not keep the others out."""
     refused = 0
     with transaction(db):
-        for statement, rows in ((ATTEMPT, attempts), (EXCHANGE, exchanges)):
+        for statement, rows in work:
             for row in rows:
                 try:
                     db.execute(statement, [_storable(cell) for cell in row])
@@ -200,12 +208,10 @@ def conclude(db: sqlite3.Connection, wall: float) -> None:
         remember(db, "opened_wall", wall)
 
 
-def sweep(db: sqlite3.Connection, before_wall: float, most: int) -> bool:
-    """Delete some of the rows older than a time (UTC seconds); True when none were left."""
-    with transaction(db):
-        gone = db.execute(_SWEEP_ATTEMPTS, (before_wall, most)).rowcount
-        gone += db.execute(_SWEEP_EXCHANGES, (before_wall, most)).rowcount
-    return gone == 0
+def sweep(db: sqlite3.Connection, before_wall: float, most: int) -> int:
+    """Within a transaction, delete some of the rows older than a time; returns how many went."""
+    gone = db.execute(_SWEEP_ATTEMPTS, (before_wall, most)).rowcount
+    return gone + db.execute(_SWEEP_EXCHANGES, (before_wall, most)).rowcount
 
 
 def recall(db: sqlite3.Connection, name: str) -> float | None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Sequence
 from threading import Condition
 from typing import TypeVar
 
 from holdfast.facts.flights import Exchange, Settled
+from holdfast.facts.incidents import Incident
+from holdfast.facts.observations import Observation
+from holdfast.store.observations import INCIDENTS_MAX, Waiting
 
 # Beyond these the oldest are dropped, and counted. (Intents have the journal, and its bound.)
 SETTLED_MAX = 20_000
@@ -16,7 +20,7 @@ T = TypeVar("T")
 
 
 class Inbox:
-    """Two bounded queues and a bell. Any thread puts in; the writer alone takes out.
+    """Bounded queues and a bell. Any thread puts in; the writer alone takes out.
 
     A thing is in its queue before the bell is looked at, and the writer stills the bell before it
     looks into the queues: so none is ever left lying.
@@ -28,17 +32,23 @@ class Inbox:
         "_bell",
         "_ended",
         "_exchanges",
+        "_incidents",
         "_rung",
         "_settled",
         "dropped_exchanges",
+        "dropped_incidents",
         "dropped_settled",
+        "observed",
     )
 
     def __init__(self) -> None:
         self._settled: deque[Settled] = deque(maxlen=SETTLED_MAX)
         self._exchanges: deque[Exchange] = deque(maxlen=EXCHANGES_MAX)
+        self._incidents: deque[Incident] = deque(maxlen=INCIDENTS_MAX)
+        self.observed = Waiting()
         self.dropped_settled = 0
         self.dropped_exchanges = 0
+        self.dropped_incidents = 0
         self._bell = Condition()
         self._rung = False
         self._ended = False
@@ -55,6 +65,17 @@ class Inbox:
         if len(self._exchanges) == EXCHANGES_MAX:
             self.dropped_exchanges += 1
         self._exchanges.append(exchange)
+        self.ring()
+
+    def put_observations(self, batch: Sequence[Observation]) -> None:
+        self.observed.put(batch)
+        self.ring()
+
+    def put_incidents(self, incidents: Iterable[Incident]) -> None:
+        for incident in incidents:
+            if len(self._incidents) == INCIDENTS_MAX:
+                self.dropped_incidents += 1
+            self._incidents.append(incident)
         self.ring()
 
     def ring(self) -> None:
@@ -97,7 +118,7 @@ class Inbox:
 
     @property
     def waiting(self) -> int:
-        return len(self._settled) + len(self._exchanges)
+        return len(self._settled) + len(self._exchanges) + len(self._incidents) + len(self.observed)
 
     def begin_turn(self) -> int:
         """Still the bell; returns the number of the last flush that this turn answers."""
@@ -115,6 +136,12 @@ class Inbox:
 
     def take_exchanges(self) -> list[Exchange]:
         return _emptied(self._exchanges)
+
+    def take_observations(self) -> list[Observation]:
+        return self.observed.take()
+
+    def take_incidents(self) -> list[Incident]:
+        return _emptied(self._incidents)
 
 
 def _emptied(queue: deque[T]) -> list[T]:

@@ -1,4 +1,4 @@
-"""The ledger: every attempt that left the machine, once, and how it ended.
+"""The ledger: every attempt that left the machine, once, and how it ended; and what was learnt.
 
 The promise, exactly. When `intend` has returned True the intent is with the kernel:
   - `kill -9` at any moment loses no intent and doubles none. An attempt whose end had not reached
@@ -7,17 +7,21 @@ The promise, exactly. When `intend` has returned True the intent is with the ker
   - a full or failing disk stops no call: what the journal will not take waits in memory, what the
     database will not take waits in the journal and in memory, `alarms` says so, and all of it is
     written when the disk recovers. Only what neither could take is at the mercy of the process.
+  - what was observed and told of incidents is there once, whole and in order, or not at all; the
+    journal does not hold it, so a kill may cost what came within the last 50 ms or so.
 Prompts, answers and keys are in none of it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from holdfast.facts.flights import Exchange, Intent, Settled
+from holdfast.facts.incidents import Incident
+from holdfast.facts.observations import Observation
 from holdfast.store.home import Home
 from holdfast.store.inbox import Inbox
 from holdfast.store.journal import Journal
@@ -29,8 +33,8 @@ CLOSE_S = 10.0
 class Ledger:
     """One process's pen. `Ledger.open(data_dir)`, then `close()`.
 
-    `intend`, `settle` and `record` are for the thread that runs the calls; none of them raises,
-    and none but `intend` (one `write`, a few microseconds) touches a file.
+    `intend`, `settle`, `record`, `observe` and `remember` are for the thread that runs the calls;
+    none of them raises, and none but `intend` (one `write`, some microseconds) touches a file.
     """
 
     __slots__ = ("_home", "_inbox", "_journal", "_writer")
@@ -49,8 +53,9 @@ class Ledger:
 
         What an earlier process left is taken over first: its journal becomes rows, and attempts
         without an end become "unknown". A damaged ledger is moved aside and an empty one begun,
-        which is an alarm, not an error; so is a full disk. `wall` tells UTC seconds; attempts and
-        exchanges older than `keep_days` are deleted, little by little, once a day.
+        which is an alarm, not an error; so is a full disk. `wall` tells UTC seconds; attempts
+        and all else older than `keep_days` are deleted, little by little, once a day; good
+        samples of traffic already after a week.
 
         Raises StoreError when the directory cannot be used, another gateway is using it, or the
         ledger is from a newer version; no record has been changed then.
@@ -80,6 +85,14 @@ class Ledger:
     def record(self, exchange: Exchange) -> None:
         """A call has ended."""
         self._inbox.put_exchange(exchange)
+
+    def observe(self, batch: Sequence[Observation]) -> None:
+        """Something was learnt: it goes into the observation journal, in this order."""
+        self._inbox.put_observations(batch)
+
+    def remember(self, incidents: Sequence[Incident]) -> None:
+        """How incidents stand now, their timelines included."""
+        self._inbox.put_incidents(incidents)
 
     @property
     def alarms(self) -> tuple[str, ...]:

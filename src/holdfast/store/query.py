@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from holdfast.facts.incidents import Incident
+from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Times, Usage
 from holdfast.store import schema
 from holdfast.store.home import LEDGER, StoreError
+from holdfast.store.observations import Noted, Reading, read_incidents, read_observations
 
 BUSY_S = 5.0
 # How a call or an attempt without an end is called: it is still in the air, or its gateway died
@@ -126,10 +129,11 @@ class Reader:
     `Reader(data_dir)`. Raises StoreError, when asked, if there is no ledger or it cannot be read.
     """
 
-    __slots__ = ("path",)
+    __slots__ = ("path", "unreadable")
 
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir / LEDGER
+        self.unreadable = 0
 
     def exchanges(
         self,
@@ -186,6 +190,40 @@ class Reader:
             usage = msgspec.convert(_rows(db, _USAGE, values), tuple[UsageLine, ...], strict=False)
         return Totals(exchanges=exchanges, attempts=attempts, usage=usage)
 
+    def observations(self, since_wall: float = 0.0) -> Iterator[Observation]:
+        """What was learnt since a time (UTC seconds), in the order in which it was learnt.
+
+        Rows that cannot be read (torn, or of another kind) are skipped; `unreadable` counts them
+        and `complaint` says so, once all was read.
+        """
+        return self._noted(read_observations, since_wall)
+
+    def incidents(self, since_wall: float = 0.0) -> list[Incident]:
+        """How the incidents stood last that had news since a time, the first of them first."""
+        return list({one.id: one for one in self._noted(read_incidents, since_wall)}.values())
+
+    @property
+    def complaint(self) -> str | None:
+        """What to tell a person about rows that were skipped; None where none was."""
+        if not self.unreadable:
+            return None
+        return (
+            f"{self.unreadable} rows of the journal in {self.path} cannot be read and were left"
+            " out: they are torn, or from another version of holdfast. All others were used."
+        )
+
+    def _noted(
+        self, read: Callable[[sqlite3.Connection, float], Reading[Noted]], since_wall: float
+    ) -> Iterator[Noted]:
+        with self._open() as db:
+            if schema.version(db, self.path) < schema.OBSERVATIONS_SINCE:
+                return  # of an older gateway, which kept none
+            reading = read(db, since_wall)
+            try:
+                yield from reading
+            finally:
+                self.unreadable += reading.unreadable
+
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         path = self.path
@@ -215,7 +253,7 @@ def _not_yet(path: Path) -> StoreError:
     )
 
 
-Cell = str | int | float | None
+Cell = str | int | float | bytes | None
 Known = dict[str, Cell]
 
 

@@ -36,7 +36,17 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE INDEX exchanges_wall ON exchanges (wall);
     """,
+    # `data` is the JSON of an Observation or an Incident. `good` marks good samples, which are many
+    # and kept for a shorter time.
+    """
+    CREATE TABLE observations (id INTEGER PRIMARY KEY, wall REAL, good INTEGER, data BLOB);
+    CREATE INDEX observations_wall ON observations (wall);
+    CREATE INDEX observations_good ON observations (wall) WHERE good;
+    CREATE TABLE incidents (id INTEGER PRIMARY KEY, wall REAL, data BLOB);
+    CREATE INDEX incidents_wall ON incidents (wall);
+    """,
 )
+OBSERVATIONS_SINCE = 2  # the version that brought them
 VERSION = len(MIGRATIONS)
 
 BUSY_S = 2.0

@@ -14,10 +14,13 @@ from pathlib import Path
 from threading import Thread
 
 from holdfast.facts.flights import Exchange, Intent, Settled
-from holdfast.store import book, schema
+from holdfast.facts.incidents import Incident
+from holdfast.facts.observations import Observation
+from holdfast.store import book, observations, schema
 from holdfast.store.home import StoreError, no_space, unusable
 from holdfast.store.inbox import EXCHANGES_MAX, SETTLED_MAX, Inbox
 from holdfast.store.journal import WAITING_MAX, Journal, Segment, read
+from holdfast.store.observations import Notebook
 
 GATHER_S = 0.05  # records are gathered for this long before they are committed together
 DURABLE_S = 0.8  # from one commit that the disk has to the next: a second, with turn and gathering
@@ -55,6 +58,10 @@ class Writer(Thread):
         self._intents: list[Intent] = []
         self._settled: list[Settled] = []
         self._exchanges: list[Exchange] = []
+        self._observed: Notebook[Observation] = Notebook(
+            "observations", observations.observation_row
+        )
+        self._incidents: Notebook[Incident] = Notebook("incidents", observations.incident_row)
         self._synced_at = 0.0  # steady clock of the last commit that the disk has
         self._dirty = False  # something was committed since
         self._more = False  # there is more to commit than one turn takes
@@ -138,6 +145,10 @@ class Writer(Thread):
             self._settled += self._inbox.take_settled()
         if len(self._exchanges) < EXCHANGES_MAX:
             self._exchanges += self._inbox.take_exchanges()
+        if len(self._observed) < observations.WAITING_MAX:
+            self._observed.add(self._inbox.take_observations())
+        if len(self._incidents) < observations.INCIDENTS_MAX:
+            self._incidents.add(self._inbox.take_incidents())
         if len(self._intents) < WAITING_MAX:
             self._intents += self._journal.take()
             return True
@@ -151,7 +162,7 @@ class Writer(Thread):
         if unseen is not None:
             intents = self._read(unseen) + intents
             self._more = True
-        if intents or self._settled or self._exchanges:
+        if intents or self.pending:
             self._dirty = True
         elif not (durable and (self._dirty or closed)):
             return
@@ -161,8 +172,14 @@ class Writer(Thread):
             book.attempt_rows(intents, self._settled),
             book.exchange_rows(self._exchanges),
             self._wall(),
+            (
+                (observations.OBSERVATION, self._observed.rows()),
+                (observations.INCIDENT, self._incidents.rows()),
+            ),
         )
         self._intents, self._settled, self._exchanges = [], [], []
+        self._observed.written()
+        self._incidents.written()
         if unseen is not None:
             unseen.unseen = False
         if durable:
@@ -188,6 +205,8 @@ class Writer(Thread):
                 segment.unseen = False
             book.conclude(db, self._wall())
             self._journal.forget(leftover)
+            self._observed.go_on(db)
+            self._incidents.go_on(db)
             self._swept_wall = book.recall(db, "swept_wall")
             self._taken_over = True
         return db
@@ -278,8 +297,17 @@ class Writer(Thread):
                 (journal.lost, "attempts could not be written down anywhere, and are lost."),
                 (inbox.dropped_settled, "ends of attempts were dropped: the ledger was stuck."),
                 (inbox.dropped_exchanges, "finished calls were dropped: the ledger was stuck."),
+                (
+                    inbox.observed.dropped,
+                    "good samples gave way to failures: the ledger was stuck. No failure was.",
+                ),
+                (inbox.observed.lost, "observed failures were dropped: the ledger was stuck."),
+                (inbox.dropped_incidents, "news of incidents were dropped: the ledger was stuck."),
                 (self._unreadable, "lines of an earlier journal were torn and could not be read."),
-                (self._refused, "records were of a kind that SQLite refuses, and were dropped."),
+                (
+                    self._refused + self._observed.refused + self._incidents.refused,
+                    "records were of a kind that SQLite refuses, and were dropped.",
+                ),
             )
             if count
         ]
@@ -291,7 +319,8 @@ class Writer(Thread):
 
     @property
     def pending(self) -> int:
-        return len(self._intents) + len(self._settled) + len(self._exchanges)
+        calls = len(self._intents) + len(self._settled) + len(self._exchanges)
+        return calls + len(self._observed) + len(self._incidents)
 
     # -------------------------------------------------------------- retention
 
@@ -300,7 +329,10 @@ class Writer(Thread):
         wall = self._wall()
         if self._swept_wall is not None and 0 <= wall - self._swept_wall < DAY_S:
             return
-        if book.sweep(db, wall - self._keep_s, SWEEP_ROWS):
+        with book.transaction(db):
+            gone = book.sweep(db, wall - self._keep_s, SWEEP_ROWS)
+            gone += observations.sweep(db, wall, self._keep_s, SWEEP_ROWS)
+        if not gone:
             book.remember(db, "swept_wall", wall)
             self._swept_wall = wall
             self._sweeping = False

@@ -60,6 +60,13 @@ _DOWN = _HOP | {
     b"sourcemap",
     b"x-sourcemap",
     b"permissions-policy",
+    b"feature-policy",
+    b"referrer-policy",
+    b"timing-allow-origin",
+    b"speculation-rules",
+    b"accept-ch",
+    b"critical-ch",
+    b"set-login",
     b"document-policy",
     b"origin-agent-cluster",
 }

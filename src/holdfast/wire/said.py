@@ -23,6 +23,11 @@ def read_said(body: bytes) -> Said:
         found = msgspec.json.decode(body)
     except UNREADABLE:
         return Said()
+    return said_of(found)
+
+
+def said_of(found: object) -> Said:
+    """The same for an error that is read already."""
     if isinstance(found, list) and found:
         found = found[0]
     if not isinstance(found, dict):
