@@ -18,7 +18,7 @@ from holdfast.wire.responses_answer import Response, answer_of, is_error, read_u
 from holdfast.wire.responses_ask import names_of
 from holdfast.wire.responses_stream import DeltaReader, StreamReader, StreamWriter
 from holdfast.wire.said import read_said
-from holdfast.wire.speech import UNREADABLE, Answer, Ask, BadBodyError, CannotCrossError, Whole
+from holdfast.wire.speech import UNREADABLE, Answer, Ask, BadBodyError, Whole
 from holdfast.wire.sse import SseReader
 
 DIALECT = responses_ask.DIALECT

@@ -172,9 +172,7 @@ def answer_of(response: Response) -> Answer:
     if response.output is None:
         raise CannotCrossError("the answer holds no output")
     parts = [part for item in response.output for part in parts_of(item)]
-    choice = Choice(
-        tuple(parts), stop_of(response, parts), logprobs=_logprobs(response.output)
-    )
+    choice = Choice(tuple(parts), stop_of(response, parts), logprobs=_logprobs(response.output))
     return Answer(
         id=response.id or "",
         model=response.model or "",

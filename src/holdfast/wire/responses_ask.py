@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
@@ -132,10 +133,8 @@ def names_of(asked: bytes) -> dict[str, Own]:
     if b'"namespace"' not in asked and b'"custom"' not in asked:
         return {}
     names = Names()
-    try:
+    with suppress(CannotCrossError):  # it is answered all the same: what was read is known
         _read(asked, names)
-    except CannotCrossError:
-        pass  # it answers all the same: what was read so far is known
     return {name: own for name, own in names.own.items() if own != Own(name)}
 
 
@@ -379,7 +378,9 @@ def _choice(fields: Fields, names: Names) -> tuple[ToolChoice | None, frozenset[
         found = [tool for tool in choice.objects("tools") if tool.text("type") in _CALLED]
         allowed = frozenset(_chosen(tool, names) for tool in found)
         return msgspec.structs.replace(mode, parallel=parallel), allowed
-    raise CannotCrossError(f"tool_choice.type: a tool of type {kind} has no word outside its dialect")
+    raise CannotCrossError(
+        f"tool_choice.type: a tool of type {kind} has no word outside its dialect"
+    )
 
 
 _MODES = {"auto": ToolChoice("auto"), "none": ToolChoice("none"), "required": ToolChoice("any")}
@@ -401,7 +402,7 @@ class _Turn:
 
     __slots__ = ("parts", "role")
 
-    def __init__(self, role: Any, parts: list[Part]) -> None:
+    def __init__(self, role: Literal["user", "assistant", "system"], parts: list[Part]) -> None:
         self.role = role
         self.parts = parts
 

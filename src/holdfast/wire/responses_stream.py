@@ -60,6 +60,7 @@ from holdfast.wire.sse import SseEvent
 
 _encode = msgspec.json.encode
 _PARTS_MAX = 1 << 12  # of an item; places of blocks are counted in these
+_ITEMS_MAX = 1 << 20
 
 
 class _Told(Struct, gc=False):
@@ -104,11 +105,13 @@ class _Ended(Struct):
     response: Response
 
 
-class _Flowing(Struct, gc=False):
-    """What passes at a glance: an event of text, and nothing else."""
+class _Running(Struct, gc=False):
+    """What passes at a glance: an event of text; no other can be read as one."""
 
     type: Literal["response.output_text.delta"]
     delta: str
+    output_index: int = 0
+    content_index: int = 0
 
 
 _decode_told = msgspec.json.Decoder(_Told).decode
@@ -116,9 +119,25 @@ _decode_kind = msgspec.json.Decoder(_Kind).decode
 _decode_added = msgspec.json.Decoder(_Added).decode
 _decode_done = msgspec.json.Decoder(_Done).decode
 _decode_ended = msgspec.json.Decoder(_Ended).decode
-_decode_flowing = msgspec.json.Decoder(_Flowing).decode_lines
+_decode_running = msgspec.json.Decoder(_Running).decode_lines
 _PINGS = (Ping(),)
-_FLOWS = b"event: response.output_text.delta\ndata: {"
+_TEXT_EVENT = b"event: response.output_text.delta\ndata: {"
+
+
+def _running(block: bytes) -> list[_Running]:
+    """These whole events, read in one go; none where they are not all of text.
+
+    An event without the names of its fields is a line of JSON. Neither a string nor a whole JSON
+    value holds a newline before `data:`.
+    """
+    events = block.count(b"\n\n")
+    if block.count(b"\n") != 3 * events:
+        return []  # a line's end within JSON is white space to a decoder, and cuts an event
+    try:
+        found = _decode_running(block.replace(_TEXT_EVENT, b"{"))
+    except UNREADABLE:
+        return []
+    return found if len(found) == events else []
 
 
 class StreamReader(Passing):
@@ -127,18 +146,8 @@ class StreamReader(Passing):
     __slots__ = ()
 
     def flows(self, block: bytes) -> bool:
-        """Whether these whole events are text and nothing else, known after the first content.
-
-        All of them are read in one go: an event without the names of its fields is a line of
-        JSON. Neither a string nor a whole JSON value holds a newline before `data:`.
-        """
-        events = block.count(b"\n\n")
-        if block.count(b"\n") != 3 * events:
-            return False  # a line's end within JSON is white space to a decoder, and cuts an event
-        try:
-            return len(_decode_flowing(block.replace(_FLOWS, b"{"))) == events
-        except UNREADABLE:
-            return False
+        """Whether these whole events are text and nothing else, known after the first content."""
+        return bool(_running(block))
 
 
 class DeltaReader:
@@ -148,12 +157,13 @@ class DeltaReader:
     leave out that it began: what has not been said when a part or an item is done is said then.
     """
 
-    __slots__ = ("_begun", "_model", "_parts", "_spoke", "_told")
+    __slots__ = ("_begun", "_ids", "_model", "_parts", "_spoke", "_told")
 
     def __init__(self, model: str) -> None:
         self._model = model
         self._spoke = False
         self._begun: set[int] = set()  # the calls
+        self._ids: set[str] = set()  # theirs
         self._told: set[int] = set()  # the blocks of which something was said
         self._parts: list[Part] = []  # one of each kind that was said, for the reason of the end
 
@@ -166,15 +176,26 @@ class DeltaReader:
             return self._other(event)
         return self._piece(found)
 
+    def run(self, block: bytes) -> TextDelta | None:
+        """These whole events as one delta, where they are nothing but words of one part."""
+        found = _running(block)
+        if not found:
+            return None
+        first = found[0]
+        place = (first.output_index, first.content_index)
+        if any((event.output_index, event.content_index) != place for event in found):
+            return None
+        index = place[0] * _PARTS_MAX + place[1]
+        self._told.add(index)
+        return TextDelta(index, "".join([event.delta for event in found]))
+
     def _piece(self, found: _Told) -> Sequence[Delta]:
         index = found.output_index * _PARTS_MAX + found.content_index
         kind, text = found.type, found.delta
         if kind == "response.output_text.delta":
             return self._text(index, text)
         if kind == "response.function_call_arguments.delta":
-            index = found.output_index * _PARTS_MAX
-            self._told.add(index)
-            return (*self._begin(index, "", ""), ToolArgsDelta(index, text))
+            return self._arguments(found.output_index * _PARTS_MAX, text)
         if kind == "response.refusal.delta":
             return self._refusal(index, text)
         index = found.output_index * _PARTS_MAX
@@ -193,12 +214,19 @@ class DeltaReader:
             self._parts.append(Refusal(text))
         return (RefusalDelta(index, text),)
 
-    def _begin(self, index: int, id_: str, name: str) -> Sequence[Delta]:
-        if index in self._begun and not (id_ or name):
+    def _begin(self, index: int, item: Item) -> Sequence[Delta]:
+        if index in self._begun:
             return ()
         self._begun.add(index)
+        self._ids.add(item.call_id or "")
         self._spoke = True
-        return (ToolCallBegun(index, id_, name),)
+        return (ToolCallBegun(index, item.call_id or "", item.name or ""),)
+
+    def _arguments(self, index: int, text: str) -> Sequence[Delta]:
+        if index not in self._begun:
+            return _PINGS  # its item, which names it, says all of it once more
+        self._told.add(index)
+        return (ToolArgsDelta(index, text),)
 
     def _other(self, event: SseEvent) -> Sequence[Delta]:
         data = event.data
@@ -235,7 +263,7 @@ class DeltaReader:
         found = _decode_added(data)
         item, index = found.item, found.output_index * _PARTS_MAX
         if item.type in ("function_call", "custom_tool_call"):
-            return self._begin(index, item.call_id or "", item.name or "")
+            return self._begin(index, item)
         return _PINGS
 
     def _summary(self, data: bytes) -> Sequence[Delta]:
@@ -258,8 +286,7 @@ class DeltaReader:
         index = done.output_index * _PARTS_MAX
         if index in self._told or not done.arguments:
             return _PINGS
-        self._told.add(index)
-        return (*self._begin(index, "", ""), ToolArgsDelta(index, done.arguments))
+        return self._arguments(index, done.arguments)
 
     def _done(self, data: bytes) -> Sequence[Delta]:
         found = _decode_added(data)
@@ -275,7 +302,7 @@ class DeltaReader:
         if item.type == "reasoning":
             return self._thought(item, first)
         if item.type in ("function_call", "custom_tool_call"):
-            begun = self._begin(first, item.call_id or "", item.name or "")
+            begun = self._begin(first, item)
             told = first in self._told
             self._told.add(first)
             rest = () if told else (ToolArgsDelta(first, arguments_of(item)),)
@@ -309,11 +336,15 @@ class DeltaReader:
         if is_error(response.error) and response.status == "failed":
             return self._failed(data)
         said: list[Delta] = []
-        if not self._spoke:
+        silent = not self._spoke
+        if silent:
             said.append(Opened(response.id or "", response.model or self._model))
-            for number, item in enumerate(response.output or ()):
-                if number * _PARTS_MAX not in self._told:
-                    said += self._item(item, number * _PARTS_MAX)
+        for number, item in enumerate(response.output or ()):
+            # Engines number as they like: beyond what was said, so that nothing meets.
+            index = (_ITEMS_MAX + number) * _PARTS_MAX
+            missed = item.type == "function_call" and (item.call_id or "") not in self._ids
+            if missed or (silent and number * _PARTS_MAX not in self._told):
+                said += self._item(item, index)
         said.append(UsageSeen(read_usage(response.usage)))
         said.append(Stopped(self._stop(response)))
         return said
@@ -369,12 +400,12 @@ class StreamWriter:
         step = _WRITE.get(type(delta))
         return step(self, delta) if step is not None else b""
 
-    def _event(self, kind: str, **fields: Any) -> bytes:
+    def _event(self, kind: str, **fields: object) -> bytes:
         number, self._number = self._number, self._number + 1
         data = _encode({"type": kind, "sequence_number": number, **fields})
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
 
-    def _in_item(self, kind: str, **fields: Any) -> bytes:
+    def _in_item(self, kind: str, **fields: object) -> bytes:
         return self._event(kind, item_id=self._item, output_index=len(self._output), **fields)
 
     def _begin(self, part: Part) -> bytes:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
+import msgspec
 from msgspec import Struct
 
 from holdfast.facts.calls import Call, Headers, Peek
 from holdfast.facts.flights import Leg
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Said
-from holdfast.wire import anthropic, openai
+from holdfast.wire import anthropic, openai, responses
 from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.fitting import fitted, looks_fitted, paired
@@ -50,22 +51,50 @@ __all__ = [
     "models_reply",
     "overload_status",
     "peek",
+    "reshaped",
     "said",
     "tap",
 ]
 
 LOST_CHARS_MAX = 180
 _FOREIGN = FOREIGN.encode()
-DIALECTS: dict[str, Speaking] = {"anthropic": anthropic, "openai": openai}
+DIALECTS: dict[str, Speaking] = {
+    "anthropic": anthropic,
+    "openai": openai,
+    "openai-responses": responses,
+}
 
 
-def peek(dialect: str, body: bytes) -> Peek:  # noqa: ARG001 - both dialects ask alike
+def peek(dialect: str, body: bytes) -> Peek:
     """What routing needs of a body. Raises BadBodyError with the field and the remedy."""
-    return peeking.peek(body)
+    found = peeking.peek(body)
+    if dialect == responses.DIALECT:
+        responses.check(body)
+    return found
+
+
+def reshaped(dialect: str, body: bytes) -> bytes:
+    """A body of the dialect that its path says, though the client wrote it in another.
+
+    Some send Responses' bodies to the path of Chat, and want Chat's answers. Raises BadBodyError
+    where that cannot be said; any other body stays as it is.
+    """
+    if dialect != openai.DIALECT or not responses.is_ours(body):
+        return body
+    try:
+        model = peeking.peek(body).model
+        ask = responses.read_ask(body)
+        written = openai.write_ask(paired(ask), model)
+        _borne((*ask.lost, *written.lost))
+    except CannotCrossError as error:
+        raise BadBodyError(f"holdfast: {error}.") from None
+    return written.body
 
 
 def conversation(dialect: str, body: bytes) -> str:
     """A mark of a *continuing* conversation, the same on each of its turns; "" for a first turn."""
+    if dialect == responses.DIALECT:
+        return responses.conversation(body)
     return peeking.conversation(dialect, body)
 
 
@@ -267,7 +296,7 @@ class _Way:
         answer = mended_answer(self.there.read_answer(body), self.tool)
         for choice in answer.choices:
             self.keep(choice.parts)
-        return answer
+        return msgspec.structs.replace(answer, asked=self._call.body)
 
 
 def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:

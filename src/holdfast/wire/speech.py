@@ -225,12 +225,16 @@ class Choice(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """A whole answer, one choice at least. `id` and `model` as the upstream gave them."""
+    """A whole answer, one choice at least. `id` and `model` as the upstream gave them.
+
+    `asked` is the client's request that it answers, as it came: some dialects say of it again.
+    """
 
     id: str
     model: str
     choices: tuple[Choice, ...]
     usage: Usage = Usage()
+    asked: bytes = b""
 
 
 class Whole(Struct, frozen=True, kw_only=True):
