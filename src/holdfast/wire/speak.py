@@ -21,6 +21,7 @@ from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.fitting import fitted, looks_fitted, paired
 from holdfast.wire.headers import client_credential, is_subscription
+from holdfast.wire.keeping import KeepingTap
 from holdfast.wire.mend import Mender, deltas_of, mended_answer
 from holdfast.wire.needs import needs, without
 from holdfast.wire.packed import InflatingTap, UnreadableTap
@@ -122,6 +123,9 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
 
     `crossings` gives back to a provider what it signed, where the client could not keep it.
     """
+    if crossings is not None and call.surface == responses.SURFACE:
+        body = crossings.conversations.told(call.body, leg.target.provider, call.at)
+        call = msgspec.structs.replace(call, body=body)
     if leg.dialect == call.dialect:
         _check_needs(call, leg)
         return _passed(call, leg)
@@ -215,6 +219,8 @@ def tap(
     `crossings` keeps what the provider signed, where the client cannot.
     """
     by_name = dict(headers)
+    if crossings is not None and call.surface == responses.SURFACE and 200 <= status < 300:
+        return _keeping(call, leg, tap(call, leg, status, headers), crossings)
     encoding = by_name.get(b"content-encoding", b"").strip().lower()
     kind = by_name.get(b"content-type", b"").lower()
     if encoding in (b"", b"identity"):
@@ -225,6 +231,16 @@ def tap(
     return UnreadableTap(
         f"the answer came as {encoding.decode('latin-1')[:40]}, which was not asked for"
     )
+
+
+def _keeping(call: Call, leg: Leg, inner: Tap, crossings: Crossings) -> Tap:
+    """The tap, whose answer can be asked on by its name alone."""
+
+    def keep(answer: bytes) -> None:
+        by, native = leg.target.provider, leg.dialect == call.dialect
+        crossings.conversations.keep(call.body, answer, by, call.at, native=native)
+
+    return KeepingTap(inner, keep, stream=call.stream)
 
 
 def _tap(
