@@ -40,6 +40,8 @@ DOORS: dict[tuple[str, str], Door] = {
     ("POST", "/v1/embeddings"): ("openai", "embeddings"),
 }
 BATCHES = "/v1/messages/batches"
+# What a provider keeps; who speaks the dialect is asked by the name that it gave.
+STORED = ("/v1/responses/", "/v1/conversations")
 MODELS = "/v1/models"
 CACHED_ROUTES_MAX = 4096
 
@@ -112,6 +114,8 @@ class Front:
             self._models(request, reply)
         elif path == BATCHES or path.startswith(BATCHES + "/"):
             self._answer(request, reply, "anthropic", "batches")
+        elif path.startswith(STORED):
+            self._answer(request, reply, "openai-responses", "stored")
         elif path.startswith(MODELS + "/") and request.method == "GET":
             self._answer(request, reply, dialect_of(request), "models")
         else:
@@ -129,18 +133,19 @@ class Front:
             self._pass_raw(call, reply, error)
 
     def _call(self, request: Request, reply: Reply, dialect: Dialect, surface: Surface) -> None:
-        model, stream = "", False
+        model, stream, body = "", False, request.body
         if surface == "models":
             model = unquote(request.path[len(MODELS) + 1 :])
-        elif request.method == "POST" and surface != "batches":
+        elif request.method == "POST" and surface not in ("batches", "stored"):
             try:
-                peek = speak.peek(dialect, request.body)
+                body = speak.reshaped(surface, body)
+                peek = speak.peek(dialect, body)
             except speak.BadBodyError as problem:
                 self._refuse(request, reply, 400, str(problem), dialect)
                 return
             model, stream = peek.model, peek.stream
         caller = self._callers.of(request)
-        call = self._ask(request, caller, dialect, surface, model, stream=stream)
+        call = self._ask(request, caller, dialect, surface, model, stream=stream, body=body)
         if call.retry_count and self._join(call, reply):
             return
         legs = self.rules.legs(call)
@@ -206,6 +211,7 @@ class Front:
         model: str,
         *,
         stream: bool,
+        body: bytes | None = None,
     ) -> Call:
         self._count += 1
         return Call(
@@ -218,7 +224,7 @@ class Front:
             path=request.path,
             query=request.query,
             headers=caller.headers,
-            body=request.body,
+            body=request.body if body is None else body,
             model=model,
             stream=stream,
             tool=caller.tool,

@@ -74,13 +74,13 @@ def peek(dialect: str, body: bytes) -> Peek:
     return found
 
 
-def reshaped(dialect: str, body: bytes) -> bytes:
+def reshaped(surface: str, body: bytes) -> bytes:
     """A body of the dialect that its path says, though the client wrote it in another.
 
     Some send Responses' bodies to the path of Chat, and want Chat's answers. Raises BadBodyError
     where that cannot be said; any other body stays as it is.
     """
-    if dialect != openai.DIALECT or not responses.is_ours(body):
+    if surface != openai.SURFACE or not responses.is_ours(body):
         return body
     try:
         model = peeking.peek(body).model
