@@ -41,7 +41,8 @@ DOORS: dict[tuple[str, str], Door] = {
 }
 BATCHES = "/v1/messages/batches"
 # What a provider keeps; who speaks the dialect is asked by the name that it gave.
-STORED = ("/v1/responses/", "/v1/conversations")
+CONVERSATIONS = "/v1/conversations"
+STORED = ("/v1/responses/", CONVERSATIONS + "/")
 MODELS = "/v1/models"
 CACHED_ROUTES_MAX = 4096
 
@@ -114,7 +115,7 @@ class Front:
             self._models(request, reply)
         elif path == BATCHES or path.startswith(BATCHES + "/"):
             self._answer(request, reply, "anthropic", "batches")
-        elif path.startswith(STORED):
+        elif path.startswith(STORED) or path == CONVERSATIONS:
             self._answer(request, reply, "openai-responses", "stored")
         elif path.startswith(MODELS + "/") and request.method == "GET":
             self._answer(request, reply, dialect_of(request), "models")

@@ -17,7 +17,7 @@ from msgspec import Raw, Struct
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields, objects
-from holdfast.wire.fitting import fitted
+from holdfast.wire.fitting import fitted, rounded
 from holdfast.wire.speech import (
     FOREIGN,
     UNREADABLE,
@@ -723,7 +723,7 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
     found: dict[str, Any] = {"type": "function", "name": fitted(tool.name, NAME_CHARS_MAX)}
     if tool.description:
         found["description"] = tool.description
-    return found | {"parameters": Raw(tool.schema), "strict": tool.strict or False}
+    return found | {"parameters": Raw(rounded(tool.schema)), "strict": tool.strict or False}
 
 
 def _written_form(form: Form) -> dict[str, Any]:
