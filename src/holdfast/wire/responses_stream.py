@@ -380,10 +380,26 @@ _READ: dict[str, Callable[[DeltaReader, bytes], Sequence[Delta]]] = {
 }
 
 
+_TEXT_DELTA = (
+    b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta",'
+    b'"sequence_number":%d,"item_id":%b,"content_index":0,"delta":%b,"logprobs":[]}\n\n'
+)
+
+
 class StreamWriter:
     """Writes a Responses stream: each block is an item."""
 
-    __slots__ = ("_answering", "_begun", "_item", "_number", "_output", "_part", "_parts", "_usage")
+    __slots__ = (
+        "_answering",
+        "_begun",
+        "_item",
+        "_number",
+        "_output",
+        "_part",
+        "_parts",
+        "_place",
+        "_usage",
+    )
 
     def __init__(self, asked: bytes, created: int, names: dict[str, Own]) -> None:
         self._answering = Answering(asked, created, names)
@@ -394,6 +410,7 @@ class StreamWriter:
         self._begun: Part | None = None  # the block that is open: what of it was said at first
         self._part: list[Delta] = []  # and all that was said of it
         self._item = ""  # its id
+        self._place = b""  # its id and its index, as they stand in each of its events
 
     def write(self, delta: Delta) -> bytes:
         """The events that say this delta."""
@@ -417,6 +434,7 @@ class StreamWriter:
         item = self._answering.begun(index, part)
         self._item = item["id"]
         said = self._event("response.output_item.added", output_index=index, item=item)
+        self._place = _encode(self._item) + b',"output_index":%d' % index
         if isinstance(part, Text | Refusal):
             piece = piece_of(type(part)(""))
             said += self._in_item("response.content_part.added", content_index=0, part=piece)
@@ -430,11 +448,12 @@ class StreamWriter:
         )
 
     def _text(self, delta: TextDelta) -> bytes:
-        begun = self._begin(Text(""))
+        """Nearly all that an answer is: but for the words only a number changes."""
+        begun = self._begin(Text("")) if self._begun is None else b""
         self._part.append(delta)
-        return begun + self._in_item(
-            "response.output_text.delta", content_index=0, delta=delta.text, logprobs=[]
-        )
+        number, self._number = self._number, self._number + 1
+        said = _TEXT_DELTA % (number, self._place, _encode(delta.text))
+        return begun + said if begun else said
 
     def _refusal(self, delta: RefusalDelta) -> bytes:
         begun = self._begin(Refusal(""))
