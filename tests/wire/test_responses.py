@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.wire.asks import ASKS, plain, streams
+from tests.wire.heard import mended, says
 
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg
 from holdfast.facts.outcomes import PieceKind, Said, Usage
 from holdfast.facts.places import Target
 from holdfast.wire import responses, speak
+from holdfast.wire.deltas import Delta
 from holdfast.wire.speak import BadBodyError, CannotCrossError
 from holdfast.wire.speech import UNREADABLE, Ask, Text, Turn
 from holdfast.wire.sse import SseReader
@@ -40,7 +45,7 @@ WHOLE: dict[str, Any] = {
 
 def call(dialect: str, fields: object, **more: object) -> Call:
     known = {"surface": SURFACES[dialect], "path": "/v1/x", "model": "m", "wall": 1e9, "at": 0.0}
-    body = json.dumps(fields).encode()
+    body = fields if isinstance(fields, bytes) else json.dumps(fields).encode()
     return Call(id="x", dialect=dialect, body=body, **{**known, **more})
 
 
@@ -201,6 +206,73 @@ def test_a_conversation_keeps_its_mark_while_it_goes_on() -> None:
     assert marked(HI) == marked(rules, HI) == marked(SAID, HI) == ""
     assert marked({**HI, "content": "ho"}, SAID, HI) not in marks
     assert speak.conversation("openai-responses", b'{"input":"x"}') == ""
+
+
+# ----------------------------------------------------------- there and back
+
+PAIRS = [
+    ("openai-responses", "anthropic"),
+    ("anthropic", "openai-responses"),
+    ("openai-responses", "openai"),
+    ("openai", "openai-responses"),
+]
+SSE = ((b"content-type", b"text/event-stream"),)
+
+
+def there_and_back(ask: Ask, here: str, there: str) -> None:
+    """The first dialect has its own words again; what is lost is told and nothing else is."""
+    tokens = max(16, ask.sampling.max_tokens or 0)  # the least that Responses takes
+    sampling = msgspec.structs.replace(ask.sampling, stop=(), max_tokens=tokens)
+    tools = tuple(msgspec.structs.replace(t, strict=t.strict or False) for t in ask.tools)
+    ask = msgspec.structs.replace(ask, sampling=sampling, tools=tools)
+    body = speak.DIALECTS[here].write_ask(ask, "m").body
+    out = speak.compose(call(here, body), leg(there))
+    back = speak.compose(call(there, out.body), leg(here))
+    assert out.lost == back.lost == ()
+    one, two = (plain(speak.DIALECTS[here].read_ask(sent)) for sent in (body, back.body))
+    assert one == two
+
+
+@settings(max_examples=60)
+@given(ask=ASKS, pair=st.sampled_from(PAIRS))
+def test_what_both_can_say_crosses_there_and_back(ask: Ask, pair: tuple[str, str]) -> None:
+    there_and_back(ask, *pair)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("pair", PAIRS)
+@settings(max_examples=2000)
+@given(ask=ASKS)
+def test_what_both_can_say_crosses_there_and_back_thousands_of_times(
+    pair: tuple[str, str], ask: Ask
+) -> None:
+    there_and_back(ask, *pair)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@given(deltas=streams(), cuts=st.lists(st.integers(0, 10_000), max_size=5))
+def test_a_stream_crosses_with_everything_in_it(
+    pair: tuple[str, str], deltas: list[Delta], cuts: list[int]
+) -> None:
+    """However its bytes are cut."""
+    client, target = pair
+    asked = call(client, {"stream_options": {"include_usage": True}}, stream=True)
+    writer = speak.DIALECTS[target].stream_writer(asked.body, 0)
+    stream = b"".join(map(writer.write, deltas))
+    places = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
+    tap = speak.tap(asked, leg(target), 200, SSE)
+    pieces = [p for a, b in itertools.pairwise(places) for p in tap.feed(stream[a:b])]
+    pieces += tap.close()
+    assert pieces[-1].kind is PieceKind.END
+    told = b"".join(piece.data for piece in pieces)
+    back = says(mended(speak.DIALECTS[client].delta_reader("m"), told))
+    said = says(mended(speak.DIALECTS[target].delta_reader("m"), stream))
+    assert back.calls == said.calls
+    assert back.joined("thinking") == said.joined("thinking")
+    words = sorted(said.joined("text") + said.joined("refusal"))
+    assert words == sorted(back.joined("text") + back.joined("refusal"))
+    assert back.usage.output == said.usage.output
 
 
 # ------------------------------------------------------------------- counting
