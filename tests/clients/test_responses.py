@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import openai
 import pytest
 from tests.clients.sdk import PROMPT, Sdk, majors
 from tests.doubles import acts
@@ -359,3 +360,27 @@ def test_what_is_wrong_is_named(
     assert says in body["error"]["message"]
     assert body["error"]["type"] == "invalid_request_error"
     assert not places["anthropic"].seen
+
+
+def test_conversations_and_answers_that_nobody_else_keeps_are_kept_here(
+    places: Doubles, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No provider here speaks the dialect; the SDK's resources work all the same."""
+    double = places["anthropic"]
+    upstreams = [Upstream("ada", double.dialect, double.url, double.key)]
+    folder = tmp_path_factory.mktemp("kept")
+    with gateway(folder, upstreams, [("m", [f"ada/{MODELS['anthropic']}"])]) as alone:
+        client = openai.OpenAI(base_url=f"{alone.url}/v1", api_key="k", max_retries=0)
+        with client:
+            talk = client.conversations.create(items=[{"role": "user", "content": "I am Ada."}])
+            for question in ("Who am I?", "And now?"):
+                said = client.responses.create(model="m", input=question, conversation=talk.id)
+            assert client.responses.retrieve(said.id).output_text == double.text()
+            client.responses.delete(said.id)
+            with pytest.raises(openai.NotFoundError):
+                client.responses.retrieve(said.id)
+    first, second = (call.json["messages"] for call in double.calls)
+    assert json.dumps(first).count("I am Ada.") == json.dumps(second).count("I am Ada.") == 1
+    assert [message["role"] for message in second] == ["user", "assistant", "user"]
+    assert second[1]["content"] == double.text()
+    assert second[2]["content"] == "And now?"

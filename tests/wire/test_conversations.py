@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +102,22 @@ def test_a_conversation_has_a_name_of_its_own() -> None:
         assert "conversation" not in found
 
 
+def test_a_conversation_may_begin_with_what_was_said_elsewhere() -> None:
+    memory = Conversations()
+    memory.begin("conv_1", [msgspec.Raw(json.dumps(user("q")).encode())], b"{}", AT)
+    assert told(memory, asked("r", conversation="conv_1"))["input"] == [user("q"), user("r")]
+    assert memory.whole("conv_1", AT) == b"{}"
+    assert memory.whole("conv_1", AT + conversations.KEPT_S + 1) == b""
+    memory.forget("conv_1")
+    assert memory.whole("conv_1", AT) == b""
+    assert "conversation" in told(memory, asked("r", conversation="conv_1"))
+
+
+def test_what_its_provider_has_is_for_it_to_say() -> None:
+    assert held().whole("r1", AT) == b""
+    assert json.loads(held(native=False).whole("r1", AT))["id"] == "r1"
+
+
 def test_items_that_are_referred_to_are_said() -> None:
     reference = {"type": "item_reference", "id": "msg_1"}
     other = {"type": "item_reference", "id": "msg_9"}
@@ -140,13 +157,13 @@ def test_it_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 400)), max_size=30))
 def test_it_is_bounded(answers: list[tuple[int, int]]) -> None:
     memory = Conversations()
-    bound, conversations.KEPT_BYTES_MAX = conversations.KEPT_BYTES_MAX, 3000
+    bound, conversations.KEPT_BYTES_MAX = conversations.KEPT_BYTES_MAX, 4000
     try:
         for name, size in answers:
             body = asked("x" * size, conversation="c")
             memory.keep(body, answered(f"r{name}", said("y", f"m{name}")), "p", AT, native=False)
             sizes = sum(kept.size for kept in memory._kept.values())
-            assert memory._bytes == sizes <= 3000
+            assert memory._bytes == sizes <= 4000
             assert {owner for owner, _ in memory._items.values()} <= set(memory._kept)
     finally:
         conversations.KEPT_BYTES_MAX = bound

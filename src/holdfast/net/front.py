@@ -26,7 +26,7 @@ from holdfast.net.desk import Desk
 from holdfast.net.entries import exchange_of
 from holdfast.net.pilot import Pilot
 from holdfast.net.reply import Reply, Request
-from holdfast.wire import speak
+from holdfast.wire import speak, stored
 from holdfast.wire.retry_after import retry_after_s
 
 Door = tuple[Dialect, Surface]
@@ -40,9 +40,7 @@ DOORS: dict[tuple[str, str], Door] = {
     ("POST", "/v1/embeddings"): ("openai", "embeddings"),
 }
 BATCHES = "/v1/messages/batches"
-# What a provider keeps; who speaks the dialect is asked by the name that it gave.
-CONVERSATIONS = "/v1/conversations"
-STORED = ("/v1/responses/", CONVERSATIONS + "/")
+STORED = (f"{stored.RESPONSES}/", f"{stored.CONVERSATIONS}/")
 MODELS = "/v1/models"
 CACHED_ROUTES_MAX = 4096
 
@@ -115,8 +113,8 @@ class Front:
             self._models(request, reply)
         elif path == BATCHES or path.startswith(BATCHES + "/"):
             self._answer(request, reply, "anthropic", "batches")
-        elif path.startswith(STORED) or path == CONVERSATIONS:
-            self._answer(request, reply, "openai-responses", "stored")
+        elif path.startswith(STORED) or path == stored.CONVERSATIONS:
+            self._stored(request, reply)
         elif path.startswith(MODELS + "/") and request.method == "GET":
             self._answer(request, reply, dialect_of(request), "models")
         else:
@@ -124,6 +122,29 @@ class Front:
             self._refuse(request, reply, status, no_such_door(request))
 
     # ---------------------------------------------------------------- calls
+
+    def _stored(self, request: Request, reply: Reply) -> None:
+        """About what has a name: ours to say, or the provider's that keeps it."""
+        keeper = any(
+            stored.DIALECT in provider.dialects and provider.kind == "cloud"
+            for provider in self.rules.providers.values()
+        )
+        found = None
+        if not (keeper and request.path == stored.CONVERSATIONS):
+            self._count += 1
+            found = stored.told(
+                request.method,
+                request.path,
+                request.body,
+                self.desk.crossings.conversations,
+                at=self.desk.clock(),
+                wall=self.desk.wall(),
+                name=f"{self._prefix}{self._count:07x}",
+            )
+        if found is None:
+            self._answer(request, reply, stored.DIALECT, "stored")
+        else:
+            reply.send(found.status, JSON, found.body)
 
     def _answer(self, request: Request, reply: Reply, dialect: Dialect, surface: Surface) -> None:
         try:

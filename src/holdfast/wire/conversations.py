@@ -56,16 +56,22 @@ _list = msgspec.json.Decoder(list[Raw]).decode
 class _Kept(Struct, frozen=True):
     """One question with its answer, behind those of `parent` ("" for the first).
 
-    `by` answered; `holder` is the provider that has it too, "" where none has.
+    `by` answered; `holder` is the provider that has it too, "" where none has. `whole` is the
+    object that its name stands for.
     """
 
     parent: str
     items: tuple[Raw, ...]
     names: tuple[str, ...]  # of items that may be referred to
+    whole: bytes
     by: str
     holder: str
     until: float
-    size: int
+
+    @property
+    def size(self) -> int:
+        """Bytes, roughly."""
+        return 500 + len(self.whole) + sum(len(bytes(item)) for item in self.items)
 
 
 class Conversations:
@@ -101,10 +107,7 @@ class Conversations:
         # Copies: what came in is a view of the whole body.
         kept = tuple(Raw(bytes(item)) for item in items)
         names = tuple(name for name, _ in named if name)
-        size = 500 + sum(len(bytes(item)) for item in kept)
-        self._drop(found.id)
-        self._kept[found.id] = _Kept(parent, kept, names, by, holder, at + KEPT_S, size)
-        self._bytes += size
+        self._put(found.id, _Kept(parent, kept, names, answer, by, holder, at + KEPT_S))
         for (name, _), item in zip(named, kept[len(kept) - len(named) :], strict=True):
             if name:
                 self._items[name] = (found.id, item)
@@ -113,6 +116,28 @@ class Conversations:
             self._last[conversation] = found.id
             self._last.move_to_end(conversation)
         self._bound()
+
+    def begin(self, name: str, items: list[Raw], whole: bytes, at: float) -> None:
+        """A conversation that nobody else keeps; `whole` is its object."""
+        kept = tuple(Raw(bytes(item)) for item in items)
+        self._put(name, _Kept("", kept, (), whole, "", "", at + KEPT_S))
+        self._last[name] = name
+        self._bound()
+
+    def whole(self, name: str, at: float) -> bytes:
+        """The object of this name; b"" where it is not known, or where its provider has it."""
+        found = self._kept.get(name)
+        return found.whole if found is not None and not found.holder and at <= found.until else b""
+
+    def forget(self, name: str) -> None:
+        """Nothing of this name is known any more."""
+        self._last.pop(name, None)
+        self._drop(name)
+
+    def _put(self, name: str, kept: _Kept) -> None:
+        self._drop(name)
+        self._kept[name] = kept
+        self._bytes += kept.size
 
     def _bound(self) -> None:
         while len(self._kept) > KEPT_MAX or self._bytes > KEPT_BYTES_MAX:

@@ -6,7 +6,7 @@ The stream is in `wire.responses_stream`; what the functions promise, in `speech
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -14,14 +14,21 @@ from msgspec import Raw, Struct
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Said
 from holdfast.wire import responses_answer, responses_ask
-from holdfast.wire.responses_answer import Response, answer_of, is_error, read_usage
+from holdfast.wire.responses_answer import (
+    LAST_NUMBER,
+    Response,
+    answer_of,
+    failed_event,
+    is_error,
+    read_usage,
+)
 from holdfast.wire.responses_ask import names_of
 from holdfast.wire.responses_stream import DeltaReader, StreamReader, StreamWriter
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import UNREADABLE, Answer, Ask, BadBodyError, Whole
 from holdfast.wire.sse import SseReader
 
-DIALECT = responses_ask.DIALECT
+DIALECT: Final = responses_ask.DIALECT
 PATH = "/v1/responses"
 SURFACE = "responses"
 STREAM = b"text/event-stream; charset=utf-8"
@@ -35,8 +42,6 @@ COUNT_PATH = "/v1/responses/input_tokens"
 own = responses_ask.own
 read_ask = responses_ask.read_ask
 write_ask = responses_ask.write_ask
-# Behind every event that a stream may hold: an error does not know how many there were.
-LAST_NUMBER = 1 << 30
 _BY_STATUS = {
     401: "authentication_error",
     403: "permission_error",
@@ -243,18 +248,7 @@ def error_event(type_: str, message: str) -> bytes:
     """
     code = "rate_limit_exceeded" if type_ == "rate_limit_error" else type_
     error = {"type": type_, "code": code, "message": message, "param": None}
-    response = {
-        "id": "resp_holdfast",
-        "object": "response",
-        "created_at": 0,
-        "status": "failed",
-        "error": {"code": code, "message": message},
-        "incomplete_details": None,
-        "model": "",
-        "output": [],
-        "usage": None,
-    }
-    first = {
+    event = {
         "type": "error",
         "sequence_number": LAST_NUMBER,
         "code": code,
@@ -262,11 +256,7 @@ def error_event(type_: str, message: str) -> bytes:
         "param": None,
         "error": error,
     }
-    last = {"type": "response.failed", "sequence_number": LAST_NUMBER + 1, "response": response}
-    return b"event: error\ndata: %b\n\nevent: response.failed\ndata: %b\n\n" % (
-        _encode(first),
-        _encode(last),
-    )
+    return b"event: error\ndata: %b\n\n" % _encode(event) + failed_event(code, message)
 
 
 def said(body: bytes) -> Said:

@@ -349,6 +349,28 @@ def piece_of(part: Text | Refusal, logprobs: bytes = b"") -> dict[str, Any]:
     return {"type": "output_text", "text": part.text, "annotations": [], "logprobs": probs}
 
 
+# Behind every event that a stream may hold: an error does not know how many there were.
+LAST_NUMBER = 1 << 30
+
+
+def failed_event(code: str, message: str) -> bytes:
+    """The terminal event of a response that failed."""
+    response = {
+        "id": "resp_holdfast",
+        "object": "response",
+        "created_at": 0,
+        "status": "failed",
+        "error": {"code": code, "message": message},
+        "incomplete_details": None,
+        "model": "",
+        "output": [],
+        "usage": None,
+    }
+    kind = "response.failed"
+    event = {"type": kind, "sequence_number": LAST_NUMBER + 1, "response": response}
+    return b"event: response.failed\ndata: %b\n\n" % _encode(event)
+
+
 class _Input(Struct):
     input: str
 

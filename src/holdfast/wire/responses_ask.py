@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Raw, Struct
@@ -41,7 +41,7 @@ from holdfast.wire.speech import (
     Written,
 )
 
-DIALECT = "openai-responses"
+DIALECT: Final = "openai-responses"
 ID_CHARS_MAX = 64
 NAME_CHARS_MAX = 64
 USER_CHARS_MAX = 64

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from holdfast.facts.outcomes import Failure, FailureKind, Said, Usage, Where
+from holdfast.facts.outcomes import Failure, FailureKind, PieceKind, Said, Usage, Where
 from holdfast.wire.deltas import (
     BlockEnded,
     Delta,
@@ -37,6 +37,7 @@ from holdfast.wire.responses_answer import (
     Response,
     arguments_of,
     ending,
+    failed_event,
     failure_of,
     input_of,
     is_error,
@@ -140,10 +141,31 @@ def _running(block: bytes) -> list[_Running]:
     return found if len(found) == events else []
 
 
+def _ends(data: bytes) -> bool:
+    """Whether an event that says an error is the terminal one."""
+    try:
+        return _decode_kind(data).type.startswith("response.")
+    except UNREADABLE:
+        return False
+
+
 class StreamReader(Passing):
     """Reads a Responses stream that passes."""
 
     __slots__ = ()
+
+    def read(self, event: SseEvent) -> PieceKind:
+        """What this event is. Never raises.
+
+        Providers say an error in an event of its own and in a terminal one behind it; coding tools
+        only know the latter. Nothing is read behind a fault, so it is said here.
+        """
+        kind = super().read(event)
+        failure = self.failure
+        if failure is not None and failure.kind == "error_event" and not _ends(event.data):
+            said = failure.said
+            self.missing = failed_event(said.code or said.type or "server_error", said.message)
+        return kind
 
     def flows(self, block: bytes) -> bool:
         """Whether these whole events are text and nothing else, known after the first content."""

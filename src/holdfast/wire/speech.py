@@ -250,7 +250,8 @@ class Reader(Protocol):
     by its kind alone. A dialect that needs no speed has `wire.kinds` for it.
 
     `spoke`: content has been seen. `missing`: bytes of an opening that the stream left out, due
-    before the event that was read last. `failure` says how, after a FAULT.
+    before the event that was read last; behind a FAULT those of an end. `failure` says how, after
+    a FAULT.
     """
 
     usage: Usage
