@@ -328,9 +328,7 @@ def _function(tool: Fields, names: Names, space: str, lost: list[Lost]) -> Tool:
     name = inner.text("name")
     if not name:
         raise inner.refuse("name", "is missing")
-    schema = inner.raw("parameters") or Tool(name).schema
-    if not schema.startswith(b"{"):
-        raise inner.refuse("parameters", "is not a JSON object")
+    schema = inner.mapping("parameters") or Tool(name).schema
     for how in _HOW:
         inner.raw(how)  # how it is called and loaded there, not what it is
     description = inner.text("description") or ""
