@@ -7,6 +7,7 @@ in larger reads.
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 import time
@@ -19,8 +20,7 @@ from holdfast.facts.places import Target
 from holdfast.wire import speak
 from holdfast.wire.deltas import BlockEnded, Opened, Stopped, TextDelta, UsageSeen
 
-SURFACES = {"anthropic": "messages", "openai": "chat"}
-OTHER = {"anthropic": "openai", "openai": "anthropic"}
+SURFACES = {"anthropic": "messages", "openai": "chat", "openai-responses": "responses"}
 SSE = ((b"content-type", b"text/event-stream"),)
 WORDS = 500
 
@@ -102,20 +102,23 @@ def run_tap(client: str, target: str, reads: list[bytes]) -> None:
 
 
 def main() -> None:
-    body = request()
-    there = speak.compose(call("anthropic", body), leg("openai")).body
-    for name, asked in (("anthropic", body), ("openai", there)):
-        out = call(name, asked)
-        ms = cpu_ms(lambda out=out, name=name: speak.compose(out, leg(OTHER[name])), 200)
-        print(f"request {name} -> {OTHER[name]}: {len(asked) / 1000:.0f} kB in {ms:.2f} ms")
-    for target in SURFACES:
+    pairs = list(itertools.permutations(SURFACES, 2))
+    asked = {"anthropic": request()}
+    for there in SURFACES:
+        if there not in asked:
+            asked[there] = speak.compose(call("anthropic", request()), leg(there)).body
+    for here, there in pairs:
+        out = call(here, asked[here])
+        ms = cpu_ms(lambda out=out, there=there: speak.compose(out, leg(there)), 200)
+        print(f"request {here} -> {there}: {len(out.body) / 1000:.0f} kB in {ms:.2f} ms")
+    for client, target in pairs:
         events = stream(target)
         for per_read in (1, 8, 64):
             reads = [b"".join(events[n : n + per_read]) for n in range(0, len(events), per_read)]
             passed = cpu_ms(lambda t=target, r=reads: run_tap(t, t, r), 60)
-            crossed = cpu_ms(lambda t=target, r=reads: run_tap(OTHER[t], t, r), 60)
+            crossed = cpu_ms(lambda c=client, t=target, r=reads: run_tap(c, t, r), 60)
             print(
-                f"stream {target}, {per_read} events a read: passed {passed:.2f} ms,"
+                f"stream {target} -> {client}, {per_read} events a read: passed {passed:.2f} ms,"
                 f" crossed {crossed:.2f} ms, {crossed / passed:.1f} times"
             )
 

@@ -221,6 +221,68 @@ class _OpenAI:
         told.items = [item.embedding for item in reply.data]
 
 
+class _Responses(_OpenAI):
+    """The OpenAI SDK's other interface."""
+
+    def _request(self, task: dict[str, Any]) -> dict[str, Any]:
+        more = {"instructions": SYSTEM} if task.get("system", True) else {}
+        more |= {"max_output_tokens": 64, "input": task.get("prompt", PROMPT)}
+        return {"model": task["model"], **more, **task.get("more", {})}
+
+    def _read(self, response: Any, told: Told) -> None:
+        told.stop, told.tokens = response.status, response.usage and response.usage.output_tokens
+        told.items = [item.to_dict() for item in response.output]
+
+    def plain(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        raw = client.responses.with_raw_response.create(**self._request(task))
+        told.headers = dict(raw.headers)
+        response = raw.parse()
+        _heard(told, response.output_text, start)
+        self._read(response, told)
+
+    def stream(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        raw = client.responses.with_raw_response.create(stream=True, **self._request(task))
+        told.headers = dict(raw.headers)
+        for event in raw.parse():
+            if event.type == "response.output_text.delta":
+                _heard(told, event.delta, start)
+            elif event.type in ("response.completed", "response.incomplete"):
+                self._read(event.response, told)
+
+    def helper(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        with client.responses.stream(**self._request(task)) as stream:
+            for event in stream:
+                if event.type == "response.output_text.delta":
+                    _heard(told, event.delta, start)
+            self._read(stream.get_final_response(), told)
+
+    def loop(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        """Two turns: the model calls tools, their results go back with all that it said."""
+        said: list[Any] = [{"role": "user", "content": PROMPT}]
+        request = self._request(task)
+        first = client.responses.create(**{**request, "input": said})
+        said += first.output
+        told.items = [item.to_dict() for item in first.output]
+        for item in first.output:
+            if item.type in ("function_call", "custom_tool_call"):
+                kind = f"{item.type}_output"
+                said.append({"type": kind, "call_id": item.call_id, "output": "12 °C ☕"})
+        for event in client.responses.create(stream=True, **{**request, "input": said}):
+            if event.type == "response.output_text.delta":
+                _heard(told, event.delta, start)
+
+    def named(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        """Two turns, the first of which is told by the name of its answer alone."""
+        request = self._request(task)
+        first = client.responses.create(**request)
+        told.items = [first.id]
+        second = {**request, "input": "And now?", "previous_response_id": first.id}
+        raw = client.responses.with_raw_response.create(**second)
+        told.headers = dict(raw.headers)
+        told.items.append(raw.parse().previous_response_id)
+        _heard(told, raw.parse().output_text, start)
+
+
 def _run(driver: Any, task: dict[str, Any]) -> Told:
     """One task; an exception is a result like another."""
     told = Told(version=driver.version)
@@ -242,7 +304,11 @@ def _run(driver: Any, task: dict[str, Any]) -> Told:
 
 def main(name: str) -> None:
     """Serve tasks until the input ends."""
-    makers: dict[str, Callable[[], Any]] = {"anthropic": _Anthropic, "openai": _OpenAI}
+    makers: dict[str, Callable[[], Any]] = {
+        "anthropic": _Anthropic,
+        "openai": _OpenAI,
+        "responses": _Responses,
+    }
     driver = makers[name]()
     for line in sys.stdin:
         print(json.dumps(asdict(_run(driver, json.loads(line)))), flush=True)

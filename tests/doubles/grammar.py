@@ -1,7 +1,7 @@
-"""The two dialects as the doubles speak them: what they refuse, and the exact shape of answers.
+"""The dialects as the doubles speak them: what they refuse, and the exact shape of answers.
 
-After the public API references: Anthropic Messages (streaming, errors) and OpenAI Chat
-Completions. A double refuses what the real API refuses, so that a broken request is seen.
+After the public API references: Anthropic Messages (streaming, errors), OpenAI Chat Completions
+and OpenAI Responses. A double refuses what the real API refuses, so that a broken request is seen.
 """
 
 from __future__ import annotations
@@ -355,6 +355,157 @@ def embeddings(body: Json) -> bytes:
     return dumps({"object": "list", "data": data, "model": body["model"], "usage": usage})
 
 
+# ------------------------------------------------------------------ OpenAI Responses
+
+RESPONSES_FIELDS = {
+    "model", "input", "instructions", "stream", "stream_options", "max_output_tokens", "store",
+    "temperature", "top_p", "top_logprobs", "tools", "tool_choice", "parallel_tool_calls", "text",
+    "reasoning", "include", "metadata", "user", "previous_response_id", "conversation",
+    "prompt_cache_key", "safety_identifier", "service_tier", "truncation", "background",
+    "max_tool_calls", "client_metadata",
+}  # fmt: skip
+ITEM_TYPES = {
+    "message", "reasoning", "function_call", "function_call_output", "custom_tool_call",
+    "custom_tool_call_output",
+}  # fmt: skip
+NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+SAID_BY = {
+    "user": {"input_text", "input_image", "input_file"},
+    "system": {"input_text"},
+    "developer": {"input_text"},
+    "assistant": {"output_text", "refusal"},
+}
+
+
+def check_responses(headers: Mapping[str, str], body: Json) -> Refusal | None:
+    """The refusals of `/v1/responses`."""
+    if "anthropic-version" in headers or "x-api-key" in headers:
+        return _bad("headers of another provider's API travelled here")
+    if extra := sorted(set(body) - RESPONSES_FIELDS):
+        return _bad(f"Unknown parameter: '{extra[0]}'.")
+    if body.get("max_output_tokens", 16) < 16:
+        return _bad("Invalid 'max_output_tokens': integer below minimum value.")
+    for tool in body.get("tools", []):
+        if tool.get("type") == "function" and not NAME.fullmatch(tool.get("name", "")):
+            return _bad("Invalid 'tools[0].name'.")
+    items = body.get("input")
+    if isinstance(items, str):
+        return None
+    if not isinstance(items, list) or not items:
+        return _bad("Missing required parameter: 'input'.")
+    return next(_wrong_items(items, alone="previous_response_id" not in body), None)
+
+
+def _wrong_items(items: list[Any], *, alone: bool) -> Iterator[Refusal]:
+    calls: set[str] = set()
+    for number, item in enumerate(items):
+        kind = item.get("type", "message")
+        if kind not in ITEM_TYPES:
+            yield _bad(f"Invalid value: '{kind}' in 'input[{number}]'.")
+        elif kind == "message":
+            known = SAID_BY.get(item.get("role"), set())
+            content = item.get("content")
+            parts = content if isinstance(content, list) else []
+            if not isinstance(content, str | list) or any(
+                p.get("type") not in known for p in parts
+            ):
+                yield _bad(f"Invalid value: 'input[{number}].content'.")
+        elif kind == "reasoning":
+            if not str(item.get("encrypted_content", "")).startswith("gAAA"):
+                yield _bad("The encrypted content could not be verified.")
+        elif kind.endswith("_call"):
+            calls.add(item.get("call_id", ""))
+            if not NAME.fullmatch(item.get("call_id", "")):
+                yield _bad(f"Invalid 'input[{number}].call_id'.")
+        elif alone and item.get("call_id") not in calls:
+            yield _bad("No tool call found for function call output.")
+
+
+def _response(body: Json, status: str, output: list[Json], words: int) -> Json:
+    said = len(dumps(body["input"])) // 4
+    usage = {
+        "input_tokens": said,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": words,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": said + words,
+    }
+    return {
+        "id": "resp_67ccd2bed1ec8190b14f964abc0542670bb6a6b452d3795b",
+        "object": "response",
+        "created_at": 1764000000,
+        "status": status,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": body.get("instructions"),
+        "model": body["model"],
+        "output": output,
+        "parallel_tool_calls": True,
+        "previous_response_id": body.get("previous_response_id"),
+        "store": body.get("store", True),
+        "tool_choice": "auto",
+        "tools": body.get("tools", []),
+        "usage": usage if status == "completed" else None,
+    }
+
+
+def _output(name: str, words: int, status: str = "completed") -> Json:
+    said = "".join(word(name, number) for number in range(1, words + 1))
+    part = {"type": "output_text", "text": said, "annotations": [], "logprobs": []}
+    return {
+        "id": "msg_67ccd2bf17f0819081ff3bb2cf6508e60bb6a6b452d3795b",
+        "type": "message",
+        "status": status,
+        "role": "assistant",
+        "content": [part] if status == "completed" else [],
+    }
+
+
+def response(name: str, body: Json, words: int) -> bytes:
+    return dumps(_response(body, "completed", [_output(name, words)], words))
+
+
+def response_stream(name: str, body: Json, words: int) -> Iterator[Frame]:
+    """Created, in progress, an item with a part, deltas, all of it done, completed."""
+    whole = _output(name, words)
+    at = {"item_id": whole["id"], "output_index": 0, "content_index": 0}
+    part = whole["content"][0]
+    begun = {"response": _response(body, "in_progress", [], 0)}
+    told: list[tuple[str, Json, int]] = [
+        ("response.created", begun, 0),
+        ("response.in_progress", begun, 0),
+        (
+            "response.output_item.added",
+            {"output_index": 0, "item": _output(name, words, "in_progress")},
+            0,
+        ),
+        ("response.content_part.added", {**at, "part": {**part, "text": ""}}, 0),
+    ]
+    for number in range(1, words + 1):
+        delta = {**at, "delta": word(name, number), "logprobs": [], "obfuscation": "x" * 9}
+        told.append(("response.output_text.delta", delta, number))
+    told += [
+        ("response.output_text.done", {**at, "text": part["text"], "logprobs": []}, words + 1),
+        ("response.content_part.done", {**at, "part": part}, words + 1),
+        ("response.output_item.done", {"output_index": 0, "item": whole}, words + 1),
+        (
+            "response.completed",
+            {"response": _response(body, "completed", [whole], words)},
+            words + 1,
+        ),
+    ]
+    for number, (kind, fields, said) in enumerate(told):
+        yield Frame(_sse(kind, {"type": kind, "sequence_number": number, **fields}), said)
+
+
+def response_fault(type_: str) -> bytes:
+    said = {"type": type_, "code": "server_error", "message": "The server is overloaded"}
+    return _sse("error", {"type": "error", "sequence_number": 99, "error": {**said, "param": None}})
+
+
+RESPONSES_GARBAGE = b'event: response.output_text.delta\ndata: {"type":"resp\x00<<\xff\n\n'
+
+
 class Grammar(NamedTuple):
     """All that a double needs of one dialect."""
 
@@ -384,6 +535,15 @@ GRAMMARS = {
         chat,
         openai_fault,
         OPENAI_GARBAGE,
+        openai_models,
+    ),
+    "openai-responses": Grammar(
+        ("gpt-5.1", "gpt-4o-mini"),
+        openai_error,
+        response_stream,
+        response,
+        response_fault,
+        RESPONSES_GARBAGE,
         openai_models,
     ),
 }

@@ -29,6 +29,7 @@ from tests.doubles.acts import Act
 from tests.doubles.pages import BATCHES, Pages
 from tests.doubles.wire import AmbiguousError, Wire
 
+ASKED = ("/v1/messages", "/v1/chat/completions", "/v1/responses")  # for an answer
 PAUSE_S = 0.05  # lets the peer read what was said before a reset throws its buffer away
 
 
@@ -122,7 +123,7 @@ class Provider:
 
     @property
     def calls(self) -> list[Seen]:
-        return [s for s in self.seen if s.path in ("/v1/messages", "/v1/chat/completions")]
+        return [s for s in self.seen if s.path in ASKED]
 
     def text(self, words: int = 20) -> str:
         """What a whole answer of this double says."""
@@ -278,6 +279,8 @@ class Provider:
             return grammar.check_messages(headers, body, counting=path.endswith("/count_tokens"))
         if self.dialect == "openai" and path == "/v1/chat/completions":
             return grammar.check_chat(headers, body)
+        if self.dialect == "openai-responses" and path == "/v1/responses":
+            return grammar.check_responses(headers, body)
         if self.dialect == "openai" and path == "/v1/embeddings":
             return grammar.check_embeddings(headers, body)
         return grammar.Refusal(404, "", f"Not found: {path}")
@@ -288,7 +291,7 @@ class Provider:
             body = self._grammar.error(refusal.status, refusal.message, refusal.type)
             await wire.send(_head(refusal.status, length=len(body)) + body)
             return True
-        if seen.path in ("/v1/messages", "/v1/chat/completions"):
+        if seen.path in ASKED:
             seen.act = self._script.popleft() if self._script else self._usual
             return await self._perform(wire, seen)
         page = self._pages.answer(seen.method, seen.path, seen.json if seen.body else None)

@@ -74,7 +74,7 @@ def openai_error(answer: Answer) -> tuple[str, str]:
     [
         b"/v1", b"/v1/", b"/v1/message", b"/v1/messages/", b"/V1/messages", b"/v1//messages",
         b"/v1/messages%2Fcount_tokens", b"/v1/%6dessages", b"/%zz", b"/%", b"/v1/messages/../x",
-        b"//", b"/v1/messages/batchesx", b"/-x", b"/v1/responses",
+        b"//", b"/v1/messages/batchesx", b"/-x", b"/v1/responsesx", b"/v1/conversationsx",
     ],
 )  # fmt: skip
 def test_an_unknown_path_is_told_what_there_is(path: bytes) -> None:

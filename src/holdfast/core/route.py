@@ -26,8 +26,13 @@ AFFINITY_MAX = 10_000
 CROSSING: dict[tuple[str, str], Surface] = {
     ("anthropic", "messages"): "messages",
     ("openai", "chat"): "chat",
+    ("openai-responses", "responses"): "responses",
 }
-TALK: dict[Dialect, Surface] = {"anthropic": "messages", "openai": "chat"}
+TALK: dict[Dialect, Surface] = {
+    "anthropic": "messages",
+    "openai": "chat",
+    "openai-responses": "responses",
+}
 
 
 class NoRoute(Struct, frozen=True):

@@ -27,7 +27,7 @@ from holdfast.net.desk import Desk
 from holdfast.net.entries import exchange_of
 from holdfast.net.pilot import Pilot
 from holdfast.net.reply import Reply, Request
-from holdfast.wire import speak
+from holdfast.wire import speak, stored
 from holdfast.wire.retry_after import retry_after_s
 
 Door = tuple[Dialect, Surface]
@@ -36,9 +36,12 @@ DOORS: dict[tuple[str, str], Door] = {
     ("POST", "/v1/messages"): ("anthropic", "messages"),
     ("POST", "/v1/messages/count_tokens"): ("anthropic", "count_tokens"),
     ("POST", "/v1/chat/completions"): ("openai", "chat"),
+    ("POST", "/v1/responses"): ("openai-responses", "responses"),
+    ("POST", "/v1/responses/input_tokens"): ("openai-responses", "count_tokens"),
     ("POST", "/v1/embeddings"): ("openai", "embeddings"),
 }
 BATCHES = "/v1/messages/batches"
+STORED = (f"{stored.RESPONSES}/", f"{stored.CONVERSATIONS}/")
 MODELS = "/v1/models"
 CACHED_ROUTES_MAX = 4096
 
@@ -114,6 +117,8 @@ class Front:
             self._refuse(request, reply, 404, no_such_door(request))
         elif path == BATCHES or path.startswith(BATCHES + "/"):
             self._answer(request, reply, "anthropic", "batches")
+        elif path.startswith(STORED) or path == stored.CONVERSATIONS:
+            self._stored(request, reply)
         elif path.startswith(MODELS + "/") and request.method == "GET":
             self._answer(request, reply, dialect_of(request), "models")
         else:
@@ -121,6 +126,29 @@ class Front:
             self._refuse(request, reply, status, no_such_door(request))
 
     # ---------------------------------------------------------------- calls
+
+    def _stored(self, request: Request, reply: Reply) -> None:
+        """About what has a name: ours to say, or the provider's that keeps it."""
+        keeper = any(
+            stored.DIALECT in provider.dialects and provider.kind == "cloud"
+            for provider in self.rules.providers.values()
+        )
+        found = None
+        if not (keeper and request.path == stored.CONVERSATIONS):
+            self._count += 1
+            found = stored.told(
+                request.method,
+                request.path,
+                request.body,
+                self.desk.crossings.conversations,
+                at=self.desk.clock(),
+                wall=self.desk.wall(),
+                name=f"{self._prefix}{self._count:07x}",
+            )
+        if found is None:
+            self._answer(request, reply, stored.DIALECT, "stored")
+        else:
+            reply.send(found.status, JSON, found.body)
 
     def _answer(self, request: Request, reply: Reply, dialect: Dialect, surface: Surface) -> None:
         try:
@@ -131,18 +159,19 @@ class Front:
             self._pass_raw(call, reply, error)
 
     def _call(self, request: Request, reply: Reply, dialect: Dialect, surface: Surface) -> None:
-        model, stream = "", False
+        model, stream, body = "", False, request.body
         if surface == "models":
             model = unquote(request.path[len(MODELS) + 1 :])
-        elif request.method == "POST" and surface != "batches":
+        elif request.method == "POST" and surface not in ("batches", "stored"):
             try:
-                peek = speak.peek(dialect, request.body)
+                body = speak.reshaped(surface, body)
+                peek = speak.peek(dialect, body)
             except speak.BadBodyError as problem:
                 self._refuse(request, reply, 400, str(problem), dialect)
                 return
             model, stream = peek.model, peek.stream
         caller = self._callers.of(request)
-        call = self._ask(request, caller, dialect, surface, model, stream=stream)
+        call = self._ask(request, caller, dialect, surface, model, stream=stream, body=body)
         if call.retry_count and self._join(call, reply):
             return
         legs = self.rules.legs(call)
@@ -211,6 +240,7 @@ class Front:
         model: str,
         *,
         stream: bool,
+        body: bytes | None = None,
     ) -> Call:
         self._count += 1
         return Call(
@@ -223,7 +253,7 @@ class Front:
             path=request.path,
             query=request.query,
             headers=caller.headers,
-            body=request.body,
+            body=request.body if body is None else body,
             model=model,
             stream=stream,
             tool=caller.tool,

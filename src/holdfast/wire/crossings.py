@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
+from holdfast.wire.conversations import Conversations
 from holdfast.wire.deltas import Delta, Stopped, ThinkingDelta, ToolCallBegun
 from holdfast.wire.speech import Ask, Part, Thinking, ToolCall, ToolResult, Turn
 
@@ -33,11 +34,12 @@ class _Kept(Struct, frozen=True):
 
 
 class Crossings:
-    """Thoughts and ids by the calls that a client knows."""
+    """Thoughts and ids by the calls that a client knows; and conversations that it only names."""
 
-    __slots__ = ("_bytes", "_kept")
+    __slots__ = ("_bytes", "_kept", "conversations")
 
     def __init__(self) -> None:
+        self.conversations = Conversations()
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
         self._bytes = 0
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
+import msgspec
 from msgspec import Struct
 
 from holdfast.facts.calls import Call, Headers, Peek
 from holdfast.facts.flights import Leg
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Said
-from holdfast.wire import anthropic, openai
+from holdfast.wire import anthropic, openai, responses
 from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.fitting import fitted, looks_fitted, paired
 from holdfast.wire.headers import client_credential, is_subscription
+from holdfast.wire.keeping import KeepingTap
 from holdfast.wire.mend import Mender, deltas_of, mended_answer
 from holdfast.wire.needs import needs, without
 from holdfast.wire.packed import InflatingTap, UnreadableTap
@@ -50,22 +52,50 @@ __all__ = [
     "models_reply",
     "overload_status",
     "peek",
+    "reshaped",
     "said",
     "tap",
 ]
 
 LOST_CHARS_MAX = 180
 _FOREIGN = FOREIGN.encode()
-DIALECTS: dict[str, Speaking] = {"anthropic": anthropic, "openai": openai}
+DIALECTS: dict[str, Speaking] = {
+    "anthropic": anthropic,
+    "openai": openai,
+    "openai-responses": responses,
+}
 
 
-def peek(dialect: str, body: bytes) -> Peek:  # noqa: ARG001 - both dialects ask alike
+def peek(dialect: str, body: bytes) -> Peek:
     """What routing needs of a body. Raises BadBodyError with the field and the remedy."""
-    return peeking.peek(body)
+    found = peeking.peek(body)
+    if dialect == responses.DIALECT:
+        responses.check(body)
+    return found
+
+
+def reshaped(surface: str, body: bytes) -> bytes:
+    """A body of the dialect that its path says, though the client wrote it in another.
+
+    Some send Responses' bodies to the path of Chat, and want Chat's answers. Raises BadBodyError
+    where that cannot be said; any other body stays as it is.
+    """
+    if surface != openai.SURFACE or not responses.is_ours(body):
+        return body
+    try:
+        model = peeking.peek(body).model
+        ask = responses.read_ask(body)
+        written = openai.write_ask(paired(ask), model)
+        _borne((*ask.lost, *written.lost))
+    except CannotCrossError as error:
+        raise BadBodyError(f"holdfast: {error}.") from None
+    return written.body
 
 
 def conversation(dialect: str, body: bytes) -> str:
     """A mark of a *continuing* conversation, the same on each of its turns; "" for a first turn."""
+    if dialect == responses.DIALECT:
+        return responses.conversation(body)
     return peeking.conversation(dialect, body)
 
 
@@ -93,6 +123,9 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
 
     `crossings` gives back to a provider what it signed, where the client could not keep it.
     """
+    if crossings is not None and call.surface == responses.SURFACE:
+        body = crossings.conversations.told(call.body, leg.target.provider, call.at)
+        call = msgspec.structs.replace(call, body=body)
     if leg.dialect == call.dialect:
         _check_needs(call, leg)
         return _passed(call, leg)
@@ -186,6 +219,8 @@ def tap(
     `crossings` keeps what the provider signed, where the client cannot.
     """
     by_name = dict(headers)
+    if crossings is not None and call.surface == responses.SURFACE and 200 <= status < 300:
+        return _keeping(call, leg, tap(call, leg, status, headers), crossings)
     encoding = by_name.get(b"content-encoding", b"").strip().lower()
     kind = by_name.get(b"content-type", b"").lower()
     if encoding in (b"", b"identity"):
@@ -196,6 +231,16 @@ def tap(
     return UnreadableTap(
         f"the answer came as {encoding.decode('latin-1')[:40]}, which was not asked for"
     )
+
+
+def _keeping(call: Call, leg: Leg, inner: Tap, crossings: Crossings) -> Tap:
+    """The tap, whose answer can be asked on by its name alone."""
+
+    def keep(answer: bytes) -> None:
+        by, native = leg.target.provider, leg.dialect == call.dialect
+        crossings.conversations.keep(call.body, answer, by, call.at, native=native)
+
+    return KeepingTap(inner, keep, stream=call.stream)
 
 
 def _tap(
@@ -267,7 +312,7 @@ class _Way:
         answer = mended_answer(self.there.read_answer(body), self.tool)
         for choice in answer.choices:
             self.keep(choice.parts)
-        return answer
+        return msgspec.structs.replace(answer, asked=self._call.body)
 
 
 def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:

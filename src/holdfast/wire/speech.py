@@ -225,12 +225,16 @@ class Choice(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """A whole answer, one choice at least. `id` and `model` as the upstream gave them."""
+    """A whole answer, one choice at least. `id` and `model` as the upstream gave them.
+
+    `asked` is the client's request that it answers, as it came: some dialects say of it again.
+    """
 
     id: str
     model: str
     choices: tuple[Choice, ...]
     usage: Usage = Usage()
+    asked: bytes = b""
 
 
 class Whole(Struct, frozen=True, kw_only=True):
@@ -246,7 +250,8 @@ class Reader(Protocol):
     by its kind alone. A dialect that needs no speed has `wire.kinds` for it.
 
     `spoke`: content has been seen. `missing`: bytes of an opening that the stream left out, due
-    before the event that was read last. `failure` says how, after a FAULT.
+    before the event that was read last; behind a FAULT those of an end. `failure` says how, after
+    a FAULT.
     """
 
     usage: Usage

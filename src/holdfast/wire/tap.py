@@ -111,7 +111,8 @@ class PassingTap:
             if kind is PieceKind.FAULT:
                 self._done = True
                 own = reader.failure is not None and reader.failure.kind == "error_event"
-                pieces.append(Piece(kind, event.raw if own else b"", reader.failure))
+                said = event.raw + reader.missing if own else b""
+                pieces.append(Piece(kind, said, reader.failure))
                 return pieces
             run_kind = kind
             if reader.missing:
