@@ -26,8 +26,9 @@ AFFINITY_MAX = 10_000
 CROSSING: dict[tuple[str, str], Surface] = {
     ("anthropic", "messages"): "messages",
     ("openai", "chat"): "chat",
+    ("ollama", "chat"): "chat",
 }
-TALK: dict[Dialect, Surface] = {"anthropic": "messages", "openai": "chat"}
+TALK: dict[Dialect, Surface] = {"anthropic": "messages", "openai": "chat", "ollama": "chat"}
 
 
 class NoRoute(Struct, frozen=True):

@@ -15,7 +15,7 @@ from holdfast.facts.calls import Call, Headers, Peek
 from holdfast.facts.flights import Leg
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Said
-from holdfast.wire import anthropic, openai
+from holdfast.wire import anthropic, ollama, openai
 from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.fitting import fitted, looks_fitted, paired
@@ -56,12 +56,14 @@ __all__ = [
 
 LOST_CHARS_MAX = 180
 _FOREIGN = FOREIGN.encode()
-DIALECTS: dict[str, Speaking] = {"anthropic": anthropic, "openai": openai}
+DIALECTS: dict[str, Speaking] = {"anthropic": anthropic, "openai": openai, "ollama": ollama}
+# Whose answers are streamed where a request does not say.
+STREAM_UNASKED = frozenset({"ollama"})
 
 
-def peek(dialect: str, body: bytes) -> Peek:  # noqa: ARG001 - both dialects ask alike
+def peek(dialect: str, body: bytes) -> Peek:
     """What routing needs of a body. Raises BadBodyError with the field and the remedy."""
-    return peeking.peek(body)
+    return peeking.peek(body, unsaid=dialect in STREAM_UNASKED)
 
 
 def conversation(dialect: str, body: bytes) -> str:
