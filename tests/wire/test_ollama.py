@@ -12,7 +12,6 @@ from tests.wire.asks import answers
 from tests.wire.recorded import JSON, call, joined, leg
 
 from holdfast.facts.outcomes import PieceKind, Usage
-from holdfast.facts.places import ModelFacts
 from holdfast.wire import ollama, speak
 from holdfast.wire.mend import mended_answer
 from holdfast.wire.speech import (
@@ -177,12 +176,11 @@ def test_models_are_listed_as_tools_read_them() -> None:
 
 
 def test_a_model_is_shown_with_what_is_known_of_it() -> None:
-    facts = ModelFacts(model="m", context_tokens=65536, tools=True, vision=False)
-    shown = json.loads(ollama.show_body(facts))
+    shown = json.loads(ollama.show_body(65536, frozenset({"vision"})))
     assert shown["capabilities"] == ["completion", "tools", "thinking"]
     family = shown["model_info"]["general.architecture"]
     assert shown["model_info"][f"{family}.context_length"] == 65536
-    unknown = json.loads(ollama.show_body(None))
+    unknown = json.loads(ollama.show_body(None, frozenset()))
     assert list(unknown["model_info"]) == ["general.architecture"]
     assert unknown["capabilities"] == ["completion", "tools", "vision", "thinking"]
 
