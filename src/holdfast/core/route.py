@@ -27,6 +27,7 @@ CROSSING: dict[tuple[str, str], Surface] = {
     ("anthropic", "messages"): "messages",
     ("openai", "chat"): "chat",
     ("ollama", "chat"): "chat",
+    ("ollama", "generate"): "chat",
 }
 TALK: dict[Dialect, Surface] = {"anthropic": "messages", "openai": "chat", "ollama": "chat"}
 

@@ -326,9 +326,11 @@ PAGES: dict[tuple[str, str], Callable[[Front, Request, Reply], None]] = {
 
 def dialect_of(request: Request) -> Dialect:
     """Whose shapes a client expects where the path does not say: its headers tell."""
+    if request.path.startswith("/api/"):
+        return "ollama"
     if request.header(b"anthropic-version") is not None or request.path.startswith("/v1/messages"):
         return "anthropic"
-    return "ollama" if request.path.startswith("/api/") else "openai"
+    return "openai"
 
 
 def methods_of(path: str) -> str:

@@ -7,6 +7,7 @@ them stand the pages that its tools ask for before they talk: version, models, a
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -141,6 +142,13 @@ class _Logprobs(Struct):
 
 def write_answer(answer: Answer, created: int) -> bytes:
     """A whole answer for a client of `/api/chat`. Raises CannotCrossError where it is several."""
+    return written(answer, created, lambda message: {"message": message})
+
+
+def written(
+    answer: Answer, created: int, said: Callable[[dict[str, Any]], dict[str, Any]]
+) -> bytes:
+    """The same, with its message said in this way."""
     if len(answer.choices) != 1:
         raise CannotCrossError(f"the answer holds {len(answer.choices)} choices, not one")
     choice = answer.choices[0]
@@ -148,7 +156,7 @@ def write_answer(answer: Answer, created: int) -> bytes:
         {
             "model": answer.model,
             "created_at": date(created),
-            "message": _message(choice.parts),
+            **said(_message(choice.parts)),
             "done": True,
             "done_reason": STOP_NAMES[choice.stop],
             **usage_fields(answer.usage),

@@ -70,12 +70,23 @@ def read_ask(body: bytes) -> Ask:
     system, turns = _turns(fields, lost)
     if not turns or turns[-1].role == "assistant":
         raise CannotCrossError("messages: the conversation does not end with the user's words")
+    return asked(fields, lost, tuple(system), tuple(turns), tuple(_tools(fields, lost)))
+
+
+def asked(
+    fields: Fields,
+    lost: list[Lost],
+    system: tuple[Text, ...],
+    turns: tuple[Turn, ...],
+    tools: tuple[Tool, ...] = (),
+) -> Ask:
+    """What was said, with the settings that are left in these fields. Raises BadFieldError."""
     stream = fields.flag("stream")
     options = fields.object("options") or Fields(b"{}", "options")
     ask = Ask(
-        system=tuple(system),
-        turns=tuple(turns),
-        tools=tuple(_tools(fields, lost)),
+        system=system,
+        turns=turns,
+        tools=tools,
         sampling=Sampling(
             max_tokens=_limit(options),
             temperature=_temperature(options, lost),
@@ -194,7 +205,7 @@ def _turns(fields: Fields, lost: list[Lost]) -> tuple[list[Text], list[Turn]]:
         elif role == "assistant":
             turns.append(Turn("assistant", tuple(_assistant(message, content, calls, lost))))
         elif role in ("user", "tool"):
-            parts: tuple[Part, ...] = tuple(_said(message, content))
+            parts: tuple[Part, ...] = tuple(said(message, content))
             if role == "tool":
                 parts = (calls.result(message, parts),)
             if turns and _is_results(turns[-1]):
@@ -223,7 +234,7 @@ def _content(message: Fields) -> str:
         raise message.refuse("content", "is not a text") from None
 
 
-def _said(message: Fields, content: str) -> Iterable[Text | Image]:
+def said(message: Fields, content: str) -> Iterable[Text | Image]:
     """A message's words and what it shows."""
     pictures = message.texts("images")
     if content or not pictures:

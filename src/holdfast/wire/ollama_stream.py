@@ -127,6 +127,12 @@ def written_call(index: int, id_: str, name: str, arguments: str) -> dict[str, A
     return {"id": fitted(id_, ID_CHARS_MAX), "function": function}
 
 
+def generated(message: dict[str, Any]) -> dict[str, Any]:
+    """A message as `/api/generate` says it: the words alone."""
+    thought = {"thinking": message["thinking"]} if "thinking" in message else {}
+    return {"response": message.get("content", ""), **thought}
+
+
 def date(seconds: int) -> str:
     """A time as this dialect writes it."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -224,11 +230,12 @@ class DeltaReader:
 
 
 class StreamWriter:
-    """Writes a stream of lines."""
+    """Writes a stream of lines; `generated`: those of `/api/generate`, which have no message."""
 
-    __slots__ = ("_args", "_begun", "_behind", "_calls", "_head", "_texts", "_usage")
+    __slots__ = ("_args", "_begun", "_behind", "_calls", "_generated", "_head", "_texts", "_usage")
 
-    def __init__(self, created: int) -> None:
+    def __init__(self, created: int, *, generated: bool = False) -> None:
+        self._generated = generated
         self._head: dict[str, Any] = {"model": "", "created_at": date(created)}
         self._texts: dict[type, bytes] = {}  # what stands before the text of a line, by its kind
         self._behind = b""
@@ -246,8 +253,11 @@ class StreamWriter:
         return step(self, delta) if step is not None else b""
 
     def _line(self, message: dict[str, Any], **more: object) -> bytes:
-        said = {"role": "assistant", "content": "", **message}
-        return _encode({**self._head, "message": said, **more}) + b"\n"
+        if self._generated:
+            said = generated(message)
+        else:
+            said = {"message": {"role": "assistant", "content": "", **message}}
+        return _encode({**self._head, **said, **more}) + b"\n"
 
     def _opened(self, delta: Opened) -> bytes:
         """Nothing: every line names the model."""
