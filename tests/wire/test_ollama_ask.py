@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.wire.asks import ASKS
 
@@ -133,8 +133,21 @@ def test_a_request_that_is_written_is_read_as_the_same(ask: Ask) -> None:
         assert read_ask(found.body) == told(typed(ask))
 
 
+@settings(max_examples=60)
 @given(ASKS)
 def test_what_came_is_said_in_every_other_dialect_and_comes_back(ask: Ask) -> None:
+    there_and_back(ask)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@settings(max_examples=2000)
+@given(ASKS)
+def test_what_came_crosses_in_thousands_of_ways(ask: Ask) -> None:
+    there_and_back(ask)
+
+
+def there_and_back(ask: Ask) -> None:
     """What both sides can express survives the way there and back."""
     found = written(ask)
     if found is None:
@@ -505,6 +518,11 @@ def test_how_much_is_thought_is_left_to_the_model(
 def test_what_has_no_word_here_does_not_cross(part: object, says: str) -> None:
     with pytest.raises(CannotCrossError, match=says):
         write(user(part))
+
+
+def test_how_closely_a_picture_is_looked_at_is_a_loss() -> None:
+    written = ollama_ask.write_ask(user(Image("image/png", PNG, detail="low")), "m")
+    assert names(written.lost) == ["detail"]
 
 
 def test_a_document_of_text_is_said_as_text() -> None:

@@ -91,14 +91,25 @@ def test_a_stream_as_documented_is_read_whole() -> None:
     assert (found.stop, found.usage) == ("tool_calls", USED)
 
 
+def deltas_of(chunks: list[bytes]) -> list[Delta]:
+    frames, reader = LineReader(), DeltaReader("m")
+    events = [event for data in chunks for event in frames.feed(data)]
+    return [delta for event in events for delta in reader.read(event)]
+
+
 @given(st.lists(st.integers(0, len(STREAM)), max_size=8))
 def test_every_cut_of_the_bytes_gives_the_same(cuts: list[int]) -> None:
-    reader, frames = DeltaReader("m"), LineReader()
-    events = [event for data in split(STREAM, cuts) for event in frames.feed(data)]
-    deltas = [delta for event in events for delta in reader.read(event)]
-    whole = DeltaReader("m")
-    assert deltas == [d for event in LineReader().feed(STREAM) for d in whole.read(event)]
+    deltas = deltas_of(split(STREAM, cuts))
+    assert deltas == deltas_of([STREAM])
     assert isinstance(deltas[-1], Stopped)
+
+
+@pytest.mark.long
+def test_each_cut_in_two_gives_the_same() -> None:
+    whole = deltas_of([STREAM])
+    assert deltas_of([STREAM[n : n + 1] for n in range(len(STREAM))]) == whole
+    for cut in range(len(STREAM)):
+        assert deltas_of([STREAM[:cut], STREAM[cut:]]) == whole
 
 
 @pytest.mark.parametrize(

@@ -339,6 +339,8 @@ def write_ask(ask: Ask, model: str) -> Written:
         lost.append(Lost("user", "this dialect does not say who asks"))
     if _is_marked(ask):
         lost.append(Lost("cache_control", "targets of this dialect cache by themselves"))
+    if any(getattr(part, "detail", "") for turn in ask.turns for part in turn.parts):
+        lost.append(Lost("detail", "this dialect does not say how closely a picture is seen"))
     return Written(_encode(body), tuple(dict.fromkeys(lost)))
 
 
