@@ -449,7 +449,11 @@ def test_a_tool_loop_is_written_without_ids() -> None:
         "tools": [
             {
                 "type": "function",
-                "function": {"name": "f", "description": "d", "parameters": {"type": "object"}},
+                "function": {
+                    "name": "f",
+                    "description": "d",
+                    "parameters": {"type": "object", "properties": {}},
+                },
             }
         ],
     }

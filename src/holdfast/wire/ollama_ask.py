@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields
+from holdfast.wire.fitting import rounded
 from holdfast.wire.speech import (
     UNREADABLE,
     Ask,
@@ -364,7 +365,7 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
-    function["parameters"] = Raw(tool.schema)
+    function["parameters"] = Raw(rounded(tool.schema))
     return {"type": "function", "function": function}
 
 
