@@ -283,6 +283,61 @@ class _Responses(_OpenAI):
         _heard(told, raw.parse().output_text, start)
 
 
+class _Ollama:
+    def __init__(self) -> None:
+        from importlib.metadata import version
+
+        import ollama
+
+        self.sdk = ollama
+        self.version = version("ollama")
+        self._headers: dict[str, str] = {}
+
+    def client(self, task: dict[str, Any]) -> Any:
+        hooks = {"response": [lambda response: self._headers.update(response.headers)]}
+        self._headers.clear()
+        timeout_s = task.get("timeout_s", 30.0)
+        return self.sdk.Client(task["url"], timeout=timeout_s, event_hooks=hooks)
+
+    def _request(self, task: dict[str, Any]) -> dict[str, Any]:
+        said = [{"role": "user", "content": task.get("prompt", PROMPT)}]
+        if task.get("system", True):
+            said.insert(0, {"role": "system", "content": SYSTEM})
+        more = {"options": {"num_predict": 64}, **task.get("more", {})}
+        return {"model": task["model"], "messages": said, **more}
+
+    def plain(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        told.headers = self._headers
+        reply = client.chat(**self._request(task))
+        _heard(told, reply.message.content, start)
+        told.stop, told.tokens = reply.done_reason, reply.eval_count
+        told.items = [reply.message.model_dump(exclude_none=True)]
+
+    def stream(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        told.headers = self._headers
+        for part in client.chat(stream=True, **self._request(task)):
+            _heard(told, part.message.content, start)
+            told.items.append(part.message.model_dump(exclude_none=True))
+            told.stop, told.tokens = part.done_reason, part.eval_count
+
+    def generate(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        told.headers = self._headers
+        stream = task.get("stream", False)
+        reply = client.generate(task["model"], PROMPT, stream=stream)
+        for part in reply if stream else [reply]:
+            _heard(told, part.response, start)
+            told.stop, told.tokens = part.done_reason, part.eval_count
+
+    def models(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        del task, start
+        told.items = [model.model for model in client.list().models]
+
+    def model(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        del start
+        shown = client.show(task["model"])
+        told.items = [*(shown.capabilities or ()), shown.modelinfo]
+
+
 def _run(driver: Any, task: dict[str, Any]) -> Told:
     """One task; an exception is a result like another."""
     told = Told(version=driver.version)
@@ -308,6 +363,7 @@ def main(name: str) -> None:
         "anthropic": _Anthropic,
         "openai": _OpenAI,
         "responses": _Responses,
+        "ollama": _Ollama,
     }
     driver = makers[name]()
     for line in sys.stdin:

@@ -14,8 +14,10 @@ from holdfast.core.board import Board
 from holdfast.core.route import (
     AFFINITY_MAX,
     AFFINITY_S,
+    CROSSING,
     LAST_RESORT_CONNECT_S,
     SILENCE_S,
+    TALK,
     Affinity,
     NoRoute,
     candidates,
@@ -150,6 +152,17 @@ def test_only_conversation_crosses_dialects(surface: Surface) -> None:
     ask = asking("m", "anthropic", surface)
     assert targets(*routes, ask=ask) == ["first/m"]
     assert targets(*routes, ask=asking("m")) == ["second/x", "first/m"]
+
+
+def test_every_dialect_of_conversation_crosses_into_every_other() -> None:
+    providers = {dialect: provider(dialect, dialect) for dialect in TALK}
+    routes = (Route("*", tuple(f"{dialect}/*" for dialect in TALK)),)
+    for (dialect, surface), said in CROSSING.items():
+        found = candidates(routes, providers, asking("m", dialect, surface), LIMITS)
+        assert isinstance(found, tuple)
+        assert said == TALK[dialect]
+        own = {dialect: surface}
+        assert [(leg.dialect, leg.surface) for leg in found] == list((TALK | own).items())
 
 
 def test_the_first_that_can_is_the_first_choice() -> None:

@@ -1,7 +1,8 @@
 """The dialects as the doubles speak them: what they refuse, and the exact shape of answers.
 
 After the public API references: Anthropic Messages (streaming, errors), OpenAI Chat Completions
-and OpenAI Responses. A double refuses what the real API refuses, so that a broken request is seen.
+OpenAI Responses and Ollama's own API. A double refuses what the real API refuses, so that a broken
+request is seen.
 """
 
 from __future__ import annotations
@@ -504,6 +505,79 @@ def response_fault(type_: str) -> bytes:
 
 
 RESPONSES_GARBAGE = b'event: response.output_text.delta\ndata: {"type":"resp\x00<<\xff\n\n'
+# -------------------------------------------------------------------- Ollama's own API
+
+OLLAMA_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "model": str, "messages": list, "tools": list, "stream": bool, "format": (str, dict),
+    "options": dict, "think": (bool, str), "keep_alive": (str, int, float), "logprobs": bool,
+    "top_logprobs": int, "prompt": str, "system": str,
+}  # fmt: skip
+
+
+def ollama_error(status: int, message: str = "", type_: str = "") -> bytes:
+    return dumps({"error": message or type_ or f"status {status}"})
+
+
+def check_ollama(body: Json) -> Refusal | None:
+    """The refusals of `/api/chat`: what its server cannot unmarshal. It passes over the rest."""
+    for name, kind in OLLAMA_FIELDS.items():
+        if name in body and not isinstance(body[name], kind):
+            return _bad(f"json: cannot unmarshal {type(body[name]).__name__} into field {name}")
+    if extra := sorted(set(body) - set(OLLAMA_FIELDS)):
+        return _bad(f"{extra[0]}: not of this API")
+    for message in body.get("messages", ()):
+        if message.get("role") not in ("system", "user", "assistant", "tool"):
+            return _bad(f"invalid role: {message.get('role')}")
+        if not isinstance(message.get("content", ""), str):
+            return _bad("json: cannot unmarshal into field messages.content of type string")
+        for call in message.get("tool_calls", ()):
+            if not isinstance(call["function"]["arguments"], dict):
+                return _bad("json: cannot unmarshal string into field arguments of type map")
+        for image in message.get("images", ()):
+            base64.b64decode(image, validate=True)
+    return None
+
+
+def _ollama_line(body: Json, said: str, **more: object) -> Json:
+    head = {"model": body["model"], "created_at": "2026-11-24T08:52:19.385406455Z"}
+    if "prompt" in body:
+        return {**head, "response": said, **more}
+    return {**head, "message": {"role": "assistant", "content": said}, **more}
+
+
+def _ollama_end(body: Json, words: int) -> Json:
+    said = len(dumps(body.get("messages", ""))) // 4
+    return {
+        "done": True,
+        "done_reason": "stop",
+        "total_duration": 4883583458,
+        "load_duration": 1334875,
+        "prompt_eval_count": said,
+        "prompt_eval_duration": 342546000,
+        "eval_count": words,
+        "eval_duration": 4535599000,
+    }
+
+
+def ollama_whole(name: str, body: Json, words: int) -> bytes:
+    said = "".join(word(name, number) for number in range(1, words + 1))
+    return dumps(_ollama_line(body, said, **_ollama_end(body, words)))
+
+
+def ollama_stream(name: str, body: Json, words: int) -> Iterator[Frame]:
+    """A line for each word, and the line that says done."""
+    for number in range(1, words + 1):
+        line = _ollama_line(body, word(name, number), done=False)
+        yield Frame(dumps(line) + b"\n", number)
+    yield Frame(dumps(_ollama_line(body, "", **_ollama_end(body, words))) + b"\n", words + 1)
+
+
+def ollama_fault(_: str) -> bytes:
+    return dumps({"error": "an error was encountered while running the model"}) + b"\n"
+
+
+def ollama_models(models: tuple[str, ...]) -> bytes:
+    return dumps({"models": [{"name": name, "model": name} for name in models]})
 
 
 class Grammar(NamedTuple):
@@ -516,6 +590,7 @@ class Grammar(NamedTuple):
     fault: Callable[[str], bytes]
     garbage: bytes
     list_models: Callable[[tuple[str, ...]], bytes]
+    stream_type: str = "text/event-stream; charset=utf-8"
 
 
 GRAMMARS = {
@@ -545,5 +620,15 @@ GRAMMARS = {
         response_fault,
         RESPONSES_GARBAGE,
         openai_models,
+    ),
+    "ollama": Grammar(
+        ("qwen3-coder:30b", "llama3.2"),
+        ollama_error,
+        ollama_stream,
+        ollama_whole,
+        ollama_fault,
+        b'{"model":"llama3.2","mess\x00<<\xff\n',
+        ollama_models,
+        "application/x-ndjson",
     ),
 }

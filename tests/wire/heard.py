@@ -21,6 +21,7 @@ from holdfast.wire.deltas import (
     UsageSeen,
 )
 from holdfast.wire.mend import Mender
+from holdfast.wire.speech import Framer
 from holdfast.wire.sse import SseReader
 
 _KINDS = {TextDelta: "text", RefusalDelta: "refusal", ThinkingDelta: "thinking"}
@@ -63,10 +64,10 @@ class Says:
 says = Says
 
 
-def mended(reader: DeltaReader, stream: bytes) -> list[Delta]:
+def mended(reader: DeltaReader, stream: bytes, frames: Framer | None = None) -> list[Delta]:
     """The neutral stream that these bytes become; it is held against the grammar."""
     mender, grammar, found = Mender("m"), Grammar(), []
-    for event in SseReader().feed(stream):
+    for event in (frames or SseReader()).feed(stream):
         for raw in reader.read(event):
             for delta in mender.mend(raw):
                 assert grammar.check(delta) is None

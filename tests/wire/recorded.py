@@ -385,14 +385,15 @@ ALL = [
 
 def call(dialect: str, *, stream: bool = True, body: bytes = b"{}", **more: Any) -> Call:
     """A call of this dialect; `more` are other fields of it."""
-    fields: Json = {"surface": SURFACES[dialect], "path": "/v1/x", "model": "m"}
+    fields: Json = {"surface": SURFACES.get(dialect, "chat"), "path": "/v1/x", "model": "m"}
     return Call(
         id="x", at=0.0, wall=1e9, dialect=dialect, body=body, stream=stream, **{**fields, **more}
     )
 
 
 def leg(dialect: str, model: str = "m") -> Leg:
-    return Leg(target=Target("p", model, "none"), dialect=dialect, surface=SURFACES[dialect])
+    surface = SURFACES.get(dialect, "chat")
+    return Leg(target=Target("p", model, "none"), dialect=dialect, surface=surface)
 
 
 def split(data: bytes, cuts: list[int]) -> list[bytes]:

@@ -41,7 +41,7 @@ def test_nothing_that_speaks_stands_before_the_commit() -> None:
 def test_a_fault_says_how_and_a_cut_is_no_end() -> None:
     for dialect, speaking in DIALECTS.items():
         reader = Passing(speaking.delta_reader("m"), ENDS.get(dialect, b""))
-        (event,) = SseReader().feed(b'data: {"error":{"message":"no"}}\n\n')
+        event, *_ = speaking.frames().feed(speaking.error_event("server_error", "no"))
         assert reader.read(event) is PieceKind.FAULT
         assert reader.failure is not None
         assert reader.failure.said.message == "no"

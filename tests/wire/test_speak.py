@@ -161,6 +161,12 @@ def test_a_peek_sees_whether_a_stream_is_asked_for(dialect, text: str, stream: b
     assert (peek.model, peek.stream) == ("m", stream)
 
 
+@pytest.mark.parametrize(("text", "stream"), [("", True), ("null", True), ("false", False)])
+def test_who_does_not_say_gets_what_is_usual_in_the_dialect(text: str, stream: bool) -> None:
+    said = f',"stream":{text}' if text else ""
+    assert speak.peek("ollama", f'{{"model":"m"{said}}}'.encode()).stream is stream
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [

@@ -27,11 +27,14 @@ CROSSING: dict[tuple[str, str], Surface] = {
     ("anthropic", "messages"): "messages",
     ("openai", "chat"): "chat",
     ("openai-responses", "responses"): "responses",
+    ("ollama", "chat"): "chat",
+    ("ollama", "generate"): "chat",
 }
 TALK: dict[Dialect, Surface] = {
     "anthropic": "messages",
     "openai": "chat",
     "openai-responses": "responses",
+    "ollama": "chat",
 }
 
 

@@ -17,6 +17,7 @@ Surface = Literal[
     "count_tokens",
     "batches",
     "chat",
+    "generate",
     "responses",
     "stored",  # answers and conversations that the provider keeps
     "embeddings",

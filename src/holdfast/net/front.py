@@ -27,7 +27,7 @@ from holdfast.net.desk import Desk
 from holdfast.net.entries import exchange_of
 from holdfast.net.pilot import Pilot
 from holdfast.net.reply import Reply, Request
-from holdfast.wire import speak, stored
+from holdfast.wire import ollama, speak, stored
 from holdfast.wire.retry_after import retry_after_s
 
 Door = tuple[Dialect, Surface]
@@ -39,6 +39,8 @@ DOORS: dict[tuple[str, str], Door] = {
     ("POST", "/v1/responses"): ("openai-responses", "responses"),
     ("POST", "/v1/responses/input_tokens"): ("openai-responses", "count_tokens"),
     ("POST", "/v1/embeddings"): ("openai", "embeddings"),
+    ("POST", "/api/chat"): ("ollama", "chat"),
+    ("POST", "/api/generate"): ("ollama", "generate"),
 }
 BATCHES = "/v1/messages/batches"
 STORED = (f"{stored.RESPONSES}/", f"{stored.CONVERSATIONS}/")
@@ -111,8 +113,8 @@ class Front:
             self._control(request, reply)
         elif path == "/" and request.method in ("GET", "HEAD"):
             reply.send(200, JSON, b'{"holdfast":"ready","see":"/-/status.json"}\n')
-        elif path == MODELS and request.method == "GET":
-            self._models(request, reply)
+        elif (request.method, path) in PAGES:
+            PAGES[request.method, path](self, request, reply)
         elif _climbs(path):
             self._refuse(request, reply, 404, no_such_door(request))
         elif path == BATCHES or path.startswith(BATCHES + "/"):
@@ -279,7 +281,12 @@ class Front:
     # --------------------------------------------------------- own answers
 
     def _models(self, request: Request, reply: Reply) -> None:
-        ids = sorted(
+        """The list of models, in the shape of who asks."""
+        reply.send(200, JSON, speak.models_reply(dialect_of(request), self._listed()))
+
+    def _listed(self) -> list[str]:
+        """What there is to ask for by its very name."""
+        return sorted(
             {route.model for route in self.rules.routes if not set(route.model) & set("*?[")}
             | {
                 f"{name}/{facts.model}"
@@ -288,7 +295,24 @@ class Front:
                 if not set(facts.model) & set("*?[")
             }
         )
-        reply.send(200, JSON, speak.models_reply(dialect_of(request), ids))
+
+    def _version(self, _: Request, reply: Reply) -> None:
+        reply.send(200, JSON, ollama.version_body())
+
+    def _show(self, request: Request, reply: Reply) -> None:
+        """What is known of a model: of the target that is asked for it first."""
+        try:
+            model = ollama.shown_model(request.body)
+        except speak.BadBodyError as problem:
+            self._refuse(request, reply, 400, str(problem))
+            return
+        caller = self._callers.of(request)
+        legs = self.rules.legs(self._ask(request, caller, "ollama", "chat", model, stream=False))
+        if isinstance(legs, NoRoute):
+            self._refuse(request, reply, 404, legs.text)
+            return
+        first = legs[0]
+        reply.send(200, JSON, ollama.show_body(first.context_tokens, first.lacks))
 
     def _refuse(
         self,
@@ -327,10 +351,20 @@ class Front:
 
 
 JSON: Headers = ((b"content-type", b"application/json"),)
+# What is answered here; outside the class because it names its methods.
+# ruff: noqa: SLF001
+PAGES: dict[tuple[str, str], Callable[[Front, Request, Reply], None]] = {
+    ("GET", MODELS): Front._models,
+    ("GET", "/api/tags"): Front._models,
+    ("GET", "/api/version"): Front._version,
+    ("POST", "/api/show"): Front._show,
+}
 
 
 def dialect_of(request: Request) -> Dialect:
     """Whose shapes a client expects where the path does not say: its headers tell."""
+    if request.path.startswith("/api/"):
+        return "ollama"
     if request.header(b"anthropic-version") is not None or request.path.startswith("/v1/messages"):
         return "anthropic"
     return "openai"
@@ -348,9 +382,9 @@ def methods_of(path: str) -> str:
     """The methods that a path takes, as `allow` lists them; empty where there is no such path."""
     if path == "/":
         return "GET, HEAD"
-    if path == MODELS or path.startswith(MODELS + "/"):
+    if path.startswith(MODELS + "/"):
         return "GET"
-    return ", ".join(method for method, known in DOORS if known == path)
+    return ", ".join(method for method, door in (*DOORS, *PAGES) if door == path)
 
 
 def no_such_door(request: Request) -> str:
@@ -358,9 +392,9 @@ def no_such_door(request: Request) -> str:
     allowed = methods_of(request.path)
     if allowed and not _climbs(request.path):
         return f"holdfast: {request.path} takes {allowed}, not {request.method}."
-    known = sorted({path for method, path in DOORS if method == request.method})
+    doors = {path for method, path in (*DOORS, *PAGES) if method == request.method}
     return (
         f"holdfast: there is no {request.method} {request.path} here. It answers"
-        f" {', '.join([*known, MODELS, BATCHES])}. A base URL usually ends at the port"
+        f" {', '.join(sorted(doors | {MODELS, BATCHES}))}. A base URL usually ends at the port"
         f" (Anthropic) or in /v1 (OpenAI)."
     )

@@ -16,7 +16,7 @@ from holdfast.facts.calls import Call, Headers, Peek
 from holdfast.facts.flights import Leg
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Said
-from holdfast.wire import anthropic, openai, responses
+from holdfast.wire import anthropic, ollama, ollama_generate, openai, responses
 from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.fitting import fitted, looks_fitted, paired
@@ -63,12 +63,17 @@ DIALECTS: dict[str, Speaking] = {
     "anthropic": anthropic,
     "openai": openai,
     "openai-responses": responses,
+    "ollama": ollama,
 }
+# Other ways of asking in a dialect, by their surface; its targets are asked in its usual way.
+_ALSO: dict[tuple[str, str], Speaking] = {("ollama", "generate"): ollama_generate}
+# Whose answers are streamed where a request does not say.
+STREAM_UNASKED = frozenset({"ollama"})
 
 
 def peek(dialect: str, body: bytes) -> Peek:
     """What routing needs of a body. Raises BadBodyError with the field and the remedy."""
-    found = peeking.peek(body)
+    found = peeking.peek(body, unsaid=dialect in STREAM_UNASKED)
     if dialect == responses.DIALECT:
         responses.check(body)
     return found
@@ -130,7 +135,7 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
         _check_needs(call, leg)
         return _passed(call, leg)
     there = DIALECTS.get(leg.dialect)
-    here = DIALECTS.get(call.dialect)
+    here = _spoken(call)
     counts = call.surface == "count_tokens" and there is not None and there.COUNT_PATH != ""
     if here is None or there is None or not (call.surface == here.SURFACE or counts):
         raise CannotCrossError(f"{call.surface} of {call.dialect} cannot be said in {leg.dialect}")
@@ -146,6 +151,11 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
     lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost))
     path = there.COUNT_PATH if counts else there.path(model, stream=ask.sampling.stream)
     return Outgoing(path, (*there.HEADERS, *JSON), written.body, here.OWN_PREFIXES, lost)
+
+
+def _spoken(call: Call) -> Speaking | None:
+    """The module of what a client speaks."""
+    return _ALSO.get((call.dialect, call.surface)) or DIALECTS.get(call.dialect)
 
 
 def _suited(ask: Ask, leg: Leg) -> Ask:
@@ -166,7 +176,7 @@ def _check_needs(call: Call, leg: Leg) -> None:
 
     What cannot be read passes; its own dialect will tell the client what is wrong.
     """
-    here = DIALECTS.get(call.dialect)
+    here = _spoken(call)
     if not leg.lacks or here is None or call.surface != here.SURFACE:
         return
     try:
@@ -253,7 +263,7 @@ def _tap(
 ) -> Tap:
     crosses = leg.dialect != call.dialect
     there = DIALECTS.get(leg.dialect, openai)
-    here = DIALECTS.get(call.dialect, openai)
+    here = _spoken(call) or openai
     if not 200 <= status < 300:
         return ErrorTap(there, status, headers, here=here if crosses else None)
     if call.stream and not crosses and kind.startswith(_type_of(there)):
