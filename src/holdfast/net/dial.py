@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -126,16 +127,21 @@ def request_head(
 
     Raises ValueError for anything that could be read as more, or as something else, than meant.
     """
-    if not (method.isascii() and method.isalpha()):
-        raise ValueError(f"{method!r} is not an HTTP method")
-    if not (target.startswith("/") and target.isascii() and target.isprintable()) or " " in target:
-        raise ValueError("the request target must be an ASCII path without spaces")
+    line = _request_line(method, target)
     block = headers if isinstance(headers, Block) else Block(headers)
     framing = b"\r\n\r\n" if keep else b"\r\nconnection: close\r\n\r\n"
     if body or method not in ("GET", "HEAD", "DELETE", "OPTIONS"):
         framing = b"\r\ncontent-length: %d%b" % (len(body), framing)
-    line = f"{method} {target} HTTP/1.1\r\n".encode()
     return b"".join((line, host, block.lines, framing))
+
+
+@lru_cache(256)
+def _request_line(method: str, target: str) -> bytes:
+    if not (method.isascii() and method.isalpha()):
+        raise ValueError(f"{method!r} is not an HTTP method")
+    if not (target.startswith("/") and target.isascii() and target.isprintable()) or " " in target:
+        raise ValueError("the request target must be an ASCII path without spaces")
+    return f"{method} {target} HTTP/1.1\r\n".encode()
 
 
 class _Pool:

@@ -8,6 +8,8 @@ redirects, challenges. Unknown headers travel: the providers' lists are open.
 from __future__ import annotations
 
 import re
+from itertools import compress
+from operator import itemgetter
 
 from holdfast.facts.calls import Headers
 from holdfast.facts.places import Dialect
@@ -71,19 +73,30 @@ _DOWN_PREFIXES = (
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 IDENTITY = (b"accept-encoding", b"identity")
-_KNOWN_MAX = 2048
-_up_known: dict[bytes, bool] = {}
-_down_known: dict[bytes, bool] = {}
+
+# Which headers of a head pass, by its names: a provider says the same ones with every answer.
+Passing = dict[tuple[bytes, ...], tuple[bool, ...]]
+_HEADS_MAX = 512
+_NAMES_BYTES_MAX = 4096
+_name, _value = itemgetter(0), itemgetter(1)
+_up_passing: Passing = {}
+_down_passing: Passing = {}
 
 
 def _passes(
-    name: bytes, known: dict[bytes, bool], exact: frozenset[bytes], prefixes: tuple[bytes, ...]
-) -> bool:
-    passes = (
+    names: tuple[bytes, ...],
+    passing: Passing,
+    exact: frozenset[bytes],
+    prefixes: tuple[bytes, ...],
+) -> tuple[bool, ...]:
+    passes = tuple(
         name not in exact and not name.startswith(prefixes) and _NAME.fullmatch(name) is not None
+        for name in names
     )
-    if len(known) < _KNOWN_MAX and len(name) < 100:
-        known[name] = passes
+    if sum(map(len, names)) <= _NAMES_BYTES_MAX:
+        if len(passing) >= _HEADS_MAX:
+            passing.clear()
+        passing[names] = passes
     return passes
 
 
@@ -98,39 +111,31 @@ def _named_by_connection(headers: Headers) -> set[bytes]:
 
 def _filtered(
     headers: Headers,
-    known: dict[bytes, bool],
+    passing: Passing,
     exact: frozenset[bytes],
     prefixes: tuple[bytes, ...],
 ) -> Headers:
-    kept = []
-    hop = False
-    for pair in headers:
-        name = pair[0]
-        passes = known.get(name)
-        if passes is None:
-            passes = _passes(name, known, exact, prefixes)
-        if passes:
-            kept.append(pair)
-        elif name == b"connection":
-            hop = True
+    names = tuple(map(_name, headers))
+    passes = passing.get(names) or _passes(names, passing, exact, prefixes)
+    kept = tuple(compress(headers, passes))
     # One look at all values is cheaper than one at each.
-    if _VALUE.fullmatch(b"".join([value for _, value in kept])) is None:
-        kept = [pair for pair in kept if _VALUE.fullmatch(pair[1]) is not None]
-    if hop:
+    if _VALUE.fullmatch(b"".join(map(_value, kept))) is None:
+        kept = tuple([pair for pair in kept if _VALUE.fullmatch(pair[1]) is not None])
+    if b"connection" in names:
         named = _named_by_connection(headers)
         if named:
-            kept = [pair for pair in kept if pair[0] not in named]
-    return tuple(kept)
+            kept = tuple([pair for pair in kept if pair[0] not in named])
+    return kept
 
 
 def to_upstream(headers: Headers) -> Headers:
     """What of a client's headers goes to a target; the answer is asked for uncompressed."""
-    return (*_filtered(headers, _up_known, _UP, _UP_PREFIXES), IDENTITY)
+    return (*_filtered(headers, _up_passing, _UP, _UP_PREFIXES), IDENTITY)
 
 
 def to_client(headers: Headers) -> Headers:
     """What of an upstream's headers goes to the client; split or invalid ones do not."""
-    return _filtered(headers, _down_known, _DOWN, _DOWN_PREFIXES)
+    return _filtered(headers, _down_passing, _DOWN, _DOWN_PREFIXES)
 
 
 def client_credential(headers: Headers) -> tuple[str, bytes] | None:

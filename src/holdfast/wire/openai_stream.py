@@ -13,7 +13,19 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from holdfast.facts.outcomes import Failure, FailureKind, PieceKind, Said, Usage, Where
+from holdfast.facts.outcomes import (
+    CONTENT,
+    END,
+    FAULT,
+    OPENING,
+    PING,
+    Failure,
+    FailureKind,
+    PieceKind,
+    Said,
+    Usage,
+    Where,
+)
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import UNREADABLE, CannotCrossError, Stop
 from holdfast.wire.sse import SseEvent
@@ -182,10 +194,10 @@ class StreamReader:
         if event.event == b"error":
             return self._error(data)
         if not data:
-            return PieceKind.PING
+            return PING
         if data.startswith(DONE):
             if self.spoke or self.stop is not None:
-                return PieceKind.END
+                return END
             return self._fault("empty", "the answer ended without a word")
         try:
             chunk = _decode(data)
@@ -200,16 +212,16 @@ class StreamReader:
         return self._choices(chunk.choices or ())
 
     def _choices(self, choices: Sequence[_Choice]) -> PieceKind:
-        kind = PieceKind.CONTENT if self.spoke else PieceKind.OPENING
+        kind = CONTENT if self.spoke else OPENING
         for choice in choices:
             if not self.spoke and _speaks(choice.delta):
                 self.spoke = True
-                kind = PieceKind.CONTENT
+                kind = CONTENT
             self._begun.add(choice.index)
             if choice.finish_reason:
                 self._finished.add(choice.index)
                 self.stop = STOPS.get(choice.finish_reason, "end")
-                kind = PieceKind.CONTENT
+                kind = CONTENT
         return kind
 
     def _name(self, data: bytes) -> None:
@@ -231,7 +243,7 @@ class StreamReader:
     def _fault(self, kind: FailureKind, text: str, words: Said | None = None) -> PieceKind:
         where: Where = "in_stream" if self.spoke else "body"
         self.failure = Failure(kind=kind, where=where, text=text, said=words or Said())
-        return PieceKind.FAULT
+        return FAULT
 
     def flows(self, block: bytes) -> bool:
         """Whether these whole events are content and nothing else, known after the first content.

@@ -66,7 +66,7 @@ class SseReader:
                 self._tail = bytearray(self._tail)
             self._tail += data
             buffer = self._tail
-        if not self._mixed and b"\r" in data:
+        if not self._mixed and data.find(b"\r") >= 0:
             self._mixed = True
             self._seen = self._line = 0
         events: list[SseEvent] = []

@@ -11,7 +11,18 @@ from __future__ import annotations
 from typing import Protocol
 
 from holdfast.facts.calls import Headers
-from holdfast.facts.outcomes import Failure, FailureKind, Piece, PieceKind, Usage, Where
+from holdfast.facts.outcomes import (
+    CONTENT,
+    END,
+    FAULT,
+    OPENING,
+    PING,
+    Failure,
+    FailureKind,
+    Piece,
+    Usage,
+    Where,
+)
 from holdfast.wire.speech import CannotCrossError, Reader, Writer
 from holdfast.wire.sse import SseEvent, SseReader, WireError
 
@@ -42,7 +53,7 @@ class Tap(Protocol):
 def fault(kind: FailureKind, text: str, *, spoke: bool = False) -> Piece:
     """A FAULT piece; `spoke`: content had come before."""
     where: Where = "in_stream" if spoke else "body"
-    return Piece(PieceKind.FAULT, b"", Failure(kind=kind, where=where, text=text))
+    return Piece(FAULT, b"", Failure(kind=kind, where=where, text=text))
 
 
 class PassingTap:
@@ -71,7 +82,7 @@ class PassingTap:
             if block and reader.flows(block):
                 if block is not data:
                     self._sse.passed(block, data)
-                return [Piece(PieceKind.CONTENT, block)]
+                return [Piece(CONTENT, block)]
         try:
             events = self._sse.feed(data)
         except WireError as error:
@@ -84,13 +95,13 @@ class PassingTap:
         pieces: list[Piece] = []
         reader = self._reader
         run: list[bytes] = []
-        run_kind = PieceKind.OPENING
+        run_kind = OPENING
         for event in events:
             kind = reader.read(event)
             if run and kind is not run_kind:
                 pieces.append(Piece(run_kind, b"".join(run)))
                 run = []
-            if kind is PieceKind.FAULT:
+            if kind is FAULT:
                 self._done = True
                 own = reader.failure is not None and reader.failure.kind == "error_event"
                 pieces.append(Piece(kind, event.raw if own else b"", reader.failure))
@@ -99,7 +110,7 @@ class PassingTap:
             if reader.missing:
                 run.append(reader.missing)
             run.append(event.raw)
-            if kind is PieceKind.END:
+            if kind is END:
                 self._done = True
                 break
         if run:
@@ -118,16 +129,16 @@ class PassingTap:
             # part of an event, which no client should see.
             kind = reader.read(last)
             read = Piece(kind, b"", reader.failure)
-            if kind is PieceKind.FAULT:
+            if kind is FAULT:
                 if not _unread(read):
                     return [read]
-            elif kind is not PieceKind.PING:
+            elif kind is not PING:
                 pieces.append(Piece(kind, reader.missing + last.raw))
-                if kind is PieceKind.END:
+                if kind is END:
                     return pieces
         added = reader.closing()
         if added is not None:
-            return [*pieces, Piece(PieceKind.END, added)]
+            return [*pieces, Piece(END, added)]
         if last is None and not self._any:
             return [fault("empty", NOTHING)]
         return [*pieces, fault("truncated", NO_END, spoke=reader.spoke)]
@@ -169,14 +180,14 @@ class CrossingTap:
         """Add what this event gives; True where it is the last."""
         reader = self._reader
         kind = reader.read(event)
-        if kind is PieceKind.FAULT:
+        if kind is FAULT:
             self._done = True
             pieces.append(Piece(kind, b"", reader.failure))
-        elif kind is PieceKind.END:
+        elif kind is END:
             self._end(pieces)
-        elif kind is PieceKind.CONTENT:
+        elif kind is CONTENT:
             self._say(event, pieces)
-        elif kind is PieceKind.PING and self._opened:
+        elif kind is PING and self._opened:
             pieces.append(Piece(kind, self._writer.ping()))
         return self._done
 
@@ -191,19 +202,19 @@ class CrossingTap:
             self._open(pieces)
             # Thoughts stay behind, yet show that the model is at work: so they commit, too.
             said = self._writer.text(text) if text else self._writer.ping()
-            pieces.append(Piece(PieceKind.CONTENT, said))
+            pieces.append(Piece(CONTENT, said))
 
     def _open(self, pieces: list[Piece]) -> None:
         if not self._opened:
             self._opened = True
             opening = self._writer.opening(self._reader.id, self._reader.model)
-            pieces.append(Piece(PieceKind.OPENING, opening))
+            pieces.append(Piece(OPENING, opening))
 
     def _end(self, pieces: list[Piece]) -> None:
         self._done = True
         self._open(pieces)
         end = self._writer.end(self._reader.stop or "end", self._reader.usage)
-        pieces.append(Piece(PieceKind.END, end))
+        pieces.append(Piece(END, end))
 
     def close(self) -> list[Piece]:
         if self._done:
