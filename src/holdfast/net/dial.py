@@ -237,13 +237,16 @@ class Dialer:
         connect_s: float,
         fresh: bool = False,
         keep: bool = True,
+        announce: bool = True,
     ) -> Line:
         """Send a request; the answer comes to `sink`, and is steered by the line returned.
 
         `target` is the path with its query. `connect_s` is the patience for name, connection
         and TLS together. `fresh`: on a new connection. `keep=False`: on a new one that serves
-        nobody else, and the server is told so. Host, framing and connection headers are set here
-        and dropped from `headers`, which may be a `Block` made earlier. Raises ValueError, and
+        nobody else, and the server is told so. `announce=False`: where the line is `reused`, the
+        asker calls its `announce` as soon as it has it. Host, framing and connection headers are
+        set here and dropped from `headers`, which may be a `Block` made earlier. Raises ValueError,
+        and
         sends nothing, where the request would not be one clean HTTP request; RuntimeError after
         `close`.
         """
@@ -254,15 +257,16 @@ class Dialer:
             pool = self._pools[origin] = _Pool(self, origin)
         head = request_head(method, target, pool.host, headers, body, keep=keep)
         line = Line(sink, bodiless=method == "HEAD", keep=keep)
-        loop = asyncio.get_running_loop()
         if keep and not fresh:
             pipe = pool.take()
             if pipe is not None:
                 self._reused += 1
                 line.reused = True
                 pipe.carry(line, head, body)
-                loop.call_soon(line.announce)
+                if announce:
+                    pipe.loop.call_soon(line.announce)
                 return line
+        loop = asyncio.get_running_loop()
         line.task = loop.create_task(self._dial(pool, line, head, body, connect_s))
         self._dialling.add(line.task)
         line.task.add_done_callback(self._dialling.discard)
@@ -322,11 +326,10 @@ class Dialer:
         if len(pool.idle) >= self._per_origin_idle or self._closed:
             pipe.drop()
             return
-        loop = asyncio.get_running_loop()
-        pipe.idle_since = loop.time()
+        pipe.idle_since = pipe.loop.time()
         pool.idle.append(pipe)
         if self._sweep is None:
-            self._sweep = loop.call_later(self._idle_s, self._drop_old)
+            self._sweep = pipe.loop.call_later(self._idle_s, self._drop_old)
 
     def forget(self, pipe: Pipe) -> None:
         """A connection is closed."""

@@ -359,7 +359,7 @@ class Pilot:
         desk.book.intend(
             intent_of(call, leg, command.attempt, desk.wall(), len(outgoing.body), leg.why)
         )
-        self._line = desk.dialer.ask(
+        line = self._line = desk.dialer.ask(
             place.origin,
             call.method,
             place.prefix + outgoing.path,
@@ -370,7 +370,10 @@ class Pilot:
             fresh=command.fresh,
             # Local engines have been seen to close a kept connection under the next request.
             keep=place.provider.kind != "local",
+            announce=False,
         )
+        if line.reused:
+            line.announce()
 
     # ------------------------------------------------------------- replying
 
@@ -459,14 +462,17 @@ class Pilot:
         desk, call, leg, target = self._desk, self.call, note.leg, note.leg.target
         tap, failure, verdict = self._tap, note.failure, note.verdict
         wall = desk.wall()
+        status, kind, text = self._status or None, "", ""
+        if failure is not None:
+            status, kind, text = failure.status, failure.kind, failure.text
         desk.book.settle(
             Settled(
                 id=attempt_id(call, note.attempt),
                 outcome=note.outcome,
                 wall=wall,
-                status=failure.status if failure is not None else (self._status or None),
-                failure_kind=failure.kind if failure is not None else "",
-                failure_text=failure.text if failure is not None else "",
+                status=status,
+                failure_kind=kind,
+                failure_text=text,
                 verdict=str(verdict) if verdict is not None else "",
                 because=verdict.because if verdict is not None else (),
                 usage=tap.usage if tap is not None else Usage(),
@@ -494,8 +500,8 @@ class Pilot:
                 credential=target.credential,
                 ok=ok,
                 trial=leg.trial,
-                status=failure.status if failure is not None else self._status,
-                failure_kind=failure.kind if failure is not None else "",
+                status=status,
+                failure_kind=kind,
                 verdict=verdict,
                 first_content_s=note.times.content,
                 stand_in=leg.stand_in,

@@ -10,7 +10,7 @@ import asyncio
 import socket
 import ssl
 import struct
-from operator import methodcaller
+from itertools import repeat
 from time import monotonic
 from typing import Any, Protocol, cast
 
@@ -51,7 +51,7 @@ class Lower(dict[bytes, bytes]):
 
 
 _lower = Lower().__getitem__
-_trimmed = methodcaller("rstrip", b" \t")
+_BLANKS = repeat(b" \t")
 
 
 class Home(Protocol):
@@ -93,6 +93,7 @@ class Pipe(asyncio.Protocol):
         "_timer",
         "_transport",
         "idle_since",
+        "loop",
         "sock",
         "way",
     )
@@ -100,6 +101,7 @@ class Pipe(asyncio.Protocol):
     def __init__(self, home: Home, way: Way) -> None:
         self._home = home
         self.way = way
+        self.loop = asyncio.get_running_loop()  # asked for once: it costs a system call
         self.idle_since = 0.0
         self.sock: socket.socket | None = None
         self._transport: asyncio.Transport | None = None
@@ -167,7 +169,7 @@ class Pipe(asyncio.Protocol):
         """Its line wants nothing more: let the framing end within `DRAIN_S`, or close."""
         if self._line is not None and not self._feeding and self._timer is None:
             self.resume()
-            self._timer = asyncio.get_running_loop().call_later(DRAIN_S, self.drop)
+            self._timer = self.loop.call_later(DRAIN_S, self.drop)
 
     def drop(self) -> None:
         """Close the socket at once. No callback follows."""
@@ -285,7 +287,7 @@ class Pipe(asyncio.Protocol):
             return
         names, values = zip(*self._headers, strict=True) if self._headers else ((), ())
         names = tuple(map(_lower, names))
-        headers = tuple(zip(names, map(_trimmed, values), strict=True))
+        headers = tuple(zip(names, map(bytes.rstrip, values, _BLANKS), strict=True))
         self._check_head(names, headers)
         if self.way.evidence is None:
             self.way.evidence = self.way.shown(headers, monotonic() - line.sent_at)

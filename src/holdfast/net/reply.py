@@ -227,20 +227,22 @@ class Reply:
         if self.begun:
             raise RuntimeError("a reply begins once")
         self.begun = True
+        framing = b""
+        if length is not None and status not in _BODILESS:
+            framing = b"content-length: %d\r\n" % length
         if self._head_only or status in _BODILESS:
             self._framing = _ABSENT
         elif length is not None:
             self._framing = _COUNTED
             self._left = length
-        else:
-            self._framing = _WITH_CONNECTION if self._http10 else _CHUNKED
-        if self._carrier.last or self._framing == _WITH_CONNECTION:
+        elif self._http10:
+            self._framing = _WITH_CONNECTION
             self.close_after = True
-        framing = b""
-        if self._framing == _CHUNKED:
+        else:
+            self._framing = _CHUNKED
             framing = b"transfer-encoding: chunked\r\n"
-        elif length is not None and status not in _BODILESS:
-            framing = b"content-length: %d\r\n" % length
+        if self._carrier.last:
+            self.close_after = True
         if self.close_after:
             framing += b"connection: close\r\n"
         elif self._http10:
@@ -261,11 +263,10 @@ def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     template = _templates.get(names)
     if template is None:
         template = _template(names)
-    lines = template % values if template else b""
-    count = len(pairs)
-    if lines.count(b"\n") != count or lines.count(b"\r") != count or lines.find(b"\0") >= 0:
-        return b"".join([b"%b: %b\r\n" % pair for pair in pairs if _is_fit(*pair)])
-    return lines
+    said = b"".join(values)
+    if template and said.find(b"\n") < 0 and said.find(b"\r") < 0 and said.find(b"\0") < 0:
+        return template % values
+    return b"".join([b"%b: %b\r\n" % pair for pair in pairs if _is_fit(*pair)])
 
 
 def _template(names: tuple[bytes, ...]) -> bytes:

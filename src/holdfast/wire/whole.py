@@ -82,7 +82,7 @@ class WholeTap:
         start = body.lstrip()[:1]
         if not start:
             return self._failure("empty", NOTHING)
-        if start not in b"{[":
+        if start not in (b"{", b"["):
             return self._failure("not_json", "a page or other text where JSON was due", body)
         if start == b"[" and self._demand == "json":
             return None
