@@ -188,6 +188,7 @@ class Dialer:
         "_dialled",
         "_dialling",
         "_idle_s",
+        "_loop",
         "_names",
         "_open",
         "_per_origin_idle",
@@ -218,6 +219,13 @@ class Dialer:
         self._dialled = 0
         self._reused = 0
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _here(self) -> asyncio.AbstractEventLoop:
+        """The running loop; the first is kept, as each question for it is a system call."""
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        return loop
 
     @property
     def counts(self) -> Counts:
@@ -264,10 +272,9 @@ class Dialer:
                 line.reused = True
                 pipe.carry(line, head, body)
                 if announce:
-                    pipe.loop.call_soon(line.announce)
+                    self._here().call_soon(line.announce)
                 return line
-        loop = asyncio.get_running_loop()
-        line.task = loop.create_task(self._dial(pool, line, head, body, connect_s))
+        line.task = self._here().create_task(self._dial(pool, line, head, body, connect_s))
         self._dialling.add(line.task)
         line.task.add_done_callback(self._dialling.discard)
         return line
@@ -326,10 +333,11 @@ class Dialer:
         if len(pool.idle) >= self._per_origin_idle or self._closed:
             pipe.drop()
             return
-        pipe.idle_since = pipe.loop.time()
+        loop = self._loop or self._here()
+        pipe.idle_since = loop.time()
         pool.idle.append(pipe)
         if self._sweep is None:
-            self._sweep = pipe.loop.call_later(self._idle_s, self._drop_old)
+            self._sweep = loop.call_later(self._idle_s, self._drop_old)
 
     def forget(self, pipe: Pipe) -> None:
         """A connection is closed."""

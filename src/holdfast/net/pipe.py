@@ -93,7 +93,6 @@ class Pipe(asyncio.Protocol):
         "_timer",
         "_transport",
         "idle_since",
-        "loop",
         "sock",
         "way",
     )
@@ -101,7 +100,6 @@ class Pipe(asyncio.Protocol):
     def __init__(self, home: Home, way: Way) -> None:
         self._home = home
         self.way = way
-        self.loop = asyncio.get_running_loop()  # asked for once: it costs a system call
         self.idle_since = 0.0
         self.sock: socket.socket | None = None
         self._transport: asyncio.Transport | None = None
@@ -169,7 +167,7 @@ class Pipe(asyncio.Protocol):
         """Its line wants nothing more: let the framing end within `DRAIN_S`, or close."""
         if self._line is not None and not self._feeding and self._timer is None:
             self.resume()
-            self._timer = self.loop.call_later(DRAIN_S, self.drop)
+            self._timer = asyncio.get_running_loop().call_later(DRAIN_S, self.drop)
 
     def drop(self) -> None:
         """Close the socket at once. No callback follows."""
