@@ -31,6 +31,16 @@ def test_a_client_that_says_the_same_is_read_once_whatever_the_length_of_its_bod
     assert first.credential == ("bearer", b"a-key")
 
 
+def test_a_head_that_was_said_before_is_not_even_looked_at() -> None:
+    callers, others = Callers(b"salt"), Callers(b"another")
+    first = request(*SDK, (b"content-length", b"10"))
+    caller = callers.of(first)
+    again = first.again((*SDK, (b"content-length", b"2000")))
+    callers._known.clear()
+    assert callers.of(again) is caller
+    assert others.of(again) is not caller
+
+
 def test_one_other_header_makes_another_caller() -> None:
     callers = Callers(b"salt")
     first = callers.of(request(*SDK))

@@ -14,6 +14,7 @@ from holdfast.net.reply import Request
 DOORMAN = Doorman.of("127.0.0.1", 4141)
 GOOD = post(b'{"a":1}')
 LONGER = post(b'{"a":12345678}')
+BIG = post(b'{"a":"%b"}' % (b"x" * 40_000))  # more than one slice for the parser
 PLAIN = GOOD.replace(b"application/json", b"text/plain")
 EMPTY = PLAIN.replace(b"Length: 7", b"Length: 0").removesuffix(b'{"a":1}')
 
@@ -57,6 +58,16 @@ def test_the_same_head_with_another_length_is_known() -> None:
     assert (b"content-length", b"14") in request.headers
 
 
+def test_a_large_body_that_came_with_its_head_is_known_and_teaches_too() -> None:
+    request = known(BIG)
+    assert request is not None
+    assert len(request.body) == 40_008
+    familiar = Familiar()
+    told(familiar, [BIG])
+    assert familiar.recognise(GOOD) is not None
+    assert familiar.recognise(BIG[:-1]) is None
+
+
 @given(
     st.sampled_from(
         [
@@ -83,7 +94,12 @@ def test_whatever_differs_is_for_the_parser(data: bytes) -> None:
             [
                 GOOD,
                 LONGER,
+                BIG,
+                BIG[:30_000],
+                BIG[30_000:],
                 GOOD + LONGER,
+                GOOD + BIG,
+                BIG + GOOD,
                 GOOD[:20],
                 GOOD[20:],
                 LONGER[:-3],

@@ -15,6 +15,7 @@ from tests.net.asking import LOOPS
 from tests.net.visiting import GOOD, Answer, House
 
 from holdfast.facts.calls import Headers
+from holdfast.net import reply as replying
 from holdfast.net.reply import Reply, Request
 
 HEAD = GOOD.replace(b"GET", b"HEAD")
@@ -292,6 +293,23 @@ def test_no_header_breaks_out_of_its_line(
         if line.partition(b":")[0].lower() in (b"content-length", b"transfer-encoding")
     ]
     assert framing == [b"content-length: 4" if counted else b"transfer-encoding: chunked"]
+
+
+def test_a_percent_sign_in_a_name_is_no_more_than_that() -> None:
+    headers: Headers = ((b"x-%b", b"%d"), (b"x-%%", b"1"), (b"x", b"%"))
+    wire, reply = on_wire()
+    reply.send(200, headers, b"")
+    lines = bytes(wire.data).split(b"\r\n")
+    assert lines[1:4] == [b"x-%b: %d", b"x-%%: 1", b"x: %"]
+
+
+def test_names_without_end_do_not_fill_the_memory() -> None:
+    for n in range(1200):
+        wire, reply = on_wire()
+        reply.send(200, ((b"x-made-up-%d" % n, b"1"), (b"x" * (n % 3 * 5000 + 1), b"2")), b"")
+        assert b"x-made-up-%d: 1\r\n" % n in bytes(wire.data)
+    assert len(replying._templates) <= replying.TEMPLATES_MAX
+    assert max(len(template) for template in replying._templates.values()) < 10_000
 
 
 # -------------------------------------------------------------------- endings

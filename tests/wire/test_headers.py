@@ -267,16 +267,16 @@ def test_a_second_passage_changes_nothing(sent: Headers) -> None:
 
 
 def test_names_made_up_without_end_do_not_fill_the_memory() -> None:
-    """What is remembered of names is bounded, and the verdict is the same beyond the bound."""
+    """What is remembered of heads is bounded, and the verdict is the same beyond the bound."""
     for n in range(5000):
         fresh = ((b"x-made-up-%d" % n, b"1"), (b"access-control-%d" % n, b"2"))
         assert to_client(fresh) == fresh[:1]
         assert to_upstream(fresh)[:-1] == fresh
     long = ((b"x" * 60_000, b"1"),)
     assert to_client(long) == long
-    for known in (wire_headers._up_known, wire_headers._down_known):
-        assert len(known) <= 2048
-        assert max(map(len, known)) < 100
+    for known in (wire_headers._up_passing, wire_headers._down_passing):
+        assert len(known) <= 512
+        assert max(len(b"".join(names)) for names in known) <= 4096
 
 
 # --------------------------------------------------------------- credentials

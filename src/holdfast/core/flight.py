@@ -62,7 +62,17 @@ from holdfast.facts.flights import (
     Started,
     Unfit,
 )
-from holdfast.facts.outcomes import Failure, FailureKind, Piece, PieceKind, Times, Verdict, Where
+from holdfast.facts.outcomes import (
+    CONTENT,
+    END,
+    FAULT,
+    Failure,
+    FailureKind,
+    Piece,
+    Times,
+    Verdict,
+    Where,
+)
 
 ATTEMPTS_MAX = 4
 BODY_BYTES_PER_S = 32 * 1024
@@ -71,6 +81,8 @@ SECOND_ROUND_S = 0.3
 WAIT_INSIDE_S = 1.5
 # So sure that it is the provider's fault, we do not pass on words that say it is the user's.
 SURE = 0.8
+
+_FINISH = Finish()
 
 Judge = Callable[[Failure, Leg], Verdict]
 Transient = Callable[[Verdict], bool]
@@ -89,11 +101,14 @@ class Phase(Enum):
     LANDED = "landed"
 
 
+# For every event of every flight: by the class it takes ten times as long.
+DIALLING, WAITING, OPENED, SPEAKING, PAUSING, LANDED = Phase
+
 _SILENCE: dict[Phase, tuple[FailureKind, Where, str]] = {
-    Phase.DIALLING: ("connect_timeout", "connect", "no connection within the connect limit"),
-    Phase.WAITING: ("headers_timeout", "before_headers", "no answer within the headers limit"),
-    Phase.OPENED: ("content_timeout", "body", "headers, but no content within the limit"),
-    Phase.SPEAKING: ("idle_timeout", "in_stream", "the answer fell silent"),
+    DIALLING: ("connect_timeout", "connect", "no connection within the connect limit"),
+    WAITING: ("headers_timeout", "before_headers", "no answer within the headers limit"),
+    OPENED: ("content_timeout", "body", "headers, but no content within the limit"),
+    SPEAKING: ("idle_timeout", "in_stream", "the answer fell silent"),
 }
 
 
@@ -168,7 +183,7 @@ class Flight:
         self._headers_at: float | None = None
         self._content_at: float | None = None
         self.deadline: float | None = None
-        self.phase = Phase.DIALLING
+        self.phase = DIALLING
 
     def __repr__(self) -> str:
         return (
@@ -182,13 +197,15 @@ class Flight:
 
     def handle(self, event: Event) -> list[Command]:
         """Take one event, return what is to be done now. Events of past attempts do nothing."""
-        if self.phase is Phase.LANDED:
+        if self.phase is LANDED:
             return []
-        attempt = getattr(event, "attempt", None)
+        step = _OF_AN_ATTEMPT.get(type(event))
+        if step is None:
+            return _OF_THE_CALL[type(event)](self, event)
         # Between two attempts there is no leg: what the last one still says is past.
-        if attempt is not None and (attempt != self._attempt or self._leg is None):
+        if self._leg is None or event.attempt != self._attempt:  # type: ignore[union-attr]
             return []
-        return _HANDLE[type(event)](self, event)
+        return step(self, event)
 
     # ------------------------------------------------------------ the way out
 
@@ -202,7 +219,7 @@ class Flight:
         limits = leg.limits
         patience_s = limits.headers_s if self._call.stream else limits.whole_s
         self.deadline = event.at + patience_s + len(self._call.body) / BODY_BYTES_PER_S
-        self.phase = Phase.WAITING
+        self.phase = WAITING
         return []
 
     def _opened(self, event: Opened) -> list[Command]:
@@ -212,38 +229,38 @@ class Flight:
         self._status = event.status
         patience_s = leg.limits.content_s if self._call.stream else leg.limits.whole_s
         self.deadline = event.at + patience_s
-        self.phase = Phase.OPENED
+        self.phase = OPENED
         return []
 
     def _heard(self, event: Heard) -> list[Command]:
         commands: list[Command] = []
         for piece in event.pieces:
             kind = piece.kind
-            if kind is PieceKind.CONTENT:
+            if kind is CONTENT:
                 self._content(event.at, piece, commands)
-            elif kind is PieceKind.END:
+            elif kind is END:
                 return self._whole(event.at, piece, commands)
-            elif kind is PieceKind.FAULT:
+            elif kind is FAULT:
                 failure = piece.failure
                 assert failure is not None  # noqa: S101 - a FAULT says how
                 return commands + self._failed(event.at, failure, piece.data, hang_up=True)
-            elif self.phase is Phase.SPEAKING:
+            elif self.phase is SPEAKING:
                 commands.append(Say(piece.data))
             else:
                 self._held.append(piece.data)
-        if self.phase is Phase.SPEAKING and self._leg is not None:
+        if self.phase is SPEAKING and self._leg is not None:
             self.deadline = event.at + self._leg.limits.idle_s
         return commands
 
     def _content(self, at: float, piece: Piece, commands: list[Command]) -> None:
-        if self.phase is not Phase.SPEAKING:
+        if self.phase is not SPEAKING:
             self._commit(at, commands)
         if piece.data:
             commands.append(Say(piece.data))
 
     def _commit(self, at: float, commands: list[Command]) -> None:
         self._content_at = at
-        self.phase = Phase.SPEAKING
+        self.phase = SPEAKING
         commands.append(Begin(self._attempt, self._status))
         if self._held:
             commands.append(Say(b"".join(self._held)))
@@ -252,12 +269,12 @@ class Flight:
     def _whole(self, at: float, piece: Piece, commands: list[Command]) -> list[Command]:
         leg = self._leg
         assert leg is not None  # noqa: S101 - an attempt is under way
-        if self.phase is not Phase.SPEAKING:
+        if self.phase is not SPEAKING:
             self._commit(at, commands)
         if piece.data:
             commands.append(Say(piece.data))
         commands += (
-            Finish(),
+            _FINISH,
             Release(self._attempt),
             AttemptEnded(
                 at=at, attempt=self._attempt, leg=leg, outcome="ok", times=self._times(at)
@@ -277,7 +294,7 @@ class Flight:
         """The body ended as HTTP says it should, yet the tap saw no end of the answer."""
         failure = Failure(
             kind="truncated",
-            where="in_stream" if self.phase is Phase.SPEAKING else "body",
+            where="in_stream" if self.phase is SPEAKING else "body",
             text="the answer ended without its terminal event",
             status=self._status,
         )
@@ -292,7 +309,7 @@ class Flight:
         at = event.at
         if self.deadline is None or at < self.deadline:
             return []
-        if self.phase is Phase.PAUSING:
+        if self.phase is PAUSING:
             return self._next(at)
         kind, where, text = _SILENCE[self.phase]
         failure = Failure(kind=kind, where=where, text=text)
@@ -332,7 +349,7 @@ class Flight:
             )
         )
         self._tried.append((str(leg.target), failure.text or failure.kind))
-        if self.phase is Phase.SPEAKING:
+        if self.phase is SPEAKING:
             return commands + self._broken(at, leg, verdict, data)
         self._held.clear()
         self._sent_at = self._headers_at = self._content_at = None
@@ -388,7 +405,7 @@ class Flight:
                 leg, not_before = self._retries[0]
                 if at < not_before:
                     self._leg = None
-                    self.phase = Phase.PAUSING
+                    self.phase = PAUSING
                     self.deadline = not_before
                     return []
                 self._retries.pop(0)
@@ -420,7 +437,7 @@ class Flight:
         self._leg = leg
         self._started_at = at
         self._status = 0
-        self.phase = Phase.DIALLING
+        self.phase = DIALLING
         self.deadline = at + leg.limits.connect_s
         return [Dial(self._attempt, leg, fresh)]
 
@@ -468,25 +485,27 @@ class Flight:
 
     def land(self) -> None:
         """Over: whatever comes now does nothing. A shell whose own code broke says so by this."""
-        self.phase = Phase.LANDED
+        self.phase = LANDED
         self.deadline = None
         self._leg = None
         self._held.clear()
         self._legs.clear()
 
 
-# The class's own table, outside it because it names its methods.
+# The class's own tables, outside it because they name its methods.
 # ruff: noqa: SLF001
-_HANDLE: dict[type, Callable[[Flight, Any], list[Command]]] = {
+_OF_THE_CALL: dict[type, Callable[[Flight, Any], list[Command]]] = {
     Started: Flight._started,
+    Rang: Flight._rang,
+    Left: Flight._left,
+}
+_OF_AN_ATTEMPT: dict[type, Callable[[Flight, Any], list[Command]]] = {
     Sent: Flight._sent,
     Opened: Flight._opened,
     Heard: Flight._heard,
     Closed: Flight._closed,
     Failed: Flight._broke,
     Unfit: Flight._unfit,
-    Rang: Flight._rang,
-    Left: Flight._left,
 }
 
 

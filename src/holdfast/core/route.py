@@ -15,6 +15,7 @@ from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg, Limits, Plan
 from holdfast.facts.places import Dialect, ModelFacts, Provider, Route, Surface, Target
 
+FIRST = "first choice"
 LAST_RESORT_CONNECT_S = 1.0
 # Who was silent before is listened to for three times the usual while, and at least so long.
 SILENCE_S = 1.5
@@ -64,7 +65,7 @@ def candidates(
     if not legs:
         return NoRoute(_nothing(routes, providers, call, found=bool(route.targets)))
     return tuple(
-        msgspec.structs.replace(leg, stand_in=n > 0, why="first choice" if n == 0 else "stand-in")
+        msgspec.structs.replace(leg, stand_in=n > 0, why=FIRST if n == 0 else "stand-in")
         for n, leg in enumerate(legs)
     )
 
@@ -146,10 +147,12 @@ def plan(call: Call, legs: tuple[Leg, ...], board: Board, *, sticky: Target | No
     Resting legs are left out. When all rest, the one that failed longest ago is asked once, with
     little patience: better a last try than an instant refusal, and the truth within two seconds.
     """
+    if sticky is None and board.quiet:
+        return Plan(legs=legs, because=FIRST)
     at = call.at
     standings = [board.standing(leg, at) for leg in legs]
     if sticky is None and all(s.open and not s.trial for s in standings):
-        return Plan(legs=legs, because="first choice")
+        return Plan(legs=legs, because=FIRST)
     open_legs: list[Leg] = []
     passed: list[tuple[str, str]] = []
     for leg, standing in zip(legs, standings, strict=True):

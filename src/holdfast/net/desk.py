@@ -101,12 +101,13 @@ class Desk:
     `observe` takes what attempts found out, to the board first of all. `outlook` says, in a
     sentence for a call that nobody could answer, since when it lasts and when it may be over.
     `shown` takes what a new connection showed of who answers there: provider, surface, evidence.
+    `alarm_at` is when the flights' deadlines are looked at next (the clock's; infinity: never).
     """
 
     __slots__ = (
         "_alarm",
-        "_alarm_at",
         "affinity",
+        "alarm_at",
         "board",
         "book",
         "clock",
@@ -146,7 +147,7 @@ class Desk:
         self.places: dict[str, Place] = {}
         self.flying: set[Pilot] = set()
         self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = math.inf
+        self.alarm_at = math.inf
 
     def wake_by(self, deadline: float) -> None:
         """Look at the flights' deadlines at this time (the clock's), or earlier.
@@ -154,14 +155,14 @@ class Desk:
         One timer for all of them: nearly every deadline moves on or goes before it comes, and the
         first that is set is the first to come.
         """
-        if deadline < self._alarm_at:
+        if deadline < self.alarm_at:
             if self._alarm is not None:
                 self._alarm.cancel()
-            self._alarm_at = deadline
+            self.alarm_at = deadline
             self._alarm = asyncio.get_running_loop().call_at(deadline, self._ring)
 
     def _ring(self) -> None:
-        self._alarm, self._alarm_at = None, math.inf
+        self._alarm, self.alarm_at = None, math.inf
         now = self.clock()
         due, nearest = [], math.inf
         for pilot in self.flying:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -126,16 +127,21 @@ def request_head(
 
     Raises ValueError for anything that could be read as more, or as something else, than meant.
     """
-    if not (method.isascii() and method.isalpha()):
-        raise ValueError(f"{method!r} is not an HTTP method")
-    if not (target.startswith("/") and target.isascii() and target.isprintable()) or " " in target:
-        raise ValueError("the request target must be an ASCII path without spaces")
+    line = _request_line(method, target)
     block = headers if isinstance(headers, Block) else Block(headers)
     framing = b"\r\n\r\n" if keep else b"\r\nconnection: close\r\n\r\n"
     if body or method not in ("GET", "HEAD", "DELETE", "OPTIONS"):
         framing = b"\r\ncontent-length: %d%b" % (len(body), framing)
-    line = f"{method} {target} HTTP/1.1\r\n".encode()
     return b"".join((line, host, block.lines, framing))
+
+
+@lru_cache(256)
+def _request_line(method: str, target: str) -> bytes:
+    if not (method.isascii() and method.isalpha()):
+        raise ValueError(f"{method!r} is not an HTTP method")
+    if not (target.startswith("/") and target.isascii() and target.isprintable()) or " " in target:
+        raise ValueError("the request target must be an ASCII path without spaces")
+    return f"{method} {target} HTTP/1.1\r\n".encode()
 
 
 class _Pool:
@@ -182,6 +188,7 @@ class Dialer:
         "_dialled",
         "_dialling",
         "_idle_s",
+        "_loop",
         "_names",
         "_open",
         "_per_origin_idle",
@@ -212,6 +219,13 @@ class Dialer:
         self._dialled = 0
         self._reused = 0
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _here(self) -> asyncio.AbstractEventLoop:
+        """The running loop; the first is kept, as each question for it is a system call."""
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        return loop
 
     @property
     def counts(self) -> Counts:
@@ -231,13 +245,16 @@ class Dialer:
         connect_s: float,
         fresh: bool = False,
         keep: bool = True,
+        announce: bool = True,
     ) -> Line:
         """Send a request; the answer comes to `sink`, and is steered by the line returned.
 
         `target` is the path with its query. `connect_s` is the patience for name, connection
         and TLS together. `fresh`: on a new connection. `keep=False`: on a new one that serves
-        nobody else, and the server is told so. Host, framing and connection headers are set here
-        and dropped from `headers`, which may be a `Block` made earlier. Raises ValueError, and
+        nobody else, and the server is told so. `announce=False`: where the line is `reused`, the
+        asker calls its `announce` as soon as it has it. Host, framing and connection headers are
+        set here and dropped from `headers`, which may be a `Block` made earlier. Raises ValueError,
+        and
         sends nothing, where the request would not be one clean HTTP request; RuntimeError after
         `close`.
         """
@@ -248,16 +265,16 @@ class Dialer:
             pool = self._pools[origin] = _Pool(self, origin)
         head = request_head(method, target, pool.host, headers, body, keep=keep)
         line = Line(sink, bodiless=method == "HEAD", keep=keep)
-        loop = asyncio.get_running_loop()
         if keep and not fresh:
             pipe = pool.take()
             if pipe is not None:
                 self._reused += 1
                 line.reused = True
                 pipe.carry(line, head, body)
-                loop.call_soon(line.announce)
+                if announce:
+                    self._here().call_soon(line.announce)
                 return line
-        line.task = loop.create_task(self._dial(pool, line, head, body, connect_s))
+        line.task = self._here().create_task(self._dial(pool, line, head, body, connect_s))
         self._dialling.add(line.task)
         line.task.add_done_callback(self._dialling.discard)
         return line
@@ -316,7 +333,7 @@ class Dialer:
         if len(pool.idle) >= self._per_origin_idle or self._closed:
             pipe.drop()
             return
-        loop = asyncio.get_running_loop()
+        loop = self._loop or self._here()
         pipe.idle_since = loop.time()
         pool.idle.append(pipe)
         if self._sweep is None:

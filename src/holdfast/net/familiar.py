@@ -4,14 +4,13 @@ its body. What was found of such a head, letter for letter the same, need not be
 
 from __future__ import annotations
 
-import re
-
 from holdfast.net.reply import Request
 
 # Beyond these a head is read anew each time.
 HEAD_BYTES_MAX = 4096
 HEADS_MAX = 256
-_LENGTH = re.compile(rb"\r\n(?i:content-length): ([0-9]{1,8})\r\n")
+DIGITS_MAX = 8
+_LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")  # as clients spell it
 
 
 class Familiar:
@@ -65,7 +64,15 @@ class Familiar:
 def split(data: bytes) -> tuple[bytes, bytes, int] | None:
     """A head without the digits of its length, those digits, and where the body starts."""
     end = data.find(b"\r\n\r\n", 0, HEAD_BYTES_MAX)
-    length = _LENGTH.search(data, 0, end + 2) if end > 0 else None
-    if length is None:
+    if end < 0:
         return None
-    return data[: length.start(1)] + data[length.end(1) : end], length[1], end + 4
+    for name in _LENGTHS:
+        at = data.find(name, 0, end)
+        if at >= 0:
+            at += len(name)
+            behind = data.find(b"\r", at, end + 2)
+            digits = data[at:behind]
+            if digits.isdigit() and len(digits) <= DIGITS_MAX:
+                return data[:at] + data[behind:end], digits, end + 4
+            break
+    return None

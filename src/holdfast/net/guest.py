@@ -68,6 +68,7 @@ class Guest(asyncio.Protocol):
         "_house",
         "_intake",
         "_moved_at",
+        "_paused",
         "_peer",
         "_phase",
         "_pumping",
@@ -93,6 +94,7 @@ class Guest(asyncio.Protocol):
         self._taken = 0  # of that, what the kernel had taken when the client last took any
         self._moved_at = 0.0
         self._full = False
+        self._paused = False  # reading is
 
     # ------------------------------------------------------------ the transport's callbacks
 
@@ -114,6 +116,7 @@ class Guest(asyncio.Protocol):
         if self._current is not None or intake.ready or self._waiting:
             self._waiting += data
             if len(self._waiting) > WAITING_MAX:
+                self._paused = True
                 self._transport.pause_reading()
             return
         self._waiting = intake.feed(data)
@@ -166,7 +169,7 @@ class Guest(asyncio.Protocol):
             else:
                 break
         self._pumping = False
-        if len(self._waiting) <= WAITING_MAX:
+        if self._paused and len(self._waiting) <= WAITING_MAX:
             self._resume()
         if self._current is None:
             self._await()
@@ -257,6 +260,7 @@ class Guest(asyncio.Protocol):
             self._transport.write_eof()
 
     def _resume(self) -> None:
+        self._paused = False
         transport = self._transport
         if not transport.is_closing() and not transport.is_reading():
             transport.resume_reading()

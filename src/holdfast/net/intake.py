@@ -119,26 +119,27 @@ class Intake:
 
     def feed(self, data: bytes) -> bytes:
         """Read until at least one request is whole; returns what was not read, for later."""
+        between = self._between and not self.closed
+        request = self._familiar.recognise(data) if between else None
+        if request is not None and len(request.body) <= self._bounds.max_body:
+            self.ready.append(request)
+            return b""
+        rest = self._feed_parser(data)
+        if between and self._between and not rest and not self.closed and len(self.ready) == 1:
+            read = self.ready[0]
+            if isinstance(read, Request):
+                self._familiar.learn(data, read)
+        return rest
+
+    def _feed_parser(self, data: bytes) -> bytes:
         if len(data) <= SLICE:
-            self._feed_small(data)
+            self._parse(data)
             return b""
         view = memoryview(data)
         while view and not self.ready and not self.closed:
             self._parse(view[:SLICE])
             view = view[SLICE:]
         return b"" if self.closed else bytes(view)
-
-    def _feed_small(self, data: bytes) -> None:
-        between = self._between and not self.closed
-        request = self._familiar.recognise(data) if between else None
-        if request is not None and len(request.body) <= self._bounds.max_body:
-            self.ready.append(request)
-            return
-        self._parse(data)
-        if between and self._between and not self.closed and len(self.ready) == 1:
-            read = self.ready[0]
-            if isinstance(read, Request):
-                self._familiar.learn(data, read)
 
     def close(self) -> None:
         """Read no more, and let go of everything."""

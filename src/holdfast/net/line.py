@@ -18,7 +18,7 @@ from holdfast.wire.marks import marks_of
 
 
 class Sink(Protocol):
-    """Where an answer goes. Called on the loop's thread, never from within `ask`.
+    """Where an answer goes. Called on the loop's thread, never from within `Dialer.ask`.
 
     The order is `sent`, `head`, `body`*, then exactly one of `ended` or `broke`, which may come
     at any point (`broke` even before `sent`, where dialling failed). After that, and after

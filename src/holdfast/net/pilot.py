@@ -127,30 +127,47 @@ class Pilot:
     def take_off(self) -> None:
         """Begin. Everything else comes by callbacks."""
         self._desk.flying.add(self)
-        self._safely(self._start)
+        self._feed_safely(Started(self._desk.clock()))
 
     # ------------------------------------------------------------ the Sink
 
+    # Each is supervised: what breaks in here ends this call and nothing else.
+
     def sent(self, reused: bool) -> None:  # noqa: ARG002, FBT001 - the dialler's evidence
-        self._safely(self._sent)
+        try:
+            self.feed(Sent(self._desk.clock(), self._attempt))
+        except Exception as error:  # noqa: BLE001 - supervisor: the house fails open
+            self._crashed(error)
 
     def head(self, status: int, headers: Headers) -> None:
-        self._safely(self._head_came, status, headers)
+        try:
+            self._head_came(status, headers)
+        except Exception as error:  # noqa: BLE001 - the same
+            self._crashed(error)
 
     def body(self, data: bytes) -> None:
-        self._safely(self._body_came, data)
+        try:
+            self._body_came(data)
+        except Exception as error:  # noqa: BLE001 - the same
+            self._crashed(error)
 
     def ended(self) -> None:
-        self._safely(self._body_ended)
+        try:
+            self._body_ended()
+        except Exception as error:  # noqa: BLE001 - the same
+            self._crashed(error)
 
     def broke(self, failure: Failure) -> None:
-        self._safely(self._broke, failure)
-
-    def _safely(self, step: Callable[..., None], *given: object) -> None:
-        """The supervisor of one call: what breaks in here ends this call and nothing else."""
         try:
-            step(*given)
-        except Exception as error:  # noqa: BLE001 - supervisor: the house fails open
+            failure = masked_failure(failure, self._secret)
+            self.feed(Failed(self._desk.clock(), self._attempt, failure))
+        except Exception as error:  # noqa: BLE001 - the same
+            self._crashed(error)
+
+    def _feed_safely(self, event: Event) -> None:
+        try:
+            self.feed(event)
+        except Exception as error:  # noqa: BLE001 - the same
             self._crashed(error)
 
     def _crashed(self, error: Exception) -> None:
@@ -174,12 +191,6 @@ class Pilot:
                 reply.break_()
             if self.on_crash is not None:
                 self.on_crash(self, reply, error)
-
-    def _start(self) -> None:
-        self.feed(Started(self._desk.clock()))
-
-    def _sent(self) -> None:
-        self.feed(Sent(self._desk.clock(), self._attempt))
 
     def _head_came(self, status: int, headers: Headers) -> None:
         leg = self._leg
@@ -208,10 +219,8 @@ class Pilot:
         at = self._desk.clock()
         if pieces:
             self.feed(Heard(at, attempt, masked_pieces(pieces, self._secret)))
-        self.feed(Closed(at, attempt))
-
-    def _broke(self, failure: Failure) -> None:
-        self.feed(Failed(self._desk.clock(), self._attempt, masked_failure(failure, self._secret)))
+        if self._line is not None:  # else that was the end of it
+            self.feed(Closed(at, attempt))
 
     # ------------------------------------------------------------ the client
 
@@ -255,7 +264,7 @@ class Pilot:
     def _leave(self) -> None:
         self._grace = None
         if not self.replies:
-            self._safely(self.feed, Left(self._desk.clock()))
+            self._feed_safely(Left(self._desk.clock()))
 
     def _flow(self) -> None:
         """Read from the target only while every client takes what it is given."""
@@ -275,11 +284,12 @@ class Pilot:
 
     def feed(self, event: Event) -> None:
         """Give the flight one event and carry out what it commands."""
-        commands = self.flight.handle(event)
+        flight = self.flight
+        commands = flight.handle(event)
         if commands:
             self._obey(commands)
-        deadline = self.flight.deadline
-        if deadline is not None:
+        deadline = flight.deadline
+        if deadline is not None and deadline < self._desk.alarm_at:
             self._desk.wake_by(deadline)
 
     def ring(self, now: float) -> None:
@@ -287,7 +297,7 @@ class Pilot:
         if self._paused:
             self._be_patient()
             return
-        self._safely(self.feed, Rang(now))
+        self._feed_safely(Rang(now))
 
     def _obey(self, commands: Sequence[Command]) -> None:
         if (
@@ -352,7 +362,7 @@ class Pilot:
             intent_of(call, leg, command.attempt, desk.wall(), len(outgoing.body), leg.why)
         )
         self._lost = lost_value(outgoing.lost) if outgoing.lost else b""
-        self._line = desk.dialer.ask(
+        line = self._line = desk.dialer.ask(
             place.origin,
             call.method,
             place.prefix + outgoing.path,
@@ -363,7 +373,10 @@ class Pilot:
             fresh=command.fresh,
             # Local engines have been seen to close a kept connection under the next request.
             keep=place.provider.kind != "local",
+            announce=False,
         )
+        if line.reused:
+            line.announce()
 
     # ------------------------------------------------------------- replying
 
@@ -449,14 +462,17 @@ class Pilot:
         desk, call, leg, target = self._desk, self.call, note.leg, note.leg.target
         tap, failure, verdict = self._tap, note.failure, note.verdict
         wall = desk.wall()
+        status, kind, text = self._status or None, "", ""
+        if failure is not None:
+            status, kind, text = failure.status, failure.kind, failure.text
         desk.book.settle(
             Settled(
                 id=attempt_id(call, note.attempt),
                 outcome=note.outcome,
                 wall=wall,
-                status=failure.status if failure is not None else (self._status or None),
-                failure_kind=failure.kind if failure is not None else "",
-                failure_text=failure.text if failure is not None else "",
+                status=status,
+                failure_kind=kind,
+                failure_text=text,
                 verdict=str(verdict) if verdict is not None else "",
                 because=verdict.because if verdict is not None else (),
                 usage=tap.usage if tap is not None else Usage(),
@@ -484,8 +500,8 @@ class Pilot:
                 credential=target.credential,
                 ok=ok,
                 trial=leg.trial,
-                status=failure.status if failure is not None else self._status,
-                failure_kind=failure.kind if failure is not None else "",
+                status=status,
+                failure_kind=kind,
                 verdict=verdict,
                 first_content_s=note.times.content,
                 stand_in=leg.stand_in,

@@ -12,6 +12,7 @@ import asyncio
 import socket
 import ssl
 import struct
+from itertools import repeat
 from time import monotonic
 from typing import Any, Protocol, cast
 
@@ -36,6 +37,23 @@ JOIN_MAX = 65_536
 DRAIN_S = 1.0
 
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
+
+
+class Lower(dict[bytes, bytes]):
+    """Header names as they are spelt → in lower case. The usual ones are remembered."""
+
+    NAMES_MAX = 2048
+    BYTES_MAX = 100
+
+    def __missing__(self, name: bytes) -> bytes:
+        small = name.lower()
+        if len(self) < self.NAMES_MAX and len(name) <= self.BYTES_MAX:
+            self[name] = self.setdefault(small, small)
+        return small
+
+
+_lower = Lower().__getitem__
+_BLANKS = repeat(b" \t")
 
 
 class Home(Protocol):
@@ -268,8 +286,10 @@ class Pipe(asyncio.Protocol):
         line = self._line
         if line is None:
             return
-        headers = tuple([(name.lower(), value.rstrip(b" \t")) for name, value in self._headers])
-        self._check_head(headers)
+        names, values = zip(*self._headers, strict=True) if self._headers else ((), ())
+        names = tuple(map(_lower, names))
+        headers = tuple(zip(names, map(bytes.rstrip, values, _BLANKS), strict=True))
+        self._check_head(names, headers)
         if self.way.evidence is None:
             self.way.evidence = self.way.shown(headers, monotonic() - line.sent_at)
         self._status = status
@@ -298,7 +318,7 @@ class Pipe(asyncio.Protocol):
 
     # ------------------------------------------------------------ how it goes on, or ends
 
-    def _check_head(self, headers: Headers) -> None:
+    def _check_head(self, names: tuple[bytes, ...], headers: Headers) -> None:
         if not self._parser.get_http_version().startswith("1."):
             raise _MalformedError("it is not HTTP/1")
         if len(headers) > HEADERS_MAX:
@@ -307,9 +327,10 @@ class Pipe(asyncio.Protocol):
             size = sum(len(name) + len(value) + 4 for name, value in headers)
             if size > HEAD_MAX:
                 raise _MalformedError(f"a head beyond {HEAD_MAX // 1024} kB")
-        codings = [value for name, value in headers if name == b"transfer-encoding"]
-        if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
-            raise _MalformedError("a transfer coding that was not asked for")
+        if b"transfer-encoding" in names:
+            codings = [value for name, value in headers if name == b"transfer-encoding"]
+            if len(codings) > 1 or codings[0].lower() != b"chunked":
+                raise _MalformedError("a transfer coding that was not asked for")
 
     def _finish(self, line: Line) -> None:
         """The framing ended: first home, then the word, so that the next asking may have it."""

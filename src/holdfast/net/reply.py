@@ -29,7 +29,9 @@ class Request:
     """What a client asked, whole. `path` is raw and without the query, `query` without the `?`.
 
     Header names are lower case, in the order in which they came. `received_at` is the loop's
-    clock (seconds) when the last byte had come. `peer` is the client's `address:port`.
+    clock (seconds) when the last byte had come. `peer` is the client's `address:port`. `notes` is
+    for those who find something out of the head, by themselves as keys: requests that say the same
+    head (but for the length of the body) share them.
     """
 
     __slots__ = (
@@ -39,6 +41,7 @@ class Request:
         "http10",
         "keep_alive",
         "method",
+        "notes",
         "path",
         "peer",
         "query",
@@ -53,6 +56,7 @@ class Request:
         self.query = query
         self.headers = headers
         self._named = named
+        self.notes: dict[object, object] = {}
         self.body = b""
         self.http10 = False
         self.keep_alive = True
@@ -62,6 +66,7 @@ class Request:
     def again(self, headers: Headers) -> Request:
         """The same request anew, without its body. `headers` differ in content-length at most."""
         request = Request(self.method, self.path, self.query, headers, self._named)
+        request.notes = self.notes
         request.http10 = self.http10
         request.keep_alive = self.keep_alive
         return request
@@ -222,52 +227,64 @@ class Reply:
         if self.begun:
             raise RuntimeError("a reply begins once")
         self.begun = True
+        framing = b""
+        if length is not None and status not in _BODILESS:
+            framing = b"content-length: %d\r\n" % length
         if self._head_only or status in _BODILESS:
             self._framing = _ABSENT
         elif length is not None:
             self._framing = _COUNTED
             self._left = length
-        else:
-            self._framing = _WITH_CONNECTION if self._http10 else _CHUNKED
-        if self._carrier.last or self._framing == _WITH_CONNECTION:
+        elif self._http10:
+            self._framing = _WITH_CONNECTION
             self.close_after = True
-        framing = b""
-        if self._framing == _CHUNKED:
+        else:
+            self._framing = _CHUNKED
             framing = b"transfer-encoding: chunked\r\n"
-        elif length is not None and status not in _BODILESS:
-            framing = b"content-length: %d\r\n" % length
+        if self._carrier.last:
+            self.close_after = True
         if self.close_after:
             framing += b"connection: close\r\n"
         elif self._http10:
             framing += b"connection: keep-alive\r\n"
         head = _STATUS_LINES.get(status) or _status_line(status)
         head += _lines(headers)
-        if b"\ndate: " not in head:
+        if head.find(b"\ndate: ") < 0:
             head += _date()
         return head + framing + b"\r\n"
 
 
 def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Header lines. Looking for trouble in all of them at once is cheaper than in each."""
-    lines = [b"%b: %b\r\n" % pair for pair in headers]
-    joined = b"".join(lines)
-    count = len(lines)
-    if (
-        joined.count(b"\n") != count
-        or joined.count(b"\r") != count
-        or b"\0" in joined
-        or b"connection: " in joined
-        or b"content-length: " in joined
-        or b"transfer-encoding: " in joined
-    ):
-        return b"".join([line for line in lines if _is_fit(line)])
-    return joined
+    pairs = tuple(headers)
+    if not pairs:
+        return b""
+    names, values = zip(*pairs, strict=True)
+    template = _templates.get(names)
+    if template is None:
+        template = _template(names)
+    said = b"".join(values)
+    if template and said.find(b"\n") < 0 and said.find(b"\r") < 0 and said.find(b"\0") < 0:
+        return template % values
+    return b"".join([b"%b: %b\r\n" % pair for pair in pairs if _is_fit(*pair)])
 
 
-def _is_fit(line: bytes) -> bool:
-    inner = line[:-2]
-    return inner.partition(b":")[0].lower() not in _FRAMING and not any(
-        byte in inner for byte in (b"\r", b"\n", b"\0")
+def _template(names: tuple[bytes, ...]) -> bytes:
+    """What header lines with these names are filled into; empty where not all are fit for it."""
+    template = b""
+    if all(_is_fit(name, b"") for name in names):
+        template = b"".join([b"%b: %%b\r\n" % name.replace(b"%", b"%%") for name in names])
+    if sum(map(len, names)) <= TEMPLATE_BYTES_MAX:
+        if len(_templates) >= TEMPLATES_MAX:
+            _templates.clear()
+        _templates[names] = template
+    return template
+
+
+def _is_fit(name: bytes, value: bytes) -> bool:
+    """Whether it is a header, and one that is not ours to say."""
+    return name.partition(b":")[0].lower() not in _FRAMING and not any(
+        byte in name or byte in value for byte in (b"\r", b"\n", b"\0")
     )
 
 
@@ -279,6 +296,10 @@ def _status_line(status: int) -> bytes:
 
 
 _STATUS_LINES: dict[int, bytes] = {}
+# Header lines without their values, by the names: an answer's are mostly the same.
+TEMPLATES_MAX = 512
+TEMPLATE_BYTES_MAX = 8192
+_templates: dict[tuple[bytes, ...], bytes] = {}
 _dated: tuple[int, bytes] = (0, b"")
 
 

@@ -13,7 +13,18 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from holdfast.facts.outcomes import Failure, FailureKind, PieceKind, Said, Usage, Where
+from holdfast.facts.outcomes import (
+    CONTENT,
+    END,
+    OPENING,
+    PING,
+    Failure,
+    FailureKind,
+    PieceKind,
+    Said,
+    Usage,
+    Where,
+)
 from holdfast.wire.anthropic_ask import DIALECT, ID_CHARS_MAX, signed
 from holdfast.wire.deltas import (
     BlockEnded,
@@ -36,7 +47,7 @@ from holdfast.wire.speech import UNREADABLE, Thinking
 from holdfast.wire.sse import SseEvent
 
 UNNAMED = "msg_holdfast"
-PING = b'event: ping\ndata: {"type":"ping"}\n\n'
+PING_EVENT = b'event: ping\ndata: {"type":"ping"}\n\n'
 MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _TEXT = {"type": "text", "text": ""}
 _THINKING = {"type": "thinking", "thinking": "", "signature": ""}
@@ -125,15 +136,11 @@ def merged(usage: Usage, raw: Raw) -> Usage:
         found = _decode_usage(raw)
     except UNREADABLE:
         return usage
-
-    def pick(new: int | None, old: int | None) -> int | None:
-        return old if new is None else new
-
     return Usage(
-        input=pick(found.input_tokens, usage.input),
-        output=pick(found.output_tokens, usage.output),
-        cache_read=pick(found.cache_read_input_tokens, usage.cache_read),
-        cache_write=pick(found.cache_creation_input_tokens, usage.cache_write),
+        _newest(found.input_tokens, usage.input),
+        _newest(found.output_tokens, usage.output),
+        _newest(found.cache_read_input_tokens, usage.cache_read),
+        _newest(found.cache_creation_input_tokens, usage.cache_write),
     )
 
 
@@ -148,6 +155,10 @@ def _said_error(data: bytes, *, spoke: bool) -> Failure:
         words = Said(message=data[:500].decode("utf-8", "replace"))
     text = f"the stream says {words.type or 'error'}: {words.message}"[:500]
     return _failure("error_event", text, spoke=spoke, said=words)
+
+
+def _newest(new: int | None, old: int | None) -> int | None:
+    return old if new is None else new
 
 
 class StreamReader:
@@ -178,13 +189,13 @@ class StreamReader:
         if event.event == b"error":
             return self._error(data)
         if not data:
-            return PieceKind.PING
+            return PING
         try:
             kind = _decode_kind(data).type
         except UNREADABLE:
             return self._fault("garbage", "an event of the stream is not of the dialect")
         if kind == "content_block_delta" and self.spoke:  # nearly all of them
-            return PieceKind.CONTENT
+            return CONTENT
         step = _STEPS.get(kind)
         if step is not None:
             if not self._opened and kind in _GRAMMAR:
@@ -192,7 +203,7 @@ class StreamReader:
             return step(self, data)
         if not kind and read_said(data) == Said():
             return self._fault("garbage", "an event of the stream has no type")
-        return PieceKind.PING if kind else self._error(data)
+        return PING if kind else self._error(data)
 
     def _mend(self, kind: str, data: bytes) -> None:
         """llama.cpp leaves out the opening when the first token is half a character."""
@@ -210,10 +221,10 @@ class StreamReader:
         if message is not None:
             self.id, self.model = message.id, message.model
             self.usage = merged(self.usage, message.usage)
-        return PieceKind.OPENING
+        return OPENING
 
     def _block_start(self, _: bytes) -> PieceKind:
-        return PieceKind.CONTENT if self.spoke else PieceKind.OPENING
+        return CONTENT if self.spoke else OPENING
 
     def _block_delta(self, data: bytes) -> PieceKind:
         """The first deltas: an empty one commits to nothing yet."""
@@ -224,19 +235,19 @@ class StreamReader:
         self.spoke = any(
             name != "type" and bytes(value) not in _NOTHING for name, value in payload.items()
         )
-        return PieceKind.CONTENT if self.spoke else PieceKind.OPENING
+        return CONTENT if self.spoke else OPENING
 
     def _message_delta(self, data: bytes) -> PieceKind:
         seen = _loosely(data)
         self.usage = merged(self.usage, seen.usage)
         if seen.delta is not None and seen.delta.stop_reason:
             self.stop = STOPS.get(seen.delta.stop_reason, "end")
-        return PieceKind.CONTENT
+        return CONTENT
 
     def _message_stop(self, _: bytes) -> PieceKind:
         if not self.spoke and self.stop is None:
             return self._fault("empty", "the answer ended without a word")
-        return PieceKind.END
+        return END
 
     def _error(self, data: bytes) -> PieceKind:
         self.failure = _said_error(data, spoke=self.spoke)
@@ -575,7 +586,7 @@ class StreamWriter:
         return b""
 
     def _ping(self, _: Ping) -> bytes:
-        return PING
+        return PING_EVENT
 
     def _stopped(self, delta: Stopped) -> bytes:
         stopped = {

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import compress
+from operator import itemgetter
 
 from holdfast.facts.calls import Headers
 from holdfast.facts.losses import Lost
@@ -78,23 +80,34 @@ _DOWN_PREFIXES = (
     b"x-holdfast-",
 )
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_FIT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # in a value
 IDENTITY = (b"accept-encoding", b"identity")
 _ODD = re.compile(r"[^A-Za-z0-9_.\[\]-]")
 LOST_BYTES_MAX = 1000
-_KNOWN_MAX = 2048
-_up_known: dict[bytes, bool] = {}
-_down_known: dict[bytes, bool] = {}
+
+# Which headers of a head pass, by its names: a provider says the same ones with every answer.
+Passing = dict[tuple[bytes, ...], tuple[bool, ...]]
+_HEADS_MAX = 512
+_NAMES_BYTES_MAX = 4096
+_name, _value = itemgetter(0), itemgetter(1)
+_up_passing: Passing = {}
+_down_passing: Passing = {}
 
 
 def _passes(
-    name: bytes, known: dict[bytes, bool], exact: frozenset[bytes], prefixes: tuple[bytes, ...]
-) -> bool:
-    passes = (
+    names: tuple[bytes, ...],
+    passing: Passing,
+    exact: frozenset[bytes],
+    prefixes: tuple[bytes, ...],
+) -> tuple[bool, ...]:
+    passes = tuple(
         name not in exact and not name.startswith(prefixes) and _NAME.fullmatch(name) is not None
+        for name in names
     )
-    if len(known) < _KNOWN_MAX and len(name) < 100:
-        known[name] = passes
+    if sum(map(len, names)) <= _NAMES_BYTES_MAX:
+        if len(passing) >= _HEADS_MAX:
+            passing.clear()
+        passing[names] = passes
     return passes
 
 
@@ -109,39 +122,31 @@ def _named_by_connection(headers: Headers) -> set[bytes]:
 
 def _filtered(
     headers: Headers,
-    known: dict[bytes, bool],
+    passing: Passing,
     exact: frozenset[bytes],
     prefixes: tuple[bytes, ...],
 ) -> Headers:
-    kept = []
-    hop = False
-    for pair in headers:
-        name = pair[0]
-        passes = known.get(name)
-        if passes is None:
-            passes = _passes(name, known, exact, prefixes)
-        if passes:
-            kept.append(pair)
-        elif name == b"connection":
-            hop = True
+    names = tuple(map(_name, headers))
+    passes = passing.get(names) or _passes(names, passing, exact, prefixes)
+    kept = tuple(compress(headers, passes))
     # One look at all values is cheaper than one at each.
-    if _VALUE.fullmatch(b"".join([value for _, value in kept])) is None:
-        kept = [pair for pair in kept if _VALUE.fullmatch(pair[1]) is not None]
-    if hop:
+    if b"".join(map(_value, kept)).translate(None, _FIT):
+        kept = tuple([pair for pair in kept if not pair[1].translate(None, _FIT)])
+    if b"connection" in names:
         named = _named_by_connection(headers)
         if named:
-            kept = [pair for pair in kept if pair[0] not in named]
-    return tuple(kept)
+            kept = tuple([pair for pair in kept if pair[0] not in named])
+    return kept
 
 
 def to_upstream(headers: Headers) -> Headers:
     """What of a client's headers goes to a target; the answer is asked for uncompressed."""
-    return (*_filtered(headers, _up_known, _UP, _UP_PREFIXES), IDENTITY)
+    return (*_filtered(headers, _up_passing, _UP, _UP_PREFIXES), IDENTITY)
 
 
 def to_client(headers: Headers) -> Headers:
     """What of an upstream's headers goes to the client; split or invalid ones do not."""
-    return _filtered(headers, _down_known, _DOWN, _DOWN_PREFIXES)
+    return _filtered(headers, _down_passing, _DOWN, _DOWN_PREFIXES)
 
 
 def lost_value(lost: Iterable[Lost]) -> bytes:

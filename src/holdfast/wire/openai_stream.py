@@ -13,7 +13,18 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from holdfast.facts.outcomes import Failure, FailureKind, PieceKind, Said, Usage, Where
+from holdfast.facts.outcomes import (
+    CONTENT,
+    END,
+    OPENING,
+    PING,
+    Failure,
+    FailureKind,
+    PieceKind,
+    Said,
+    Usage,
+    Where,
+)
 from holdfast.wire.deltas import (
     Delta,
     Fault,
@@ -255,10 +266,10 @@ class StreamReader:
         if event.event == b"error":
             return self._error(data)
         if not data:
-            return PieceKind.PING
+            return PING
         if data.startswith(DONE):
             if self.spoke or self.stop is not None:
-                return PieceKind.END
+                return END
             return self._fault("empty", "the answer ended without a word")
         try:
             chunk = _decode(data)
@@ -273,16 +284,16 @@ class StreamReader:
         return self._choices(chunk.choices or ())
 
     def _choices(self, choices: Sequence[_Choice]) -> PieceKind:
-        kind = PieceKind.CONTENT if self.spoke else PieceKind.OPENING
+        kind = CONTENT if self.spoke else OPENING
         for choice in choices:
             if not self.spoke and _speaks(choice.delta):
                 self.spoke = True
-                kind = PieceKind.CONTENT
+                kind = CONTENT
             self._begun.add(choice.index)
             if choice.finish_reason:
                 self._finished.add(choice.index)
                 self.stop = STOPS.get(choice.finish_reason, "end")
-                kind = PieceKind.CONTENT
+                kind = CONTENT
         return kind
 
     def _name(self, data: bytes) -> None:

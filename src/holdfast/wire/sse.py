@@ -66,7 +66,7 @@ class SseReader:
                 self._tail = bytearray(self._tail)
             self._tail += data
             buffer = self._tail
-        if not self._mixed and b"\r" in data:
+        if not self._mixed and data.find(b"\r") >= 0:
             self._mixed = True
             self._seen = self._line = 0
         events: list[SseEvent] = []
@@ -89,7 +89,9 @@ class SseReader:
         Nothing is taken in: `passed` or `feed` follows, with the same bytes. Where the very bytes
         come back, they are whole events by themselves and there is nothing to take in.
         """
-        if self._mixed or not self._started or len(self._tail) > _AHEAD_BYTES_MAX or b"\r" in data:
+        if self._mixed or not self._started or len(self._tail) > _AHEAD_BYTES_MAX:
+            return b""
+        if data.find(b"\r") >= 0:  # `in` first fails to take the bytes for a number
             return b""
         buffer = bytes(self._tail) + data if self._tail else data
         if buffer.endswith(b"\n\n"):

@@ -14,7 +14,19 @@ from typing import Protocol
 import msgspec
 
 from holdfast.facts.calls import Headers
-from holdfast.facts.outcomes import Failure, FailureKind, Piece, PieceKind, Usage, Where
+from holdfast.facts.outcomes import (
+    CONTENT,
+    END,
+    FAULT,
+    OPENING,
+    PING,
+    Failure,
+    FailureKind,
+    Piece,
+    PieceKind,
+    Usage,
+    Where,
+)
 from holdfast.wire.crossings import Gathered
 from holdfast.wire.deltas import (
     Delta,
@@ -60,7 +72,7 @@ class Tap(Protocol):
 def fault(kind: FailureKind, text: str, *, spoke: bool = False) -> Piece:
     """A FAULT piece; `spoke`: content had come before."""
     where: Where = "in_stream" if spoke else "body"
-    return Piece(PieceKind.FAULT, b"", Failure(kind=kind, where=where, text=text))
+    return Piece(FAULT, b"", Failure(kind=kind, where=where, text=text))
 
 
 class PassingTap:
@@ -89,7 +101,7 @@ class PassingTap:
             if block and reader.flows(block):
                 if block is not data:
                     self._sse.passed(block, data)
-                return [Piece(PieceKind.CONTENT, block)]
+                return [Piece(CONTENT, block)]
         try:
             events = self._sse.feed(data)
         except WireError as error:
@@ -102,13 +114,13 @@ class PassingTap:
         pieces: list[Piece] = []
         reader = self._reader
         run: list[bytes] = []
-        run_kind = PieceKind.OPENING
+        run_kind = OPENING
         for event in events:
             kind = reader.read(event)
             if run and kind is not run_kind:
                 pieces.append(Piece(run_kind, b"".join(run)))
                 run = []
-            if kind is PieceKind.FAULT:
+            if kind is FAULT:
                 self._done = True
                 own = reader.failure is not None and reader.failure.kind == "error_event"
                 said = event.raw + reader.missing if own else b""
@@ -118,7 +130,7 @@ class PassingTap:
             if reader.missing:
                 run.append(reader.missing)
             run.append(event.raw)
-            if kind is PieceKind.END:
+            if kind is END:
                 self._done = True
                 break
         if run:
@@ -137,16 +149,16 @@ class PassingTap:
             # part of an event, which no client should see.
             kind = reader.read(last)
             read = Piece(kind, b"", reader.failure)
-            if kind is PieceKind.FAULT:
+            if kind is FAULT:
                 if not _unread(read):
                     return [read]
-            elif kind is not PieceKind.PING:
+            elif kind is not PING:
                 pieces.append(Piece(kind, reader.missing + last.raw))
-                if kind is PieceKind.END:
+                if kind is END:
                     return pieces
         added = reader.closing()
         if added is not None:
-            return [*pieces, Piece(PieceKind.END, added)]
+            return [*pieces, Piece(END, added)]
         if last is None and not self._any:
             return [fault("empty", NOTHING)]
         return [*pieces, fault("truncated", NO_END, spoke=reader.spoke)]

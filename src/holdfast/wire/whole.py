@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Literal
 
 from holdfast.facts.calls import Headers
-from holdfast.facts.outcomes import Failure, FailureKind, Piece, PieceKind, Said, Usage
+from holdfast.facts.outcomes import CONTENT, END, FAULT, Failure, FailureKind, Piece, Said, Usage
 from holdfast.wire.speech import UNREADABLE, CannotCrossError, Speaking, Whole
 from holdfast.wire.tap import NOTHING, fault
 
 ERROR_BYTES_MAX = 1 << 20
 WHOLE_BYTES_MAX = 64 << 20
 TEXT_MAX = 500
+_END = Piece(END)
 JSON: Headers = ((b"content-type", b"application/json"),)
 
 # What is demanded of a body that says success: an answer of the dialect, JSON without an error in
@@ -67,7 +68,7 @@ class WholeTap:
         if self._demand != "nothing":
             problem = self._wrong(body)
             if problem is not None:
-                return [Piece(PieceKind.FAULT, b"", problem)]
+                return [Piece(FAULT, b"", problem)]
         if self._rewrite is not None:
             try:
                 body = self._rewrite(body)
@@ -75,13 +76,13 @@ class WholeTap:
                 return [fault("garbage", str(error))]
             except UNREADABLE as error:
                 return [fault("garbage", f"the answer is not of its dialect: {error}"[:TEXT_MAX])]
-        return [Piece(PieceKind.CONTENT, body), Piece(PieceKind.END)]
+        return [Piece(CONTENT, body), _END]
 
     def _wrong(self, body: bytes) -> Failure | None:
         start = body.lstrip()[:1]
         if not start:
             return self._failure("empty", NOTHING)
-        if start not in b"{[":
+        if start not in (b"{", b"["):
             return self._failure("not_json", "a page or other text where JSON was due", body)
         if start == b"[" and self._demand == "json":
             return None
@@ -162,4 +163,4 @@ class ErrorTap:
             body=body,
             said=said,
         )
-        return [Piece(PieceKind.FAULT, b"", failure)]
+        return [Piece(FAULT, b"", failure)]
