@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tests.stories.tellings import House, Night, Telling
 
@@ -35,6 +37,7 @@ PATIENCE_S = 3600.0  # of the story: one that hangs fails
 # What loopback may need to hand bytes on; a wrong leap of a minute harms more than one of a word.
 LOOPBACK_S = 0.0003
 LOOPBACK_PER_S, LEAP_S = 0.002, 10.0
+HELD_S = 0.02
 KEY = b"sk-story-0123456789"
 
 
@@ -42,8 +45,12 @@ class TurningSelector(selectors.DefaultSelector):
     """Waits for sockets only as long as bytes on loopback may need; then it turns the clock on."""
 
     now_s = 0.0
+    # While somebody works who is not on this loop (a process, a thread), the clock stands still.
+    held = False
 
     def select(self, timeout: float | None = None) -> list:
+        if self.held:
+            return super().select(HELD_S if timeout is None else min(timeout, HELD_S))
         ready = super().select(0)
         if not ready and timeout != 0:
             leap_s = min(timeout or 0.0, LEAP_S)
@@ -66,6 +73,15 @@ class TurnedLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._turning.now_s
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The clock stands still while this lasts."""
+        before, self._turning.held = self._turning.held, True
+        try:
+            yield
+        finally:
+            self._turning.held = before
 
 
 class Book:
