@@ -47,6 +47,7 @@ class TurningSelector(selectors.DefaultSelector):
     now_s = 0.0
     # While somebody works who is not on this loop (a process, a thread), the clock stands still.
     held = False
+    loopback_per_s = LOOPBACK_PER_S
 
     def select(self, timeout: float | None = None) -> list:
         if self.held:
@@ -54,7 +55,7 @@ class TurningSelector(selectors.DefaultSelector):
         ready = super().select(0)
         if not ready and timeout != 0:
             leap_s = min(timeout or 0.0, LEAP_S)
-            ready = super().select(LOOPBACK_S + LOOPBACK_PER_S * leap_s)
+            ready = super().select(LOOPBACK_S + self.loopback_per_s * leap_s)
         if not ready and timeout:
             self.now_s += timeout
         return ready
@@ -67,8 +68,9 @@ class TurnedLoop(asyncio.SelectorEventLoop):
     long as its work, and a slow machine makes nobody in it slow.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, loopback_per_s: float = LOOPBACK_PER_S) -> None:
         self._turning = TurningSelector()
+        self._turning.loopback_per_s = loopback_per_s
         super().__init__(self._turning)
 
     def time(self) -> float:
