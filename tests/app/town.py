@@ -1,6 +1,6 @@
 """A town around a real gateway: providers that fail on demand, a status page, somebody who is
 told, a client. All on real loopback sockets, on one loop whose clock is turned, so that an hour
-of trouble takes a second or two. The command line runs as processes while the clock stands still.
+of trouble takes a second or two. While a process runs the clock is not turned.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ class Asked(Struct, frozen=True):
 
 
 class House:
-    """One provider. `fails` and `well` change what it does from now on."""
+    """One provider. `fails` and `well` change what it does from now on. `page`: the path of its
+    status page on the town's own server; `url`: where it is, if that is outside of the town.
+    """
 
     def __init__(
         self,
@@ -89,6 +91,7 @@ class House:
         page: str = "",
         kind: str = "cloud",
         more: str = "",
+        url: str = "",
     ) -> None:
         self.name = name
         self.kind = kind
@@ -96,7 +99,7 @@ class House:
         self.dialect = dialect
         self.key = key
         self.page = page
-        self.url = ""
+        self.url = url
         self.asked: list[Asked] = []
         self.provider = SimProvider(1, name=name)
 
@@ -134,6 +137,7 @@ class Town:
         self.crashes: list[BaseException] = []
         self.dialer = Dialer()
         self._listeners: list[Listener] = []
+        self._urls: list[str] = []
         self._wall_0 = wall_0 - self.loop.time()
         self._gateway: Gateway | None = None
         self._number = 0
@@ -152,9 +156,10 @@ class Town:
         self.web = await self._listen(self._answer)
         for house in self.houses.values():
             player = Player(house.provider)
-            if house.page == "town":
-                house.page = f"{self.web}/page"
-            house.url = await self._listen(self._play(house, player))
+            if house.page:
+                house.page = f"{self.web}/{house.page}"
+            if not house.url:
+                house.url = await self._listen(self._play(house, player))
         self.environ = {f"{name.upper()}_KEY": f"sk-{name}-0123456789" for name in self.houses}
         self.environ.update(environ)
         tables = [house.table(f"{house.name.upper()}_KEY") for house in self.houses.values()]
@@ -164,18 +169,18 @@ class Town:
     async def start(self) -> None:
         """Start the gateway, and wait until it has recalled what its journal knows."""
         read = parse(self.file.read_text(), self.environ)
-        with self.loop.held():
+        with self.loop.unturned():
             self._gateway = await Gateway.start(
                 read, self.environ, say=self.said.append, wall=self.wall
             )
-            while not self.gateway.observatory.recalled:  # noqa: ASYNC110 - a thread's work
+            while not self.gateway.observatory.recalled:
                 await self.nap()
 
     async def stop(self) -> None:
         gateway, self._gateway = self._gateway, None
         if gateway is not None:
             assert list(gateway.front.crashes) == []
-            with self.loop.held():
+            with self.loop.unturned():
                 await gateway.stop(0.0)
 
     async def close(self) -> None:
@@ -188,12 +193,17 @@ class Town:
         assert self.crashes == []
 
     async def nap(self) -> None:
-        """Let the loop look round once, without time passing."""
+        """Let the loop look round, for a moment of the wall's."""
         await asyncio.to_thread(time.sleep, 0.005)
 
     async def listen_at(self, port: int) -> None:
         """Answer there, too, as the status page does."""
         await self._listen(self._answer, port)
+
+    async def shut(self, url: str) -> None:
+        """Whoever is at this address is not there any more."""
+        await self._listeners.pop(self._urls.index(url)).close(0.0)
+        self._urls.remove(url)
 
     async def _listen(self, handler: Callable[[Request, Reply], None], port: int = 0) -> str:
         listener = Listener(
@@ -203,7 +213,8 @@ class Town:
         )
         self._listeners.append(listener)
         host, port = (await listener.start("127.0.0.1", port))[0]
-        return f"http://{host}:{port}"
+        self._urls.append(f"http://{host}:{port}")
+        return self._urls[-1]
 
     def _play(self, house: House, player: Player) -> Callable[[Request, Reply], None]:
         def play(request: Request, reply: Reply) -> None:
@@ -264,8 +275,7 @@ class Town:
         found = []
         while self.loop.time() < end_s and not until():
             began_s = self.loop.time()
-            for surface in surfaces or ("messages",):
-                found.append(await self.ask(surface))
+            found += [await self.ask(surface) for surface in surfaces or ("messages",)]
             await asyncio.sleep(max(0.0, began_s + every_s - self.loop.time()))
         return found
 
@@ -297,7 +307,7 @@ class Town:
             "TZ": "UTC",
             "PYTHONPATH": str(ROOT / "src"),
         }
-        with self.loop.held():
+        with self.loop.unturned():
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "holdfast", words[0], "--config", str(self.file), *words[1:],
                 env=environ, cwd=self.folder, stdin=asyncio.subprocess.PIPE,
@@ -339,7 +349,7 @@ async def town(
 
     Without `routes` any model goes to the houses in their order. `wall_0`: its UTC at the start.
     """
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)  # noqa: ASYNC240 - nobody waits yet
     wall_0 = time.time() if wall_0 is None else wall_0
     there = Town(folder, list(houses), wall_0, port or free_port())
 

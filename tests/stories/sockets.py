@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -37,7 +38,7 @@ PATIENCE_S = 3600.0  # of the story: one that hangs fails
 # What loopback may need to hand bytes on; a wrong leap of a minute harms more than one of a word.
 LOOPBACK_S = 0.0003
 LOOPBACK_PER_S, LEAP_S = 0.002, 10.0
-HELD_S = 0.02
+BESIDE_S = 0.02
 KEY = b"sk-story-0123456789"
 
 
@@ -45,13 +46,16 @@ class TurningSelector(selectors.DefaultSelector):
     """Waits for sockets only as long as bytes on loopback may need; then it turns the clock on."""
 
     now_s = 0.0
-    # While somebody works who is not on this loop (a process, a thread), the clock stands still.
-    held = False
+    # So many work who are not on this loop (processes, threads): it goes as the wall's clock then.
+    beside = 0
     loopback_per_s = LOOPBACK_PER_S
 
     def select(self, timeout: float | None = None) -> list:
-        if self.held:
-            return super().select(HELD_S if timeout is None else min(timeout, HELD_S))
+        if self.beside:
+            began_s = time.monotonic()
+            ready = super().select(BESIDE_S if timeout is None else min(timeout, BESIDE_S))
+            self.now_s += time.monotonic() - began_s
+            return ready
         ready = super().select(0)
         if not ready and timeout != 0:
             leap_s = min(timeout or 0.0, LEAP_S)
@@ -77,13 +81,13 @@ class TurnedLoop(asyncio.SelectorEventLoop):
         return self._turning.now_s
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """The clock stands still while this lasts."""
-        before, self._turning.held = self._turning.held, True
+    def unturned(self) -> Iterator[None]:
+        """The clock is not turned while this lasts: somebody works who is not on this loop."""
+        self._turning.beside += 1
         try:
             yield
         finally:
-            self._turning.held = before
+            self._turning.beside -= 1
 
 
 class Book:
