@@ -20,6 +20,7 @@ from holdfast.core.budget import Budget
 from holdfast.core.route import Affinity
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import Exchange, Intent, Leg, Settled
+from holdfast.facts.observations import Observation
 from holdfast.facts.places import ModelFacts, Provider
 from holdfast.net.desk import Desk, Place
 from holdfast.net.dial import Dialer
@@ -121,6 +122,8 @@ class Street:
         self.told: list[Told] = []
         self.crashes: list[BaseException] = []
         self.dialer = Dialer()
+        self.board = Board(dice=lambda: 0.5)
+        self.journal: list[Observation] = []
         self.listeners: list[Listener] = []
         self.url = ("", 0)
         self.began_s = 0.0
@@ -182,7 +185,7 @@ class Street:
                 affinity.note(digest, leg.target, at)
 
         desk = Desk(
-            board=Board(dice=lambda: 0.5),
+            board=self.board,
             book=self.book,
             dialer=self.dialer,
             clock=self.loop.time,
@@ -190,6 +193,7 @@ class Street:
             credit=budget.credit,
             affinity=stay,
         )
+        desk.observe = self._learn
         desk.places = {name: Place(provider, KEY) for name, provider in providers.items()}
         return Front(
             desk,
@@ -200,6 +204,11 @@ class Street:
             prefix="r",
             control=lambda _, reply: reply.send(404, (), b""),
         )
+
+    def _learn(self, obs: Observation) -> None:
+        self.board.observe(obs)
+        self.journal.append(obs)
+        self.board.incidents.observe(obs)
 
     # ----------------------------------------------------------- the clients
 
@@ -317,6 +326,8 @@ async def _tell(telling: Telling) -> Night:
         told=sorted(street.told, key=lambda told: told.at_s),
         saw=street.saw,
         written=street.book.written,
+        journal=street.journal,
+        incidents=street.board.incidents.view(),
     )
 
 

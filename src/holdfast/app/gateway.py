@@ -242,6 +242,8 @@ class Gateway:
     def _beat(self) -> None:
         """Once a second: sleep, knocks, the configuration's file, news for the terminal."""
         loop = asyncio.get_running_loop()
+        # First of all: whatever goes wrong in this beat, there is a next one.
+        self._timer = loop.call_later(BEAT_S, self._beat)
         steady, wall = loop.time(), self.wall()
         slept_s = (wall - self._ticked[1]) - (steady - self._ticked[0])
         self._ticked = (steady, wall)
@@ -255,7 +257,10 @@ class Gateway:
                 self._knocking[provider] = loop.create_task(self._knock(provider))
         if self._watch is not None and self._watch.changed():
             self.reload()
-        self.observatory.beat(steady, wall)
+        try:
+            self.observatory.beat(steady, wall)
+        except Exception as error:  # noqa: BLE001 - it thinks about calls, and hurts none
+            self._scout_failed(error)
         alarms = [
             *self.ledger.alarms,
             *self.observatory.alarms,
@@ -263,7 +268,6 @@ class Gateway:
         ]
         for sentence in self._news.read(self.board.rows(steady), alarms):
             self._say(sentence)
-        self._timer = loop.call_later(BEAT_S, self._beat)
 
     async def _knock(self, provider: str) -> None:
         try:
