@@ -224,6 +224,22 @@ def test_while_free_endpoints_fail_too_they_are_the_ones_to_ask() -> None:
     assert made["generation"] <= 6
 
 
+@pytest.mark.parametrize(
+    ("surface", "model", "way"),
+    [("models", "", "models"), ("count_tokens", "large", "count_tokens")],
+)
+def test_a_free_endpoint_in_trouble_is_asked_until_it_is_well(
+    surface: str, model: str, way: str
+) -> None:
+    """Also where answers are well and nobody else has a reason to ask it."""
+    watch = Watch()
+    watch.use(surface=surface, model=model, ok=False)
+    declared = frozenset({Segment("north", surface, model or None, KEY)})
+    made = ways(watch.run(600.0, msgspec.structs.replace(VIEW, declared=declared)))
+    assert 15 <= made[way] <= 25
+    assert set(made) <= {way, "count_tokens", "models"}
+
+
 def test_siblings_of_a_new_suspect_are_looked_at_once_and_at_once() -> None:
     watch = Watch()
     for model in ("large", "small"):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.doubles.holes import free_port
+import trustme
+from tests.doubles.between import LOGIN_PAGE, Host
+from tests.doubles.holes import blackhole, free_port, refused
 
 from holdfast.face.diagnose import MIXED, THEM, UNKNOWN, WELL, YOU, together
 
@@ -22,9 +26,11 @@ REMOVED = (
 )
 
 
-def diagnose(stdin: str | bytes, folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
+def diagnose(
+    stdin: str | bytes, folder: Path, *words: str, **environ: str
+) -> subprocess.CompletedProcess[bytes]:
     given = stdin.encode() if isinstance(stdin, str) else stdin
-    environ = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "PYTHONPATH": "src"}
+    environ |= {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "PYTHONPATH": "src"}
     return subprocess.run(
         [sys.executable, "-m", "holdfast", "diagnose", *words],
         input=given,
@@ -175,6 +181,66 @@ def test_with_nothing_to_go_by_that_is_said(tmp_path: Path) -> None:
     assert b"no gateway answers" in done.stderr
     missing = diagnose("", tmp_path, "--config", str(tmp_path / "none.toml"))
     assert missing.returncode == 2
+
+
+# ------------------------------------------------------------ the network, from here
+
+
+@pytest.fixture
+def around(tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[bytes]]]:
+    """A live check among hosts of our own: one is the reference, the cloud is where it is said."""
+    ca = trustme.CA()
+    trust = tmp_path / "ca.pem"
+    ca.cert_pem.write_to_path(str(trust))
+    with Host(ca.issue_cert("localhost")) as reference, Host(answer=LOGIN_PAGE) as portal:
+
+        def check(
+            cloud: str, *words: str, portal_answers: bool = False, reference_at: int = 0
+        ) -> subprocess.CompletedProcess[bytes]:
+            at = reference_at or reference.port
+            asked = f'url = "http://127.0.0.1:{portal.port}/", says = "success"'
+            file = tmp_path / "config.toml"
+            lines = [
+                f'[gateway]\nport = {free_port()}\ndata_dir = "{tmp_path}/data"',
+                f'[observatory]\nreferences = ["https://localhost:{at}"]',
+                f"portals = [{{ {asked} }}]" if portal_answers else "portals = []",
+                f'[providers.cloud]\nbase_url = "{cloud}"\ndialect = "anthropic"\nkind = "cloud"',
+                'key = "none"',
+            ]
+            file.write_text("\n".join(lines))
+            return diagnose("", tmp_path, "--config", str(file), *words, SSL_CERT_FILE=str(trust))
+
+        yield check
+
+
+def test_a_cloud_that_is_reached_is_shown_step_by_step(around: Any) -> None:
+    with Host() as cloud:
+        done = around(f"http://127.0.0.1:{cloud.port}")
+        out = done.stdout.decode()
+        assert done.returncode == WELL, out
+        assert "cloud: 127.0.0.1 can be reached" in out
+        assert "no gateway answers" in out
+        assert re.search(r"127\.0\.0\.1 \(v4\): tcp \d.* · http 200 \d", out), out
+
+
+def test_a_cloud_that_is_a_hole_is_theirs_and_the_look_is_bounded(around: Any) -> None:
+    with blackhole() as cloud:
+        began = time.monotonic()
+        done = around(cloud, "--json")
+        assert time.monotonic() - began < 12
+    told = json.loads(done.stdout)
+    assert done.returncode == told["blame"] == THEM, told
+    (climb,) = told["network"]
+    assert climb["provider"] == "cloud"
+    assert climb["finding"] == "host"
+
+
+def test_a_portal_is_on_this_side(around: Any) -> None:
+    with refused() as cloud:
+        gone = int(cloud.rpartition(":")[2])
+        done = around(cloud, portal_answers=True, reference_at=gone)
+    assert done.returncode == YOU, done.stdout
+    assert "captive portal" in done.stdout.decode()
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
+from tests.stories.tellings import Night
+
+from holdfast.core.incident import Incidents
 from holdfast.sim.invented import expected_text
 from holdfast.sim.trace import Told, Trace
 from holdfast.sim.world import WALL_0, World
+from holdfast.store.ledger import Ledger
+from holdfast.store.query import Reader
 
 ATTEMPTS_MAX = 4
 # What opens an answer; said twice, two answers were mixed.
@@ -19,6 +25,17 @@ NOT_REACHED = ("refused", "connect_timeout", "stale")
 def broken_laws(world: World, trace: Trace) -> list[str]:
     """Each breach in a sentence; empty where all is well."""
     return [*_endings(world, trace), *_answers(trace), *_ledger(trace), *_rests(trace)]
+
+
+def replays(night: Night, folder: Path) -> None:
+    """Folding the journal again, written down and read back, gives the live view."""
+    ledger = Ledger.open(folder / "journal")
+    ledger.observe(night.journal)
+    ledger.close()
+    again = Incidents()
+    for obs in Reader(folder / "journal").observations():
+        again.observe(obs)
+    assert again.view() == night.incidents
 
 
 def _endings(world: World, trace: Trace) -> list[str]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tests.stories.tellings import House, Night, Telling
 
@@ -17,6 +20,7 @@ from holdfast.core.budget import Budget
 from holdfast.core.route import Affinity
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import Exchange, Intent, Leg, Settled
+from holdfast.facts.observations import Observation
 from holdfast.facts.places import ModelFacts, Provider
 from holdfast.net.desk import Desk, Place
 from holdfast.net.dial import Dialer
@@ -35,6 +39,7 @@ PATIENCE_S = 3600.0  # of the story: one that hangs fails
 # What loopback may need to hand bytes on; a wrong leap of a minute harms more than one of a word.
 LOOPBACK_S = 0.0003
 LOOPBACK_PER_S, LEAP_S = 0.002, 10.0
+BESIDE_S = 0.02
 KEY = b"sk-story-0123456789"
 
 
@@ -42,12 +47,20 @@ class TurningSelector(selectors.DefaultSelector):
     """Waits for sockets only as long as bytes on loopback may need; then it turns the clock on."""
 
     now_s = 0.0
+    # So many work who are not on this loop (processes, threads): it goes as the wall's clock then.
+    beside = 0
+    loopback_per_s = LOOPBACK_PER_S
 
     def select(self, timeout: float | None = None) -> list:
+        if self.beside:
+            began_s = time.monotonic()
+            ready = super().select(BESIDE_S if timeout is None else min(timeout, BESIDE_S))
+            self.now_s += time.monotonic() - began_s
+            return ready
         ready = super().select(0)
         if not ready and timeout != 0:
             leap_s = min(timeout or 0.0, LEAP_S)
-            ready = super().select(LOOPBACK_S + LOOPBACK_PER_S * leap_s)
+            ready = super().select(LOOPBACK_S + self.loopback_per_s * leap_s)
         if not ready and timeout:
             self.now_s += timeout
         return ready
@@ -60,12 +73,22 @@ class TurnedLoop(asyncio.SelectorEventLoop):
     long as its work, and a slow machine makes nobody in it slow.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, loopback_per_s: float = LOOPBACK_PER_S) -> None:
         self._turning = TurningSelector()
+        self._turning.loopback_per_s = loopback_per_s
         super().__init__(self._turning)
 
     def time(self) -> float:
         return self._turning.now_s
+
+    @contextmanager
+    def unturned(self) -> Iterator[None]:
+        """The clock is not turned while this lasts: somebody works who is not on this loop."""
+        self._turning.beside += 1
+        try:
+            yield
+        finally:
+            self._turning.beside -= 1
 
 
 class Book:
@@ -99,6 +122,8 @@ class Street:
         self.told: list[Told] = []
         self.crashes: list[BaseException] = []
         self.dialer = Dialer()
+        self.board = Board(dice=lambda: 0.5)
+        self.journal: list[Observation] = []
         self.listeners: list[Listener] = []
         self.url = ("", 0)
         self.began_s = 0.0
@@ -160,7 +185,7 @@ class Street:
                 affinity.note(digest, leg.target, at)
 
         desk = Desk(
-            board=Board(dice=lambda: 0.5),
+            board=self.board,
             book=self.book,
             dialer=self.dialer,
             clock=self.loop.time,
@@ -168,6 +193,7 @@ class Street:
             credit=budget.credit,
             affinity=stay,
         )
+        desk.observe = self._learn
         desk.places = {name: Place(provider, KEY) for name, provider in providers.items()}
         return Front(
             desk,
@@ -178,6 +204,11 @@ class Street:
             prefix="r",
             control=lambda _, reply: reply.send(404, (), b""),
         )
+
+    def _learn(self, obs: Observation) -> None:
+        self.board.observe(obs)
+        self.journal.append(obs)
+        self.board.incidents.observe(obs)
 
     # ----------------------------------------------------------- the clients
 
@@ -295,6 +326,8 @@ async def _tell(telling: Telling) -> Night:
         told=sorted(street.told, key=lambda told: told.at_s),
         saw=street.saw,
         written=street.book.written,
+        journal=street.journal,
+        incidents=street.board.incidents.view(),
     )
 
 

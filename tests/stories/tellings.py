@@ -11,6 +11,8 @@ from itertools import pairwise
 from msgspec import Struct
 
 from holdfast.facts.flights import Limits
+from holdfast.facts.incidents import Incident
+from holdfast.facts.observations import Observation
 from holdfast.facts.places import Dialect, Route
 from holdfast.sim.client import Asking
 from holdfast.sim.faults import TOO_LONG, Pace
@@ -37,12 +39,15 @@ class Night(Struct):
     """What remained of a telling, on whichever shell.
 
     `told`: what each client was told, in the order of asking; `saw`: the requests that reached a
-    provider, in order; `written`: the ledger's attempts by id, and how each was settled.
+    provider, in order; `written`: the ledger's attempts by id, and how each was settled; `journal`:
+    what was learnt, in order, and `incidents` what had come of it live.
     """
 
     told: list[Told]
     saw: list[Seen]
     written: dict[str, str]
+    journal: list[Observation]
+    incidents: tuple[Incident, ...]
 
     def asked(self, provider: str, from_s: float = 0.0, until_s: float = EVER) -> list[Seen]:
         """What reached this provider in that time."""

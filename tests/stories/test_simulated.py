@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from tests.stories.laws import broken_laws
+from tests.stories.laws import broken_laws, replays
 from tests.stories.tellings import TELLINGS, Night, Telling, nothing_amiss
 
 from holdfast.facts.places import ModelFacts
@@ -26,7 +28,7 @@ def places(telling: Telling) -> dict:
 
 
 @pytest.mark.parametrize("telling", TELLINGS, ids=lambda telling: telling.name)
-def test_the_promise_is_kept_in_invented_time(telling: Telling) -> None:
+def test_the_promise_is_kept_in_invented_time(telling: Telling, tmp_path: Path) -> None:
     """The same promises as on real sockets; the world's own laws hold besides."""
     world = World(1, places(telling), telling.all_routes, limits=telling.limits)
     end_s = max(asking.at_s for asking in telling.asks) + AFTERMATH_S
@@ -36,6 +38,9 @@ def test_the_promise_is_kept_in_invented_time(telling: Telling) -> None:
         told=sorted(trace.told, key=lambda told: told.at_s),
         saw=trace.saw,
         written={id_: trace.settled[id_].outcome for id_ in trace.intents},
+        journal=world.journal,
+        incidents=world.incidents.view(),
     )
     nothing_amiss(night)
     telling.check(night)
+    replays(night, tmp_path)

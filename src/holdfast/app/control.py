@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -42,7 +41,7 @@ class Control:
             "/-/ready": lambda: {"ready": True},
             "/-/status.json": self.status,
             "/-/api/incidents": self.incidents,
-            "/-/observations": lambda: gateway.observatory.scouts.tally.feed(time.time()),
+            "/-/observations": lambda: gateway.observatory.scouts.tally.feed(gateway.wall()),
         }
 
     def __call__(self, request: Request, reply: Reply) -> None:
@@ -59,14 +58,15 @@ class Control:
     def status(self) -> dict[str, object]:
         """The board as scripts read it. Times are UTC seconds, durations seconds."""
         gateway = self._gateway
+        wall = gateway.wall()
         rows = gateway.board.rows(gateway.desk.clock())
         upstream = gateway.dialer.counts
         return {
             "version": version("holdfast"),
-            "at": time.time(),
+            "at": wall,
             "started": gateway.started_wall,
             "url": gateway.url,
-            "blame": blame(rows, gateway.observatory.alive(time.time())),
+            "blame": blame(rows, gateway.observatory.alive(wall)),
             "segments": rows,
             "routes": standing_of(gateway.config.routes, rows),
             "calls_in_the_air": len(gateway.desk.flying),
@@ -84,7 +84,7 @@ class Control:
                 *gateway.ledger.alarms,
                 *gateway.observatory.alarms,
             ],
-            **gateway.observatory.status(time.time()),
+            **gateway.observatory.status(wall),
             "crashes": list(gateway.front.crashes),
             "config": str(gateway.config.source or ""),
             "data_dir": str(gateway.config.gateway.data_dir),
@@ -92,7 +92,8 @@ class Control:
 
     def incidents(self) -> dict[str, object]:
         """All incidents that are remembered, with their evidence."""
-        return {"at": time.time(), "incidents": self._gateway.observatory.timelines()}
+        gateway = self._gateway
+        return {"at": gateway.wall(), "incidents": gateway.observatory.timelines()}
 
 
 def send(reply: Reply, status: int, value: object) -> None:

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from holdfast.app.gateway import Gateway
 from holdfast.app.stage import Stage
+from holdfast.config.notify import Notify
 from holdfast.config.read import Config, GatewayConfig
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Failure
@@ -162,7 +163,15 @@ class Drill:
         """Start everything, let the clients ask until the scenario is over, sum up."""
         began = time.monotonic()
         stage = Stage(seed=self._seed, rehearsals={CLOUD: self._timeline})
-        gateway = await Gateway.start(configuration(self._folder), {}, say=self._hear, stage=stage)
+        loop, wall_0 = asyncio.get_running_loop(), time.time()
+        gateway = await Gateway.start(
+            configuration(self._folder),
+            {},
+            say=self._hear,
+            stage=stage,
+            # What the observatory thinks of minutes it thinks of the outage's own minutes.
+            wall=lambda: wall_0 + loop.time(),
+        )
         try:
             stage.begin()
             self._began_s = asyncio.get_running_loop().time()
@@ -287,6 +296,7 @@ def configuration(folder: Path) -> Config:
     """A cloud that is going to fail, and one that stands in for it."""
     return Config(
         gateway=GatewayConfig(port=0, data_dir=folder),
+        notify=Notify(desktop=False),  # a rehearsal is nobody's news
         providers={name: invented(name) for name in (CLOUD, SPARE)},
         routes=(Route("claude-*", (f"{CLOUD}/*", f"{SPARE}/*")),),
     )

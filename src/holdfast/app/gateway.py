@@ -62,11 +62,13 @@ class Gateway:
         *,
         say: Say,
         stage: Stage,
+        wall: Callable[[], float],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.config = config
         self.ledger = ledger
-        self.started_wall = time.time()
+        self.wall = wall
+        self.started_wall = wall()
         local = [name for name, one in config.providers.items() if one.kind == "local"]
         watched = {surface for entry in catalogue().values() for surface in entry.watch}
         self.board = Board(random.random, incidents=Incidents(local=local), watched=watched)
@@ -85,7 +87,7 @@ class Gateway:
             book=ledger,
             dialer=self.dialer,
             clock=loop.time,
-            wall=time.time,
+            wall=wall,
             credit=budget.credit,
             affinity=self._stay,
         )
@@ -115,7 +117,7 @@ class Gateway:
             self.front, doorman=Doorman.of(gate.host, gate.port), on_crash=self._crashed
         )
         self._timer: asyncio.TimerHandle | None = None
-        self._ticked = (loop.time(), time.time())
+        self._ticked = (loop.time(), wall())
         self._watch = Watch(config.source) if config.source is not None else None
         self._knocking: dict[str, asyncio.Task[None]] = {}
         self._reloading: asyncio.Task[None] | None = None
@@ -129,18 +131,19 @@ class Gateway:
         *,
         say: Say = lambda _: None,
         stage: Stage | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> Gateway:
         """Open the ledger, bind the port, start the simulated providers that are named.
 
-        `stage` plays these, and is closed with the gateway. Raises ConfigError (what it asks for
-        cannot be given), StoreError (the data directory) or OSError (the port); nothing is served
-        then.
+        `stage` plays these, and is closed with the gateway. `wall` gives UTC seconds; the steady
+        clock is the loop's. Raises ConfigError (what it asks for cannot be given), StoreError (the
+        data directory) or OSError (the port); nothing is served then.
         """
         refuse_open_doors(config)
-        ledger = Ledger.open(config.gateway.data_dir)
+        ledger = Ledger.open(config.gateway.data_dir, wall=wall)
         stage = stage or Stage()
         try:
-            gateway = cls(config, environ, ledger, say=say, stage=stage)
+            gateway = cls(config, environ, ledger, say=say, stage=stage, wall=wall)
             await gateway.take_over(config)
             gate = config.gateway
             gateway.addresses = await gateway.listener.start(gate.host, gate.port)
@@ -249,7 +252,9 @@ class Gateway:
     def _beat(self) -> None:
         """Once a second: sleep, knocks, the configuration's file, news for the terminal."""
         loop = asyncio.get_running_loop()
-        steady, wall = loop.time(), time.time()
+        # First of all: whatever goes wrong in this beat, there is a next one.
+        self._timer = loop.call_later(BEAT_S, self._beat)
+        steady, wall = loop.time(), self.wall()
         slept_s = (wall - self._ticked[1]) - (steady - self._ticked[0])
         self._ticked = (steady, wall)
         if slept_s > SLEPT_S:
@@ -262,7 +267,10 @@ class Gateway:
                 self._knocking[provider] = loop.create_task(self._knock(provider))
         if self._watch is not None and self._watch.changed():
             self.reload()
-        self.observatory.beat(steady, wall)
+        try:
+            self.observatory.beat(steady, wall)
+        except Exception as error:  # noqa: BLE001 - it thinks about calls, and hurts none
+            self._scout_failed(error)
         alarms = [
             *self.ledger.alarms,
             *self.observatory.alarms,
@@ -270,14 +278,13 @@ class Gateway:
         ]
         for sentence in self._news.read(self.board.rows(steady), alarms):
             self._say(sentence)
-        self._timer = loop.call_later(BEAT_S, self._beat)
 
     async def _knock(self, provider: str) -> None:
         try:
             ok = await self.dialer.knock(self.desk.places[provider].origin, KNOCK_S)
             at = self.desk.clock()
             self.observatory.observe(
-                without_place("knock", at, time.time(), provider=provider, ok=ok)
+                without_place("knock", at, self.wall(), provider=provider, ok=ok)
             )
         finally:
             del self._knocking[provider]

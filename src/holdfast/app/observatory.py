@@ -83,7 +83,8 @@ class Observatory:
         self._say = say
         self._inbox: list[Observation] = []
         self._dropped = 0
-        self._recalled = False
+        # Whether the past is folded; nothing new is before.
+        self.recalled = False
         self._recalling: asyncio.Task[None] | None = None
         self._known: dict[str, Incident] = {}
         self._prints_at = desk.clock()
@@ -149,7 +150,7 @@ class Observatory:
 
     def beat(self, at: float, wall: float) -> None:
         """Once a second: write down, fold, tell, and send the scouts."""
-        if not self._recalled:
+        if not self.recalled:
             return
         batch, self._inbox = merged(self._inbox), []
         if batch:
@@ -173,7 +174,7 @@ class Observatory:
         if self._recalling is not None:
             self._recalling.cancel()
         await self.scouts.close()
-        if self._recalled and self._inbox:
+        if self.recalled and self._inbox:
             self.beat_down()
         await self.herald.close()
         self._keep_prints()
@@ -196,10 +197,10 @@ class Observatory:
                 self.herald.hear(event, recalled=True)
             if number % RECALL_SLICE == 0:
                 await asyncio.sleep(0)
-        self._recalled = True
+        self.recalled = True
 
     def _recall_ended(self, task: asyncio.Task[None]) -> None:
-        self._recalled = True  # whatever happened: from now on is better than never
+        self.recalled = True  # whatever happened: from now on is better than never
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._fault(error)

@@ -105,7 +105,15 @@ class Scouts:
         self._own_references = wanted.references != References()
         pages = ReadingParams(usual_s=wanted.pages_every_s)
         self._reader = (
-            PageReader(self._desk.dialer, random.random, params=pages) if wanted.pages else None
+            PageReader(
+                self._desk.dialer,
+                random.random,
+                params=pages,
+                clock=self._desk.clock,
+                wall=self._desk.wall,
+            )
+            if wanted.pages
+            else None
         )
         self._peers = Peers(
             wanted.peers,

@@ -304,7 +304,7 @@ class Probing:
         stations = self._stations(at_wall, view)
         self._hurry_siblings(new, stations)
         wishes = [wish for leaf, at in stations.items() for wish in self._wishes(leaf, at, at_wall)]
-        wishes += self._watches(view)
+        wishes += [*self._free_in_trouble(at_wall, view), *self._watches(view)]
         wishes.sort(key=lambda wish: not (wish.in_trouble or wish.at_once))
         found: list[Probe] = []
         for wish in wishes:
@@ -348,14 +348,7 @@ class Probing:
 
     def _stations(self, at_wall: float, view: View) -> dict[Leaf, _Station]:
         """The segments that probes look after: those named, and those used lately."""
-        sim = self.params.sim
-        allowed = {
-            provider.name: provider
-            for provider in view.providers
-            if provider.key != "client"
-            and provider.name not in view.subscriptions
-            and (sim or provider.kind != "sim")
-        }
+        allowed = self._allowed(view)
         found: dict[Leaf, _Station] = {}
         for target in view.targets:
             provider = allowed.get(target.provider)
@@ -375,6 +368,17 @@ class Probing:
                 # An answer may have a local engine load a model and throw another out.
                 found[leaf] = _Station(used, spared=not used or provider.kind == "local")
         return found
+
+    def _allowed(self, view: View) -> dict[str, Provider]:
+        """Providers that may be asked, by their names."""
+        sim = self.params.sim
+        return {
+            provider.name: provider
+            for provider in view.providers
+            if provider.key != "client"
+            and provider.name not in view.subscriptions
+            and (sim or provider.kind != "sim")
+        }
 
     def _note_trouble(self, at_wall: float, view: View) -> set[Segment]:
         """Keep since when each segment is in trouble; returns the new ones."""
@@ -428,12 +432,9 @@ class Probing:
         if not self._matters(leaf, trouble):
             paid = None
         lasted_s = max(0.0, at_wall - trouble.since)
+        after_s = costly_s = self._pace_s(trouble, lasted_s)
         if trouble.level == "declared":
-            after_s = params.declared_s
             costly_s = max(after_s, params.declared_share * lasted_s)
-        else:
-            fast = lasted_s < params.suspected_for_s
-            after_s = costly_s = params.suspected_s if fast else params.quiet_s
         if self._seen_well(leaf, at_wall, after_s):
             return
         told = self._asked.get(free.leaf) if free is not None else None
@@ -450,6 +451,31 @@ class Probing:
             yield _Wish(free, after_s * (seldom if well and paid else 1.0), in_trouble=True)
         if paid is not None:
             yield _Wish(paid, costly_s * (1.0 if well else seldom), in_trouble=True)
+
+    def _pace_s(self, trouble: _Trouble, lasted_s: float) -> float:
+        """The usual time between two free probes of what is in trouble."""
+        if trouble.level == "declared":
+            return self.params.declared_s
+        fast = lasted_s < self.params.suspected_for_s
+        return self.params.suspected_s if fast else self.params.quiet_s
+
+    def _free_in_trouble(self, at_wall: float, view: View) -> Iterator[_Wish]:
+        """Free endpoints that are themselves in trouble, whoever found out.
+
+        They stand in for answers, and when these are well again nobody else may ever ask them: no
+        good answer would show that it is over.
+        """
+        allowed = self._allowed(view)
+        for leaf in dict.fromkeys((*self._asked, *self._leaves)):
+            provider, surface, model, credential = leaf
+            trouble = self._trouble_of(leaf) if surface in FREE_SURFACES else None
+            mine = allowed.get(provider)
+            if trouble is None or mine is None or credential != mine.key:
+                continue
+            probe = _free_probe(mine, surface, model)
+            after_s = self._pace_s(trouble, max(0.0, at_wall - trouble.since))
+            if probe is not None and not self._seen_well(leaf, at_wall, after_s):
+                yield _Wish(probe, after_s, in_trouble=True)
 
     def _watches(self, view: View) -> Iterator[_Wish]:
         params = self.params
@@ -502,6 +528,26 @@ class Probing:
             dialect=kind.dialect,
             why=why,
         )
+
+
+def _free_probe(provider: Provider, surface: str, model: str) -> Probe | None:
+    """A question for one free endpoint; None where it cannot be asked."""
+    for dialect in provider.dialects:
+        way = next(
+            (w for k in KINDS.values() if k.dialect == dialect for w in k.free if w == surface),
+            None,
+        )
+        if way is not None and (model or way == "models"):
+            return Probe(
+                way=way,
+                provider=provider.name,
+                surface=surface,
+                model=model,
+                credential=provider.key,
+                dialect=dialect,
+                why="in trouble itself",
+            )
+    return None
 
 
 def covers(segment: Segment, leaf: Leaf) -> bool:

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
 import msgspec
@@ -16,8 +16,11 @@ from holdfast.app.diagnosis import Diagnosis, MalformedError, of_paste
 from holdfast.config.catalogue import catalogue
 from holdfast.config.problems import ConfigError
 from holdfast.config.read import Config, read
+from holdfast.core.letters import plain
 from holdfast.core.serving import THEIRS, YOURS
-from holdfast.face.reading import ask, configuration, fail, not_running, say_json, span
+from holdfast.face.line import parts
+from holdfast.face.reading import ask, configuration, fail, joined, not_running, say_json, span
+from holdfast.facts.network import Climb, Step
 from holdfast.facts.outcomes import Verdict
 
 LINE_MAX = 8_000_000
@@ -50,10 +53,12 @@ HOLD = "Change no key and log out of nothing for this alone."
 
 
 class Finding(Struct, frozen=True):
-    """What one look says: whose it is as an exit status, and why."""
+    """What one look says: whose it is as an exit status, and why; of the network, how it went."""
 
     blame: int
     because: tuple[str, ...]
+    steps: tuple[str, ...] = ()
+    climbs: tuple[Climb, ...] = ()
 
 
 def command(words: argparse.Namespace) -> int:
@@ -166,29 +171,89 @@ def of_the_board(config: Config) -> Finding | None:
     if status is None:
         return None
     blames = {"well": WELL, "them": THEM, "you": YOU, "mixed": MIXED}
-    rows = [row for row in status["segments"] if row["state"] != "well"]
-    because = [_row(row, status["at"]) for row in rows]
+    at = float(status["at"])
+    because = [
+        _incident(one, at) for one in status.get("incidents") or () if one.get("resolved") is None
+    ]
+    because += [_row(row, at) for row in status["segments"] if row["state"] != "well"]
     if not because:
         seen = "no call has gone through it yet" if not status["segments"] else "nothing is down"
         because = [f"the gateway at {status['url']}: {seen}"]
     return Finding(blames.get(status["blame"], UNKNOWN), tuple(because))
 
 
+def _incident(one: dict[str, Any], at: float) -> str:
+    what, lasts = parts(one), span(max(0.0, at - float(one["since"])))
+    eta = (one.get("eta") or {}).get("told") or ""
+    return joined((f"{what} is down for {lasts}, declared by the gateway", eta))
+
+
 def _row(row: dict[str, Any], at: float) -> str:
     segment = row["segment"]
-    parts = (segment[part] for part in ("provider", "surface", "model", "credential"))
-    name = " · ".join(part or "*" for part in parts)
+    named = (segment[part] for part in ("provider", "surface", "model", "credential"))
+    name = " · ".join(part or "*" for part in named)
     why = "; ".join(row["because"]) or str(row["status"] or row["kind"])
     return f"{name}: {row['state']} for {span(max(0.0, at - row['since']))} ({why})"
 
 
-# The looks of a live check, in order. Whatever looks at more (the network, say) is added here.
-LOOKS: tuple[Callable[[Config], Finding | None], ...] = (of_the_board,)
+def of_the_network(config: Config) -> Finding | None:
+    """A look from here towards each cloud, and to hosts that know nothing of it; None: no cloud."""
+    import asyncio
+
+    from holdfast.app.surroundings import look_around
+
+    climbs = asyncio.run(look_around(config, os.environ, time.time()))
+    if not climbs:
+        return None
+    because = [f"{climb.provider}: {'; '.join(climb.because)}" for climb in climbs]
+    steps = [line for climb in climbs for line in way_there(climb)]
+    return Finding(
+        together(map(_network_blame, climbs)),
+        tuple(because),
+        tuple(dict.fromkeys(steps)),
+        tuple(climbs),
+    )
+
+
+def _network_blame(climb: Climb) -> int:
+    """Whose it is that this host is, or is not, reached."""
+    reached = any(
+        step.ok and step.rung == "http" and step.host == climb.steps[0].host for step in climb.steps
+    )
+    if climb.finding == "well" or (climb.finding in ("ipv6", "proxy") and reached):
+        return WELL
+    return {"host": THEM, "unclear": UNKNOWN}.get(climb.finding, YOU)
+
+
+def way_there(climb: Climb) -> Iterator[str]:
+    """The steps of a climb, a line for each host and way, with their times."""
+    lanes: dict[tuple[str, str], list[str]] = {}
+    for step in climb.steps:
+        if step.rung == "link" or not step.host:
+            continue
+        way = joined((step.family, "by proxy" if step.proxied else ""), " ")
+        lanes.setdefault((step.host, way), []).append(_step(step))
+    for (host, way), steps in lanes.items():
+        yield f"{host}{f' ({way})' if way else ''}: {' · '.join(steps)}"
+
+
+def _step(step: Step) -> str:
+    took = span(step.took_s)
+    if not step.ok:
+        return f"{step.rung} FAILED after {took}"
+    status = f" {step.status}" if step.status is not None else ""
+    signed = f" (signed by {plain(step.issuer, 40)})" if step.issuer else ""
+    return f"{step.rung}{status} {took}{signed}"
+
+
+# The looks of a live check, in order. Whatever looks at more is added here.
+LOOKS: tuple[Callable[[Config], Finding | None], ...] = (of_the_board, of_the_network)
 
 
 def live(config: Config, words: argparse.Namespace) -> int:
     """The state of things now, by every look that can be taken."""
-    found = [finding for look in LOOKS if (finding := look(config)) is not None]
+    looks = [(look, look(config)) for look in LOOKS]
+    found = [finding for _, finding in looks if finding is not None]
     if not found:
         return fail(
             f"there is nothing to go by: {not_running(config)}. Or paste the error:"
@@ -198,10 +263,17 @@ def live(config: Config, words: argparse.Namespace) -> int:
         )
     blame = together(finding.blame for finding in found)
     because = [reason for finding in found for reason in finding.because]
+    if (of_the_board, None) in looks:
+        because.append(f"{not_running(config)} (it would know what failed)")
+    steps = [step for finding in found for step in finding.steps]
     if words.json:
-        say_json({"blame": blame, "because": because})
+        climbs = [climb for finding in found for climb in finding.climbs]
+        say_json({"blame": blame, "because": because, "network": climbs})
     else:
-        lines = [SENTENCES[blame], "", *(f"  · {reason}" for reason in because)]
+        lines = [SENTENCES[blame], "", *(f"  · {plain(reason, 1000)}" for reason in because)]
+        lines += (
+            ["", "The network, step by step:", *(f"  {step}" for step in steps)] if steps else []
+        )
         sys.stdout.write("\n".join(lines) + "\n")
     return blame
 

@@ -56,7 +56,8 @@ def command(words: argparse.Namespace) -> int:
         status = ask(config, "/-/status.json")
         if status is None:
             return fail(not_running(config), as_json=words.json)
-        found = [with_outlook(one, now) for one in status.get("incidents") or () if is_open(one)]
+        at = float(status.get("at") or now)  # its clock, by which it says since when
+        found = [with_outlook(one, at) for one in status.get("incidents") or () if is_open(one)]
         check = status.get("eta_check") or ""
     if deadline is not None:
         found = [with_deadline(one, deadline) for one in found]

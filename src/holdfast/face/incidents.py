@@ -15,6 +15,8 @@ from holdfast.core.letters import parts, plain, sureness
 from holdfast.face.board import WHOSE
 from holdfast.face.reading import ask, configuration, fail, joined, not_running, say_json, span
 from holdfast.facts.incidents import Event, Incident
+from holdfast.store.home import StoreError
+from holdfast.store.query import Reader
 
 PAGE = "/-/api/incidents"
 TEXT_CHARS = 400
@@ -26,12 +28,17 @@ MARKS = {
     "resolved": ("✓", "green"),
 }
 
-# What is remembered where no gateway runs; None: nothing can be read there.
-Remembered = Callable[[Config], Sequence[Incident] | None]
+# What is remembered where no gateway runs. Raises StoreError where nothing can be read.
+Remembered = Callable[[Config], Sequence[Incident]]
 
 
-def command(words: argparse.Namespace, remembered: Remembered = lambda _: None) -> int:
-    """0; 1 where there is no such incident, or nobody to ask; 2 usage or configuration."""
+def stored(config: Config) -> Sequence[Incident]:
+    """What the store has of them, as the last gateway left it. Raises StoreError."""
+    return Reader(config.gateway.data_dir).incidents()
+
+
+def command(words: argparse.Namespace, remembered: Remembered = stored) -> int:
+    """0; 1 where there is no such incident, or nothing to read; 2 usage or configuration."""
     config = configuration(words)
     if config is None:
         return 2
@@ -43,11 +50,12 @@ def command(words: argparse.Namespace, remembered: Remembered = lambda _: None) 
         text = f"the gateway tells of incidents in a way that this holdfast does not know ({error})"
         return fail(f"{text}. Restart it with `holdfast up`.", as_json=words.json)
     if found is None:
-        found = remembered(config)
-    if found is None:
-        runs = ask(config, "/-/live") is not None
-        text = "the gateway that runs keeps no incidents; start it anew" if runs else ""
-        return fail(text or not_running(config), as_json=words.json)
+        try:
+            found = remembered(config)
+        except StoreError as error:
+            runs = ask(config, "/-/live") is not None
+            why = "the gateway that runs keeps none; start it anew" if runs else not_running(config)
+            return fail(f"{why}. {error}", as_json=words.json)
     newest = sorted(found, key=lambda one: one.since, reverse=True)
     if words.id is not None:
         newest = [one for one in newest if one.id == words.id]

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from holdfast.app.gateway import Gateway
@@ -122,8 +123,10 @@ async def serve(config: Config, words: argparse.Namespace, notes: list[str], beg
 
 def say(sentence: str) -> None:
     """Tell the person at the terminal, with the time of day."""
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {sentence}\n")
-    sys.stderr.flush()
+    # A log on a full disk, or a terminal that is gone, is no reason to stop.
+    with suppress(OSError):
+        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {sentence}\n")
+        sys.stderr.flush()
 
 
 def greeting(gateway: Gateway, notes: list[str], took_s: float) -> str:

@@ -24,6 +24,7 @@ from holdfast.net.reach import Names, Resolve, ask_system, checked, reach, trust
 
 __all__ = ["Block", "Counts", "Dialer", "Line", "Origin", "Phases", "Sink"]
 
+GRAIN_S = 0.01
 _PORTS = {"http": 80, "https": 443}
 # RFC 9110, 5.6.2, but lower case only: what is looked up in `_OURS` has one spelling.
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
@@ -354,7 +355,9 @@ class Dialer:
                 pipe.drop()
             oldest += [pipe.idle_since for pipe in pool.idle[:1]]
         if oldest:
-            self._sweep = loop.call_at(min(oldest) + self._idle_s, self._drop_old)
+            # A little later than that: a timer may ring within its clock's grain, too early to see
+            # that it is time, and would be set for the same moment again and again.
+            self._sweep = loop.call_at(min(oldest) + self._idle_s + GRAIN_S, self._drop_old)
 
     def drop_idle(self) -> None:
         """Drop all idle connections, as after a sleep of the machine: they are likely dead."""

@@ -2,6 +2,8 @@
 
     calls → [plan → flight ⇄ pilot ⇄ network ⇄ provider's script] → what clients were told
                  ↑________ board ← what attempts found out ________|
+                                        ↓ ↑ probes
+                                  journal → incidents
 
 `core` and `wire` are the very modules that run on real sockets; only the shell around them is
 another. Requests are really composed and answers really tapped, in pieces of any size. Nothing
@@ -20,12 +22,16 @@ from holdfast.core.blame import judge, transient
 from holdfast.core.board import Board
 from holdfast.core.budget import Budget
 from holdfast.core.flight import Flight, Policy
+from holdfast.core.probing import Probe, Probing, View
 from holdfast.core.route import Affinity, NoRoute, candidates, plan
+from holdfast.core.sampling import merged
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import AttemptEnded, Dial, Leg, Limits
+from holdfast.facts.incidents import Event
 from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Failure, Verdict
-from holdfast.facts.places import Dialect, ModelFacts, Provider, Route
+from holdfast.facts.places import Dialect, ModelFacts, Provider, Route, Target
+from holdfast.sim import scout
 from holdfast.sim.client import Asking, retries_in_s
 from holdfast.sim.pilot import Ear, Pilot
 from holdfast.sim.provider import SimProvider
@@ -87,7 +93,9 @@ class World:
         *,
         limits: Limits | None = None,
         weather: Weather | None = None,
+        probing: Probing | None = None,
     ) -> None:
+        """`probing`: who decides about questions of our own; None: there are none."""
         self._dice = random.Random(seed)  # noqa: S311 - the seed makes the run repeatable
         self._places = dict(places)
         self._providers = {name: place.provider for name, place in places.items()}
@@ -102,6 +110,13 @@ class World:
         self.now_s = 0.0
         self.trace = Trace()
         self.board = Board(self._dice.random)
+        self.incidents = self.board.incidents
+        # What was learnt, as the gateway's journal has it, and what it led to.
+        self.journal: list[Observation] = []
+        self.events: list[Event] = []
+        self._inbox: list[Observation] = []
+        self._probing = probing
+        self._probes = 0
         self.budget = Budget()
         self.affinity = Affinity()
         self._policy = Policy(
@@ -126,6 +141,7 @@ class World:
         while heap and heap[0][0] <= until_s:
             self.now_s, _, do = heapq.heappop(heap)
             do()
+        self.fold()
         return self.trace
 
     # ------------------------------------------------------------ the clients
@@ -194,13 +210,84 @@ class World:
     # -------------------------------------------------------------- the beat
 
     def _beat(self) -> None:
-        """Once a second: knock where the board wants it."""
+        """Once a second: fold what was learnt, knock where the board wants it, send probes."""
+        self.fold()
         for provider in self.board.knocks_due(self.now_s):
             if provider in self._places and provider not in self._knocking:
                 self._knocking.add(provider)
                 self._knock(provider)
+        if self._probing is not None:
+            for probe in self._probing.due(self.wall(), self._view(), self._dice.random):
+                self._probe(probe)
         if self.now_s < self._until_s:
             self.at(self.now_s + BEAT_S, self._beat)
+
+    # ------------------------------------------------------------ the observatory
+
+    def learn(self, obs: Observation) -> None:
+        """Something was learnt: routing hears of it now, everybody else with the next beat."""
+        self.board.observe(obs)
+        self._inbox.append(obs)
+
+    def fold(self) -> None:
+        """The batch of this beat goes into the journal, and the very same batch is folded."""
+        batch, self._inbox = merged(self._inbox), []
+        self.journal += batch
+        for obs in batch:
+            if self._probing is not None:
+                self._probing.observe(obs)
+            for event in self.incidents.observe(obs):
+                self.events.append(event)
+                self.trace.mark(self.now_s, f"{event.event} {event.incident}")
+
+    def _view(self) -> View:
+        alive = [one for one in self.incidents.view(self.wall()) if one.resolved is None]
+        return View(
+            providers=tuple(self._providers.values()),
+            targets=tuple(
+                Target(name, model, self._providers[name].key)
+                for route in self._routes
+                for name, _, model in (target.partition("/") for target in route.targets)
+            ),
+            suspected=frozenset(s for one in alive if one.opened is None for s in one.segments),
+            declared=frozenset(s for one in alive if one.opened is not None for s in one.segments),
+        )
+
+    def _probe(self, probe: Probe) -> None:
+        self._probes += 1
+        asked, place = scout.asked_by(probe), self._places[probe.provider]
+        script = place.sim.answer(
+            self.now_s,
+            probe.dialect or "openai",
+            probe.surface,
+            probe.model,
+            asked.body,
+            probe.credential,
+            -1_000_000 - self._probes,
+        )
+        found = scout.read(script, probe, self._weather.rtt_s)
+        self.at(self.now_s + found.took_s, lambda: self._probed(probe, found))
+
+    def _probed(self, probe: Probe, found: scout.Found) -> None:
+        failure = found.failure
+        self.trace.mark(self.now_s, f"probe {probe.provider} {probe.surface} {failure is None}")
+        self.learn(
+            Observation(
+                at=self.now_s,
+                wall=self.wall(),
+                kind="probe",
+                provider=probe.provider,
+                surface=probe.surface,
+                model=probe.model,
+                credential=probe.credential,
+                ok=failure is None,
+                status=found.status or None,
+                failure_kind=failure.kind if failure is not None else "",
+                verdict=self._verdict(failure, scout.leg_of(probe)) if failure else None,
+            )
+        )
+
+    # -------------------------------------------------------------- knocking
 
     def _knock(self, provider: str) -> None:
         """A bare connection: what happens to a request that begins now says whether it is made."""
@@ -214,7 +301,7 @@ class World:
     def _knocked(self, provider: str, *, ok: bool) -> None:
         self._knocking.discard(provider)
         self.trace.mark(self.now_s, f"knock {provider} {ok}")
-        self.board.observe(
+        self.learn(
             Observation(
                 at=self.now_s,
                 wall=self.wall(),
@@ -294,7 +381,7 @@ class World:
             digest = speak.conversation(call.dialect, call.body) if leg.stand_in else ""
             if digest:
                 self.affinity.note(digest, target, note.at)
-        self.board.observe(
+        self.learn(
             Observation(
                 at=note.at,
                 wall=self.wall(),
