@@ -195,4 +195,4 @@ def test_whatever_a_file_holds_it_is_read_or_refused(text: str) -> None:
             assert tools._tool(file).title
         except ConfigError as error:
             problems = error.problems
-            assert problems and all(one.what and one.remedy for one in problems)  # noqa: PT017, PT018
+            assert problems and all(one.what and one.remedy for one in problems)  # noqa: PT018
