@@ -138,3 +138,22 @@ def test_what_is_not_there_is_said(running: Gateway, place: Path) -> None:
     _, err = child.communicate(timeout=30)
     assert child.returncode == 2
     assert "run -- claude" in err
+
+
+def test_the_gateway_s_keys_need_not_be_known_where_a_tool_is_started(
+    running: Gateway, place: Path
+) -> None:
+    running._environ.pop("ALPHA_KEY", None)
+    child = begin(running, place, "--", "plain")
+    out, err = child.communicate(timeout=30)
+    assert (json.loads(out)["OPENAI_BASE_URL"], err) == (f"{running.url}/v1", "")
+
+
+def test_a_broken_configuration_is_said_with_its_line(
+    running: Gateway, place: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.toml").write_text("[gateway]\nport = [\n")
+    child = begin(running, place, "--config", str(tmp_path / "bad.toml"), "--", "plain")
+    _, err = child.communicate(timeout=30)
+    assert child.returncode == 2
+    assert "bad.toml:" in err

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from holdfast.config.problems import ConfigError, printable
+from holdfast.config.read import Config, GatewayConfig
 from holdfast.config.tools import USUAL, Tool, Tools, called, known, outfit
-from holdfast.config.whereabouts import default_path, locate
+from holdfast.config.whereabouts import default_path, gateway_address, locate
 from holdfast.face.reading import (
     ask,
     base_url,
@@ -45,9 +46,10 @@ def command(words: argparse.Namespace) -> int:
     cmd = words.words[1:] if words.words[:1] == ["--"] else words.words
     if not cmd:
         return fail(f"no command given. Try: {how_called()} run -- claude", as_json=False, status=2)
-    config = configuration(words)
+    config = address_of(words.config)
     if config is None:
-        return 2
+        complained = configuration(words)  # says what is wrong with it, and where
+        return 2 if complained is None else 1
     if shutil.which(cmd[0]) is None:
         text = f"{cmd[0]} is not installed, or not on the PATH."
         return fail(text, as_json=False, status=127)
@@ -64,6 +66,19 @@ def command(words: argparse.Namespace) -> int:
 def own_data(named: Path | None) -> Path:
     """Where a person's own data of tools lies: in `tools/` beside the configuration file."""
     return (locate(named, os.environ) or default_path()).parent / "tools"
+
+
+def address_of(named: Path | None) -> Config | None:
+    """As much of the configuration as a tool needs: where its gateway is.
+
+    The keys in it are the gateway's; where a tool is started, they need not be known.
+    """
+    try:
+        host, port = gateway_address(named, os.environ)
+    except (OSError, ValueError):
+        return None
+    place = GatewayConfig(host=host, port=port, data_dir=Path())
+    return Config(gateway=place, providers={}, source=locate(named, os.environ))
 
 
 def start(cmd: Sequence[str], layers: Sequence[Tool], url: str) -> int:
