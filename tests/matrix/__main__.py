@@ -113,18 +113,18 @@ def judge(client: Client, cell: Cell, code: int | None, said: str) -> tuple[str,
     wanted: tuple[str, ...] = (END,)
     if cell.name == "structured":
         wanted = (CITY["city"],)
-        if not any("count" in str(seen.body) for seen in cell.seen):
+        if not any("count" in seen.text for seen in cell.seen):
             return "FAIL", "the schema did not arrive"
     if cell.name == "unicode":
         wanted = (UNICODE, END)
-        if not any(UNICODE in str(seen.body) for seen in cell.seen):
+        if not any(UNICODE in seen.text for seen in cell.seen):
             return "FAIL", "the prompt did not arrive as it was"
     if cell.name in ("tools", "parallel"):
         found = FOUND[: 1 if cell.name == "tools" else 2]
         calls = sum(seen.answer == "calls" for seen in cell.seen)
         if not calls:
             return "FAIL", "it offered no tool that can be played"
-        if not all(word in str(cell.seen[-1].body) for word in found):
+        if not all(word in cell.seen[-1].text for word in found):
             return "FAIL", f"the results did not come back: {_last(said)}"
         if calls > 1:
             return "FAIL", f"the calls were asked for {calls} times"

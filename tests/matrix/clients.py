@@ -204,7 +204,7 @@ def _notes(folder: Path) -> dict[str, tuple[Json, ...]]:
 def python(name: str, package: str) -> Callable[[Room], list[str]]:
     driver = ROOT / "tests" / "matrix" / "drivers" / f"{name}.py"
     interpreter = PLACE / package / "bin" / "python"
-    return lambda room: [str(interpreter), str(driver), room.cell, room.url, room.prompt]
+    return lambda room: [str(interpreter), "-P", str(driver), room.cell, room.url, room.prompt]
 
 
 def node(name: str) -> Callable[[Room], list[str]]:

@@ -44,6 +44,11 @@ class Seen:
     streamed: bool
     answer: str = ""
 
+    @property
+    def text(self) -> str:
+        """All that it says, unescaped."""
+        return json.dumps(self.body, ensure_ascii=False)
+
 
 @dataclass(slots=True)
 class Cell:
