@@ -52,14 +52,13 @@ def place(running: Gateway, tmp_path: Path) -> Path:
     tools = running.folder / "tools"
     tools.mkdir(exist_ok=True)
     (tools / "filed.toml").write_text(DATA)
-    (tmp_path / "tmp").mkdir()
     return tmp_path
 
 
 def begin(running: Gateway, place: Path, *words: str) -> subprocess.Popen[str]:
     environ = running._environ | {
         "PATH": f"{place}:{os.environ['PATH']}",
-        "TMPDIR": str(place / "tmp"),
+        "XDG_CACHE_HOME": str(place / "cache"),
     }
     return subprocess.Popen(
         [sys.executable, "-m", "holdfast", "run", "--config", str(running.file), *words],
@@ -80,7 +79,7 @@ def test_a_tool_with_a_file_finds_it_and_the_folder_is_gone_behind_it(
     assert said["settings"] == {"nested": {"url": running.url}}
     assert said["ANTHROPIC_BASE_URL"] == running.url
     assert child.returncode == 7
-    assert not list((place / "tmp").iterdir())
+    assert not list((place / "cache" / "holdfast" / "run").iterdir())
 
 
 def test_a_signal_reaches_the_tool_and_the_folder_is_gone_all_the_same(
@@ -89,11 +88,11 @@ def test_a_signal_reaches_the_tool_and_the_folder_is_gone_all_the_same(
     child = begin(running, place, "--", "filed", "wait")
     assert child.stdout is not None
     assert json.loads(child.stdout.readline())
-    assert list((place / "tmp").iterdir())
+    assert list((place / "cache" / "holdfast" / "run").iterdir())
     child.send_signal(signal.SIGTERM)
     child.communicate(timeout=30)
     assert child.returncode == 128 + signal.SIGTERM
-    assert not list((place / "tmp").iterdir())
+    assert not list((place / "cache" / "holdfast" / "run").iterdir())
 
 
 def test_a_tool_without_files_takes_the_place_of_this_process(
@@ -157,3 +156,13 @@ def test_a_broken_configuration_is_said_with_its_line(
     _, err = child.communicate(timeout=30)
     assert child.returncode == 2
     assert "bad.toml:" in err
+
+
+def test_where_no_folder_of_ones_own_can_be_made_the_usual_place_will_do(
+    running: Gateway, place: Path
+) -> None:
+    (place / "cache").write_text("a file where a folder is looked for")
+    child = begin(running, place, "--", "filed")
+    out, _ = child.communicate(timeout=30)
+    assert json.loads(out)["settings"] == {"nested": {"url": running.url}}
+    assert not Path(json.loads(out)["MY_SETTINGS"]).parent.exists()

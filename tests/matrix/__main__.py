@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import platformdirs
 from tests.gateway import Upstream, gateway
 from tests.matrix import installing
 from tests.matrix.clients import (
@@ -61,7 +62,9 @@ def play(client: Client, target: str, cell_name: str) -> Outcome:
     """One cell: a model, a gateway over it, and the client, all of them new."""
     if cell_name in client.limits and cell_name not in FAULTS:
         return Outcome("limit", client.limits[cell_name])
-    with tempfile.TemporaryDirectory(prefix="matrix-") as name, Model(target) as model:
+    # Gemini CLI mistrusts what lies below a folder like /tmp, and opencode looks for a repository.
+    rooms = platformdirs.user_cache_path("holdfast-matrix", ensure_exists=True)
+    with tempfile.TemporaryDirectory(dir=rooms) as name, Model(target) as model:
         folder = Path(name)
         for note, text in NOTES.items():
             (folder / note).write_text(text + "\n")

@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import platformdirs
+
 from holdfast.config.problems import ConfigError, printable
 from holdfast.config.read import Config, GatewayConfig
 from holdfast.config.tools import USUAL, Tool, Tools, called, known, outfit
@@ -87,11 +89,21 @@ def start(cmd: Sequence[str], layers: Sequence[Tool], url: str) -> int:
         fit = outfit(layers, url, "", os.environ)
         words = [cmd[0], *fit.args, *cmd[1:]]
         return os.execvpe(cmd[0], words, {**os.environ, **fit.env})  # noqa: S606 - the person's own
-    with tempfile.TemporaryDirectory(prefix="holdfast-run-") as folder:
+    with tempfile.TemporaryDirectory(prefix="run-", dir=private()) as folder:
         fit = outfit(layers, url, folder, os.environ)
         for name, text in fit.files.items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
         return attend([cmd[0], *fit.args, *cmd[1:]], {**os.environ, **fit.env})
+
+
+def private() -> str | None:
+    """Where the folders of runs lie: some tools mistrust settings below a place like /tmp."""
+    place = platformdirs.user_cache_path("holdfast", appauthor=False) / "run"
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None  # the usual place for what is temporary
+    return str(place)
 
 
 def attend(cmd: list[str], environ: dict[str, str]) -> int:
