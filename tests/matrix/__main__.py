@@ -10,7 +10,9 @@ speak yet is left out. Exit status 1 where a cell fails.
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,6 +42,7 @@ from holdfast.wire import speak
 
 # To whom the calls of each dialect cross when nothing else is said.
 CROSSED = {"anthropic": "openai", "openai": "anthropic", "openai-responses": "anthropic"}
+_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 FAULT_TIMES = 2  # so often in a row; who asks a third time gets the answer
 
 
@@ -156,15 +159,15 @@ def _judge_fault(client: Client, cell: Cell, code: int | None, said: str) -> tup
 
 
 def _plain(said: str) -> str:
-    """What was printed, with JSON's escapes undone where they hide the words."""
-    if "\\u" not in said:
-        return said
-    import re
-
-    def undone(match: re.Match[str]) -> str:
-        return match[0].encode().decode("unicode_escape")
-
-    found = re.sub(r"(?:\\u[0-9a-fA-F]{4})+", undone, said)
+    """What was printed, with the pieces of a JSON stream put together, and escapes undone."""
+    pieces = []
+    for line in said.splitlines():
+        if '"delta":true' in line and line.startswith("{"):
+            pieces.append(str(json.loads(line).get("content", "")))
+    text = said + "".join(pieces)
+    if "\\u" not in text:
+        return text
+    found = _ESCAPES.sub(lambda match: json.loads(f'"{match[0]}"'), text)
     return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
