@@ -160,10 +160,11 @@ def _judge_fault(client: Client, cell: Cell, code: int | None, said: str) -> tup
 
 def _plain(said: str) -> str:
     """What was printed, with the pieces of a JSON stream put together, and escapes undone."""
-    pieces = []
-    for line in said.splitlines():
-        if '"delta":true' in line and line.startswith("{"):
-            pieces.append(str(json.loads(line).get("content", "")))
+    pieces = [
+        str(json.loads(line).get("content", ""))
+        for line in said.splitlines()
+        if line.startswith("{") and '"delta":true' in line
+    ]
     text = said + "".join(pieces)
     if "\\u" not in text:
         return text
@@ -195,7 +196,7 @@ def main() -> int:
     if given.install:
         for name in installing.install():
             sys.stdout.write(f"not to be had here: {name}\n")
-    failed = 0
+    rows: dict[str, dict[str, Outcome]] = {}
     versions = installing.versions()
     for client in CLIENTS:
         if given.clients and client.name not in given.clients:
@@ -208,21 +209,36 @@ def main() -> int:
             sys.stdout.write(f"{head:<30} waits: the gateway has no door for {client.dialect}\n")
             continue
         for target in targets_of(client, given.targets):
-            failed += _row(f"{head} → {target}", client, target, given.cells)
-    sys.stdout.write(f"\n{failed} cells failed\n")
+            row = f"{head} → {target}"
+            rows[row] = _row(row, client, target, given.cells)
+    failed = sum(found.kind == "FAIL" for row in rows.values() for found in row.values())
+    sys.stdout.write(f"\n{table(rows, given.cells)}\n{failed} cells failed\n")
     return 1 if failed else 0
 
 
-def _row(head: str, client: Client, target: str, cells: list[str]) -> int:
-    """Play and print one row; returns how many of its cells failed."""
+def table(rows: dict[str, dict[str, Outcome]], cells: list[str]) -> str:
+    """All rows in one Markdown table; `–` is a limit of the client's own, told above."""
+    wide = max(map(len, rows), default=0)
+    shown = {"ok": "ok", "limit": "–", "FAIL": "FAIL"}
+    lines = [
+        f"| {'client → target':<{wide}} | {' | '.join(cells)} |",
+        f"|{'-' * (wide + 2)}|{'|'.join('-' * (len(cell) + 2) for cell in cells)}|",
+    ]
+    for row, found in rows.items():
+        said = [f"{shown[found[cell].kind]:<{len(cell)}}" for cell in cells]
+        lines.append(f"| {row:<{wide}} | {' | '.join(said)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _row(head: str, client: Client, target: str, cells: list[str]) -> dict[str, Outcome]:
+    """Play and print one row, cell by cell."""
     sys.stdout.write(f"{head}\n")
-    failed = 0
+    row = {}
     for name in cells:
-        found = play(client, target, name)
-        failed += found.kind == "FAIL"
+        row[name] = found = play(client, target, name)
         sys.stdout.write(f"  {name:<11}{found.kind:<6}{found.seconds:5.1f} s  {found.why}\n")
         sys.stdout.flush()
-    return failed
+    return row
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.matrix.__main__ import judge
+from tests.matrix.__main__ import Outcome, judge, table
 from tests.matrix.clients import CLIENTS
 from tests.matrix.installing import pins, versions
 from tests.matrix.model import BEGIN, CITY, END, SPOKEN, UNICODE, Call, Cell, Seen, answer
@@ -84,3 +84,10 @@ def test_every_client_is_pinned() -> None:
     both = pins()
     for client in CLIENTS:
         assert client.package in both["npm" if client.from_npm else "pip"], client.name
+
+
+def test_the_table_shows_every_cell() -> None:
+    rows = {"a → b": {"plain": Outcome("limit", "it always streams"), "cut": Outcome("FAIL", "x")}}
+    head, _, row = table(rows, ["plain", "cut"]).splitlines()
+    assert head.split("|")[2:4] == [" plain ", " cut "]
+    assert [part.strip() for part in row.split("|")[1:4]] == ["a → b", "–", "FAIL"]
