@@ -1,4 +1,4 @@
-"""Tools that ask the same for ever are slowed, and nobody else is."""
+"""Tools that ask on for ever are slowed, and nobody else is."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_storm_of_three_a_second_becomes_three_a_minute() -> None:
 def test_it_is_said_and_over_with_a_whole_answer() -> None:
     guard, _, at = storm(120.0)
     (alarm,) = guard.alarms(at)
-    assert alarm.startswith("opencode keeps asking the same")
+    assert alarm.startswith("opencode asks on and on")
     assert "waits 20 s" in alarm
     guard.ended("m", at, whole=True)
     assert guard.pause_s("m", at) == 0.0

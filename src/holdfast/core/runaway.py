@@ -1,9 +1,11 @@
-"""A tool that asks the same again and again, since it cannot use the answers: it is slowed down.
+"""A tool that asks on and on in one conversation, since it cannot use the answers: it is slowed.
 
-Some tools take a stream that ends without a finish reason for one more step to do, and ask again
-at once, for ever, with the whole prompt (opencode: three times a second). What counts is an
-answer that began and was no whole one; a whole one ends the matter. Errors do not count: tools
-give up on those by themselves, and hear from us when to come back.
+Some tools take a stream that ends without a stop reason for one more step to do, and ask again at
+once, for ever, each time with the whole prompt (opencode 1.18: up to three times a second, a
+hundred bytes longer each time). What counts is an answer that began and was not whole: it broke
+off, or ended without a stop reason. A whole one ends the matter, so neither an agent at work nor
+a benchmark is slowed. Errors do not count: tools give up on those by themselves, and hear from us
+when to come back.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ class _Streak:
 class Runaways:
     """One for a gateway; told the time (steady seconds) with everything. Bounded and forgetful.
 
-    A `mark` tells one repeated request from others: the tool, its credential, the path and the
-    size in bytes of what it asks; equal marks mean the same conversation at the same point.
+    A `mark` tells one conversation from others: the tool, its credential, the digest of what was
+    said up to the first answer (`speak.conversation`). Its size would not do, as it grows.
     """
 
     __slots__ = ("_streaks",)
@@ -71,9 +73,9 @@ class Runaways:
         """Who is slowed at present, in words."""
         slowed = [self._known(mark, at) for mark in tuple(self._streaks)]
         return tuple(
-            f"{streak.name or 'A tool'} keeps asking the same, as the answers break off; each"
-            f" further request waits {_pause_s(streak.level):.0f} s. Stop it there, and see"
-            " `holdfast logs` for why they break off."
+            f"{streak.name or 'A tool'} asks on and on, as its answers do not end as they should;"
+            f" each further request of that conversation waits {_pause_s(streak.level):.0f} s."
+            " Stop it there, and see `holdfast logs` for who answers so."
             for streak in slowed
             if streak is not None and streak.level
         )
