@@ -221,6 +221,123 @@ class _OpenAI:
         told.items = [item.embedding for item in reply.data]
 
 
+class _Responses(_OpenAI):
+    """The OpenAI SDK's other interface."""
+
+    def _request(self, task: dict[str, Any]) -> dict[str, Any]:
+        more = {"instructions": SYSTEM} if task.get("system", True) else {}
+        more |= {"max_output_tokens": 64, "input": task.get("prompt", PROMPT)}
+        return {"model": task["model"], **more, **task.get("more", {})}
+
+    def _read(self, response: Any, told: Told) -> None:
+        told.stop, told.tokens = response.status, response.usage and response.usage.output_tokens
+        told.items = [item.to_dict() for item in response.output]
+
+    def plain(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        raw = client.responses.with_raw_response.create(**self._request(task))
+        told.headers = dict(raw.headers)
+        response = raw.parse()
+        _heard(told, response.output_text, start)
+        self._read(response, told)
+
+    def stream(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        raw = client.responses.with_raw_response.create(stream=True, **self._request(task))
+        told.headers = dict(raw.headers)
+        for event in raw.parse():
+            if event.type == "response.output_text.delta":
+                _heard(told, event.delta, start)
+            elif event.type in ("response.completed", "response.incomplete"):
+                self._read(event.response, told)
+
+    def helper(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        with client.responses.stream(**self._request(task)) as stream:
+            for event in stream:
+                if event.type == "response.output_text.delta":
+                    _heard(told, event.delta, start)
+            self._read(stream.get_final_response(), told)
+
+    def loop(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        """Two turns: the model calls tools, their results go back with all that it said."""
+        said: list[Any] = [{"role": "user", "content": PROMPT}]
+        request = self._request(task)
+        first = client.responses.create(**{**request, "input": said})
+        said += first.output
+        told.items = [item.to_dict() for item in first.output]
+        for item in first.output:
+            if item.type in ("function_call", "custom_tool_call"):
+                kind = f"{item.type}_output"
+                said.append({"type": kind, "call_id": item.call_id, "output": "12 °C ☕"})
+        for event in client.responses.create(stream=True, **{**request, "input": said}):
+            if event.type == "response.output_text.delta":
+                _heard(told, event.delta, start)
+
+    def named(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        """Two turns, the first of which is told by the name of its answer alone."""
+        request = self._request(task)
+        first = client.responses.create(**request)
+        told.items = [first.id]
+        second = {**request, "input": "And now?", "previous_response_id": first.id}
+        raw = client.responses.with_raw_response.create(**second)
+        told.headers = dict(raw.headers)
+        told.items.append(raw.parse().previous_response_id)
+        _heard(told, raw.parse().output_text, start)
+
+
+class _Ollama:
+    def __init__(self) -> None:
+        from importlib.metadata import version
+
+        import ollama
+
+        self.sdk = ollama
+        self.version = version("ollama")
+        self._headers: dict[str, str] = {}
+
+    def client(self, task: dict[str, Any]) -> Any:
+        hooks = {"response": [lambda response: self._headers.update(response.headers)]}
+        self._headers.clear()
+        timeout_s = task.get("timeout_s", 30.0)
+        return self.sdk.Client(task["url"], timeout=timeout_s, event_hooks=hooks)
+
+    def _request(self, task: dict[str, Any]) -> dict[str, Any]:
+        said = [{"role": "user", "content": task.get("prompt", PROMPT)}]
+        if task.get("system", True):
+            said.insert(0, {"role": "system", "content": SYSTEM})
+        more = {"options": {"num_predict": 64}, **task.get("more", {})}
+        return {"model": task["model"], "messages": said, **more}
+
+    def plain(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        told.headers = self._headers
+        reply = client.chat(**self._request(task))
+        _heard(told, reply.message.content, start)
+        told.stop, told.tokens = reply.done_reason, reply.eval_count
+        told.items = [reply.message.model_dump(exclude_none=True)]
+
+    def stream(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        told.headers = self._headers
+        for part in client.chat(stream=True, **self._request(task)):
+            _heard(told, part.message.content, start)
+            told.items.append(part.message.model_dump(exclude_none=True))
+            told.stop, told.tokens = part.done_reason, part.eval_count
+
+    def generate(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        told.headers = self._headers
+        stream = task.get("stream", False)
+        reply = client.generate(task["model"], PROMPT, stream=stream)
+        for part in reply if stream else [reply]:
+            _heard(told, part.response, start)
+            told.stop, told.tokens = part.done_reason, part.eval_count
+
+    def models(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        del task, start
+        told.items = [model.model for model in client.list().models]
+
+    def model(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        del start
+        shown = client.show(task["model"])
+        told.items = [*(shown.capabilities or ()), shown.modelinfo]
+
+
 def _run(driver: Any, task: dict[str, Any]) -> Told:
     """One task; an exception is a result like another."""
     told = Told(version=driver.version)
@@ -242,7 +359,12 @@ def _run(driver: Any, task: dict[str, Any]) -> Told:
 
 def main(name: str) -> None:
     """Serve tasks until the input ends."""
-    makers: dict[str, Callable[[], Any]] = {"anthropic": _Anthropic, "openai": _OpenAI}
+    makers: dict[str, Callable[[], Any]] = {
+        "anthropic": _Anthropic,
+        "openai": _OpenAI,
+        "responses": _Responses,
+        "ollama": _Ollama,
+    }
     driver = makers[name]()
     for line in sys.stdin:
         print(json.dumps(asdict(_run(driver, json.loads(line)))), flush=True)

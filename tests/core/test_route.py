@@ -14,8 +14,10 @@ from holdfast.core.board import Board
 from holdfast.core.route import (
     AFFINITY_MAX,
     AFFINITY_S,
+    CROSSING,
     LAST_RESORT_CONNECT_S,
     SILENCE_S,
+    TALK,
     Affinity,
     NoRoute,
     candidates,
@@ -152,6 +154,17 @@ def test_only_conversation_crosses_dialects(surface: Surface) -> None:
     assert targets(*routes, ask=asking("m")) == ["second/x", "first/m"]
 
 
+def test_every_dialect_of_conversation_crosses_into_every_other() -> None:
+    providers = {dialect: provider(dialect, dialect) for dialect in TALK}
+    routes = (Route("*", tuple(f"{dialect}/*" for dialect in TALK)),)
+    for (dialect, surface), said in CROSSING.items():
+        found = candidates(routes, providers, asking("m", dialect, surface), LIMITS)
+        assert isinstance(found, tuple)
+        assert said == TALK[dialect]
+        own = {dialect: surface}
+        assert [(leg.dialect, leg.surface) for leg in found] == list((TALK | own).items())
+
+
 def test_the_first_that_can_is_the_first_choice() -> None:
     """Whoever was left out because it cannot carry the call makes nobody a stand-in."""
     routes = (Route("*", ("third/g", "second/x", "first/*")),)
@@ -181,6 +194,15 @@ def test_a_window_is_that_of_the_first_fact_that_matches_the_target_s_name() -> 
     found = candidates(routes, providers, asking("claude-x"), LIMITS)
     assert isinstance(found, tuple)
     assert [leg.context_tokens for leg in found] == [200_000, 1_000_000, None]
+
+
+def test_what_a_model_is_known_to_lack_is_on_its_leg() -> None:
+    facts = (ModelFacts(model="small", tools=True, vision=False, thinking=False),)
+    providers = {"first": provider("first", models=facts)}
+    routes = (Route("*", ("first/small", "first/unknown")),)
+    found = candidates(routes, providers, asking("claude-x"), LIMITS)
+    assert isinstance(found, tuple)
+    assert [leg.lacks for leg in found] == [{"vision", "thinking"}, frozenset()]
 
 
 names = st.text("ab-*/", min_size=1, max_size=5)

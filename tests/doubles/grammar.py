@@ -1,7 +1,8 @@
-"""The two dialects as the doubles speak them: what they refuse, and the exact shape of answers.
+"""The dialects as the doubles speak them: what they refuse, and the exact shape of answers.
 
-After the public API references: Anthropic Messages (streaming, errors) and OpenAI Chat
-Completions. A double refuses what the real API refuses, so that a broken request is seen.
+After the public API references: Anthropic Messages (streaming, errors), OpenAI Chat Completions
+OpenAI Responses and Ollama's own API. A double refuses what the real API refuses, so that a broken
+request is seen.
 """
 
 from __future__ import annotations
@@ -355,6 +356,230 @@ def embeddings(body: Json) -> bytes:
     return dumps({"object": "list", "data": data, "model": body["model"], "usage": usage})
 
 
+# ------------------------------------------------------------------ OpenAI Responses
+
+RESPONSES_FIELDS = {
+    "model", "input", "instructions", "stream", "stream_options", "max_output_tokens", "store",
+    "temperature", "top_p", "top_logprobs", "tools", "tool_choice", "parallel_tool_calls", "text",
+    "reasoning", "include", "metadata", "user", "previous_response_id", "conversation",
+    "prompt_cache_key", "safety_identifier", "service_tier", "truncation", "background",
+    "max_tool_calls", "client_metadata",
+}  # fmt: skip
+ITEM_TYPES = {
+    "message", "reasoning", "function_call", "function_call_output", "custom_tool_call",
+    "custom_tool_call_output",
+}  # fmt: skip
+NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+SAID_BY = {
+    "user": {"input_text", "input_image", "input_file"},
+    "system": {"input_text"},
+    "developer": {"input_text"},
+    "assistant": {"output_text", "refusal"},
+}
+
+
+def check_responses(headers: Mapping[str, str], body: Json) -> Refusal | None:
+    """The refusals of `/v1/responses`."""
+    if "anthropic-version" in headers or "x-api-key" in headers:
+        return _bad("headers of another provider's API travelled here")
+    if extra := sorted(set(body) - RESPONSES_FIELDS):
+        return _bad(f"Unknown parameter: '{extra[0]}'.")
+    if body.get("max_output_tokens", 16) < 16:
+        return _bad("Invalid 'max_output_tokens': integer below minimum value.")
+    for tool in body.get("tools", []):
+        if tool.get("type") == "function" and not NAME.fullmatch(tool.get("name", "")):
+            return _bad("Invalid 'tools[0].name'.")
+    items = body.get("input")
+    if isinstance(items, str):
+        return None
+    if not isinstance(items, list) or not items:
+        return _bad("Missing required parameter: 'input'.")
+    return next(_wrong_items(items, alone="previous_response_id" not in body), None)
+
+
+def _wrong_items(items: list[Any], *, alone: bool) -> Iterator[Refusal]:
+    calls: set[str] = set()
+    for number, item in enumerate(items):
+        kind = item.get("type", "message")
+        if kind not in ITEM_TYPES:
+            yield _bad(f"Invalid value: '{kind}' in 'input[{number}]'.")
+        elif kind == "message":
+            known = SAID_BY.get(item.get("role"), set())
+            content = item.get("content")
+            parts = content if isinstance(content, list) else []
+            if not isinstance(content, str | list) or any(
+                p.get("type") not in known for p in parts
+            ):
+                yield _bad(f"Invalid value: 'input[{number}].content'.")
+        elif kind == "reasoning":
+            if not str(item.get("encrypted_content", "")).startswith("gAAA"):
+                yield _bad("The encrypted content could not be verified.")
+        elif kind.endswith("_call"):
+            calls.add(item.get("call_id", ""))
+            if not NAME.fullmatch(item.get("call_id", "")):
+                yield _bad(f"Invalid 'input[{number}].call_id'.")
+        elif alone and item.get("call_id") not in calls:
+            yield _bad("No tool call found for function call output.")
+
+
+def _response(body: Json, status: str, output: list[Json], words: int) -> Json:
+    said = len(dumps(body["input"])) // 4
+    usage = {
+        "input_tokens": said,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": words,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": said + words,
+    }
+    return {
+        "id": "resp_67ccd2bed1ec8190b14f964abc0542670bb6a6b452d3795b",
+        "object": "response",
+        "created_at": 1764000000,
+        "status": status,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": body.get("instructions"),
+        "model": body["model"],
+        "output": output,
+        "parallel_tool_calls": True,
+        "previous_response_id": body.get("previous_response_id"),
+        "store": body.get("store", True),
+        "tool_choice": "auto",
+        "tools": body.get("tools", []),
+        "usage": usage if status == "completed" else None,
+    }
+
+
+def _output(name: str, words: int, status: str = "completed") -> Json:
+    said = "".join(word(name, number) for number in range(1, words + 1))
+    part = {"type": "output_text", "text": said, "annotations": [], "logprobs": []}
+    return {
+        "id": "msg_67ccd2bf17f0819081ff3bb2cf6508e60bb6a6b452d3795b",
+        "type": "message",
+        "status": status,
+        "role": "assistant",
+        "content": [part] if status == "completed" else [],
+    }
+
+
+def response(name: str, body: Json, words: int) -> bytes:
+    return dumps(_response(body, "completed", [_output(name, words)], words))
+
+
+def response_stream(name: str, body: Json, words: int) -> Iterator[Frame]:
+    """Created, in progress, an item with a part, deltas, all of it done, completed."""
+    whole = _output(name, words)
+    at = {"item_id": whole["id"], "output_index": 0, "content_index": 0}
+    part = whole["content"][0]
+    begun = {"response": _response(body, "in_progress", [], 0)}
+    told: list[tuple[str, Json, int]] = [
+        ("response.created", begun, 0),
+        ("response.in_progress", begun, 0),
+        (
+            "response.output_item.added",
+            {"output_index": 0, "item": _output(name, words, "in_progress")},
+            0,
+        ),
+        ("response.content_part.added", {**at, "part": {**part, "text": ""}}, 0),
+    ]
+    for number in range(1, words + 1):
+        delta = {**at, "delta": word(name, number), "logprobs": [], "obfuscation": "x" * 9}
+        told.append(("response.output_text.delta", delta, number))
+    told += [
+        ("response.output_text.done", {**at, "text": part["text"], "logprobs": []}, words + 1),
+        ("response.content_part.done", {**at, "part": part}, words + 1),
+        ("response.output_item.done", {"output_index": 0, "item": whole}, words + 1),
+        (
+            "response.completed",
+            {"response": _response(body, "completed", [whole], words)},
+            words + 1,
+        ),
+    ]
+    for number, (kind, fields, said) in enumerate(told):
+        yield Frame(_sse(kind, {"type": kind, "sequence_number": number, **fields}), said)
+
+
+def response_fault(type_: str) -> bytes:
+    said = {"type": type_, "code": "server_error", "message": "The server is overloaded"}
+    return _sse("error", {"type": "error", "sequence_number": 99, "error": {**said, "param": None}})
+
+
+RESPONSES_GARBAGE = b'event: response.output_text.delta\ndata: {"type":"resp\x00<<\xff\n\n'
+# -------------------------------------------------------------------- Ollama's own API
+
+OLLAMA_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "model": str, "messages": list, "tools": list, "stream": bool, "format": (str, dict),
+    "options": dict, "think": (bool, str), "keep_alive": (str, int, float), "logprobs": bool,
+    "top_logprobs": int, "prompt": str, "system": str,
+}  # fmt: skip
+
+
+def ollama_error(status: int, message: str = "", type_: str = "") -> bytes:
+    return dumps({"error": message or type_ or f"status {status}"})
+
+
+def check_ollama(body: Json) -> Refusal | None:
+    """The refusals of `/api/chat`: what its server cannot unmarshal. It passes over the rest."""
+    for name, kind in OLLAMA_FIELDS.items():
+        if name in body and not isinstance(body[name], kind):
+            return _bad(f"json: cannot unmarshal {type(body[name]).__name__} into field {name}")
+    if extra := sorted(set(body) - set(OLLAMA_FIELDS)):
+        return _bad(f"{extra[0]}: not of this API")
+    for message in body.get("messages", ()):
+        if message.get("role") not in ("system", "user", "assistant", "tool"):
+            return _bad(f"invalid role: {message.get('role')}")
+        if not isinstance(message.get("content", ""), str):
+            return _bad("json: cannot unmarshal into field messages.content of type string")
+        for call in message.get("tool_calls", ()):
+            if not isinstance(call["function"]["arguments"], dict):
+                return _bad("json: cannot unmarshal string into field arguments of type map")
+        for image in message.get("images", ()):
+            base64.b64decode(image, validate=True)
+    return None
+
+
+def _ollama_line(body: Json, said: str, **more: object) -> Json:
+    head = {"model": body["model"], "created_at": "2026-11-24T08:52:19.385406455Z"}
+    if "prompt" in body:
+        return {**head, "response": said, **more}
+    return {**head, "message": {"role": "assistant", "content": said}, **more}
+
+
+def _ollama_end(body: Json, words: int) -> Json:
+    said = len(dumps(body.get("messages", ""))) // 4
+    return {
+        "done": True,
+        "done_reason": "stop",
+        "total_duration": 4883583458,
+        "load_duration": 1334875,
+        "prompt_eval_count": said,
+        "prompt_eval_duration": 342546000,
+        "eval_count": words,
+        "eval_duration": 4535599000,
+    }
+
+
+def ollama_whole(name: str, body: Json, words: int) -> bytes:
+    said = "".join(word(name, number) for number in range(1, words + 1))
+    return dumps(_ollama_line(body, said, **_ollama_end(body, words)))
+
+
+def ollama_stream(name: str, body: Json, words: int) -> Iterator[Frame]:
+    """A line for each word, and the line that says done."""
+    for number in range(1, words + 1):
+        line = _ollama_line(body, word(name, number), done=False)
+        yield Frame(dumps(line) + b"\n", number)
+    yield Frame(dumps(_ollama_line(body, "", **_ollama_end(body, words))) + b"\n", words + 1)
+
+
+def ollama_fault(_: str) -> bytes:
+    return dumps({"error": "an error was encountered while running the model"}) + b"\n"
+
+
+def ollama_models(models: tuple[str, ...]) -> bytes:
+    return dumps({"models": [{"name": name, "model": name} for name in models]})
+
+
 class Grammar(NamedTuple):
     """All that a double needs of one dialect."""
 
@@ -365,6 +590,7 @@ class Grammar(NamedTuple):
     fault: Callable[[str], bytes]
     garbage: bytes
     list_models: Callable[[tuple[str, ...]], bytes]
+    stream_type: str = "text/event-stream; charset=utf-8"
 
 
 GRAMMARS = {
@@ -385,5 +611,24 @@ GRAMMARS = {
         openai_fault,
         OPENAI_GARBAGE,
         openai_models,
+    ),
+    "openai-responses": Grammar(
+        ("gpt-5.1", "gpt-4o-mini"),
+        openai_error,
+        response_stream,
+        response,
+        response_fault,
+        RESPONSES_GARBAGE,
+        openai_models,
+    ),
+    "ollama": Grammar(
+        ("qwen3-coder:30b", "llama3.2"),
+        ollama_error,
+        ollama_stream,
+        ollama_whole,
+        ollama_fault,
+        b'{"model":"llama3.2","mess\x00<<\xff\n',
+        ollama_models,
+        "application/x-ndjson",
     ),
 }

@@ -29,6 +29,8 @@ from tests.doubles.acts import Act
 from tests.doubles.pages import BATCHES, Pages
 from tests.doubles.wire import AmbiguousError, Wire
 
+# Paths that ask for an answer.
+TALK = ("/v1/messages", "/v1/chat/completions", "/v1/responses", "/api/chat", "/api/generate")
 PAUSE_S = 0.05  # lets the peer read what was said before a reset throws its buffer away
 
 
@@ -122,7 +124,7 @@ class Provider:
 
     @property
     def calls(self) -> list[Seen]:
-        return [s for s in self.seen if s.path in ("/v1/messages", "/v1/chat/completions")]
+        return [s for s in self.seen if s.path in TALK]
 
     def text(self, words: int = 20) -> str:
         """What a whole answer of this double says."""
@@ -278,8 +280,12 @@ class Provider:
             return grammar.check_messages(headers, body, counting=path.endswith("/count_tokens"))
         if self.dialect == "openai" and path == "/v1/chat/completions":
             return grammar.check_chat(headers, body)
+        if self.dialect == "openai-responses" and path == "/v1/responses":
+            return grammar.check_responses(headers, body)
         if self.dialect == "openai" and path == "/v1/embeddings":
             return grammar.check_embeddings(headers, body)
+        if self.dialect == "ollama" and path in TALK:
+            return grammar.check_ollama(body)
         return grammar.Refusal(404, "", f"Not found: {path}")
 
     async def _answer(self, wire: Wire, seen: Seen) -> bool:
@@ -288,7 +294,7 @@ class Provider:
             body = self._grammar.error(refusal.status, refusal.message, refusal.type)
             await wire.send(_head(refusal.status, length=len(body)) + body)
             return True
-        if seen.path in ("/v1/messages", "/v1/chat/completions"):
+        if seen.path in TALK:
             seen.act = self._script.popleft() if self._script else self._usual
             return await self._perform(wire, seen)
         page = self._pages.answer(seen.method, seen.path, seen.json if seen.body else None)
@@ -310,7 +316,7 @@ class Provider:
             head = _head(act.status, length=len(body), type_=act.content_type, extra=act.headers)
             await wire.send(head + body)
             return True
-        if seen.json.get("stream"):
+        if seen.json.get("stream", self.dialect == "ollama"):
             return await self._stream(wire, seen)
         return await self._whole(wire, seen)
 
@@ -349,7 +355,7 @@ class Provider:
             if last and not act.eof:
                 await wire.send(b"0\r\n\r\n")
 
-        type_ = "text/event-stream; charset=utf-8"
+        type_ = self._grammar.stream_type
         await wire.send(_head(200, type_=type_, extra=extra, eof=act.eof))
         if act.where == "after_headers" and act.kind in ("cut", "stall"):
             return await self._fault(wire, act)

@@ -74,7 +74,7 @@ def openai_error(answer: Answer) -> tuple[str, str]:
     [
         b"/v1", b"/v1/", b"/v1/message", b"/v1/messages/", b"/V1/messages", b"/v1//messages",
         b"/v1/messages%2Fcount_tokens", b"/v1/%6dessages", b"/%zz", b"/%", b"/v1/messages/../x",
-        b"//", b"/v1/messages/batchesx", b"/-x", b"/v1/responses",
+        b"//", b"/v1/messages/batchesx", b"/-x", b"/v1/responsesx", b"/v1/conversationsx",
     ],
 )  # fmt: skip
 def test_an_unknown_path_is_told_what_there_is(path: bytes) -> None:
@@ -126,6 +126,8 @@ def test_the_error_has_the_shape_that_the_client_reads() -> None:
         (b"DELETE", b"/v1/models", "GET"),
         (b"PATCH", b"/v1/models/x", "GET"),
         (b"DELETE", b"/", "GET, HEAD"),
+        (b"GET", b"/api/show", "POST"),
+        (b"POST", b"/api/version", "GET"),
     ],
 )
 def test_a_wrong_method_is_told_the_right_one(method: bytes, path: bytes, allowed: str) -> None:
@@ -133,7 +135,8 @@ def test_a_wrong_method_is_told_the_right_one(method: bytes, path: bytes, allowe
         answer = plane.ask(get(path, method=method))
         assert answer.status == 405
         assert answer.header("allow") == allowed
-        told = json.loads(answer.body)["error"]["message"]
+        error = json.loads(answer.body)["error"]
+        told = error if isinstance(error, str) else error["message"]
         assert f"{path.decode()} takes {allowed}, not {method.decode()}" in told
         assert double.seen == []
 
@@ -345,6 +348,29 @@ def test_a_stand_in_is_named() -> None:
         assert answer.status == 200
         assert answer.header("x-holdfast-stand-in") == "true"
         assert answer.header("x-holdfast-served-by") == f"beta/{MODEL}"
+
+
+def test_tools_of_local_engines_find_their_pages() -> None:
+    """The list, a model's window and abilities, a version; errors are a sentence there."""
+    facts = (ModelFacts(model="known", context_tokens=65536, vision=False),)
+    with Double("alpha", "anthropic") as double:
+        place = provider(double, models=facts)
+        with DataPlane({"named": ("alpha/known",)}, place, key=b"k") as plane:
+            listed = json.loads(plane.ask(get(b"/api/tags")).body)["models"]
+            assert [model["name"] for model in listed] == ["alpha/known", "named"]
+            assert json.loads(plane.ask(get(b"/api/version")).body)["version"]
+            shown = plane.ask(asking({"model": "named"}, path=b"/api/show"))
+            told = json.loads(shown.body)
+            assert told["model_info"]["holdfast.context_length"] == 65536
+            assert told["capabilities"] == ["completion", "tools", "thinking"]
+            for body, status, says in (
+                ({"model": "other"}, 404, "no route or provider serves the model 'other'"),
+                ({"verbose": True}, 400, "names no model"),
+            ):
+                answer = plane.ask(asking(body, path=b"/api/show"))
+                assert answer.status == status
+                assert says in json.loads(answer.body)["error"]
+        assert double.seen == []
 
 
 def test_models_are_listed_in_the_clients_shape() -> None:

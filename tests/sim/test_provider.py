@@ -35,7 +35,9 @@ def body(dialect: str = "anthropic", *, model: str = "steady", stream: bool = Tr
         "messages": [{"role": "user", "content": WORDS}],
         "stream": stream,
     }
-    if dialect == "anthropic":
+    if dialect == "openai-responses":
+        fields["input"] = fields.pop("messages")
+    elif dialect == "anthropic":
         fields["max_tokens"] = 1000
     elif stream:
         fields["stream_options"] = {"include_usage": True}
@@ -43,7 +45,7 @@ def body(dialect: str = "anthropic", *, model: str = "steady", stream: bool = Tr
 
 
 def surface(dialect: str) -> str:
-    return "messages" if dialect == "anthropic" else "chat"
+    return {"anthropic": "messages", "openai": "chat"}.get(dialect, "responses")
 
 
 def ask(
@@ -66,7 +68,7 @@ def events(data: bytes) -> list[dict[str, object]]:
     return [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
 
 
-DIALECTS = ("anthropic", "openai")
+DIALECTS = ("anthropic", "openai", "openai-responses")
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -104,14 +106,43 @@ def test_the_openai_stream_says_the_expected_text_and_counts_it() -> None:
     assert data.endswith(b"data: [DONE]\n\n")
 
 
+def test_the_responses_stream_says_the_expected_text_and_counts_it() -> None:
+    """Grammar, numbers, text and usage of a good stream in the Responses dialect."""
+    seen = events(body_of(ask(dialect="openai-responses")))
+    assert [e["type"] for e in seen[:4]] == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+    ]
+    assert [e["sequence_number"] for e in seen] == list(range(len(seen)))
+    said = [e["delta"] for e in seen if e["type"] == "response.output_text.delta"]
+    assert "".join(said) == expected_text(body("openai-responses"))
+    last = seen[-1]["response"]
+    assert last["status"] == "completed"
+    assert last["usage"]["output_tokens"] == len(said)
+    assert last["output"][0]["content"][0]["text"] == "".join(said)
+
+
+def test_a_responses_answer_at_its_limit_is_incomplete() -> None:
+    asked = b'{"model":"steady","max_output_tokens":3,"input":"x"}'
+    script = SimProvider().answer(0.0, "openai-responses", "responses", "", asked, "", 1)
+    found = json.loads(body_of(script))
+    assert found["status"] == "incomplete"
+    assert found["output"][0]["content"][0]["text"] == "This is a" == expected_text(asked)
+    counted = SimProvider().answer(0.0, "openai-responses", "count_tokens", "", asked, "", 1)
+    assert json.loads(body_of(counted))["input_tokens"] == 1
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_whole_answer_says_the_same_as_a_stream(dialect: str) -> None:
     found = json.loads(body_of(ask(dialect=dialect, stream=False)))
-    text = (
-        found["content"][0]["text"]
-        if dialect == "anthropic"
-        else found["choices"][0]["message"]["content"]
-    )
+    if dialect == "anthropic":
+        text = found["content"][0]["text"]
+    elif dialect == "openai":
+        text = found["choices"][0]["message"]["content"]
+    else:
+        text = found["output"][0]["content"][0]["text"]
     assert text == expected_text(body(dialect))
 
 
@@ -151,6 +182,7 @@ def test_the_article_s_403_is_the_article_s_bytes() -> None:
         ("limited", "openai", 429, "requests"),
         ("unauthorized", "anthropic", 401, "authentication_error"),
         ("error", "openai", 500, "server_error"),
+        ("overloaded", "openai-responses", 503, "server_error"),
         ("invalid", "anthropic", 400, "invalid_request_error"),
     ],
 )
@@ -192,6 +224,7 @@ def test_a_broken_stream_has_said_half_and_never_its_end(model: str, dialect: st
     assert b"simulated" in data
     assert b"message_stop" not in data
     assert b"[DONE]" not in data
+    assert b"response.completed" not in data
 
 
 def test_flaky_fails_three_times_in_ten_and_the_same_ones_for_a_seed() -> None:
@@ -292,7 +325,9 @@ JSONISH = st.recursive(
 
 @given(
     st.binary(max_size=60) | JSONISH.map(lambda value: json.dumps(value).encode()),
-    st.sampled_from(["messages", "chat", "count_tokens", "embeddings", "models", "/nowhere"]),
+    st.sampled_from(
+        ["messages", "chat", "responses", "count_tokens", "embeddings", "models", "/nowhere"]
+    ),
     st.sampled_from(DIALECTS),
 )
 def test_no_body_makes_it_raise(asked: bytes, name: str, dialect: str) -> None:

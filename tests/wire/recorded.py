@@ -26,7 +26,7 @@ OTHER = {"anthropic": "openai", "openai": "anthropic"}
 class Recorded(NamedTuple):
     """A whole stream. `whole_from`: a cut at this byte or behind it loses nothing of the answer.
 
-    `crosses`: it is text alone. `stop` is the neutral name of why it stopped.
+    `crosses`: it is one answer. `stop` is the neutral name of why it stopped.
     """
 
     dialect: str
@@ -142,7 +142,7 @@ ANTHROPIC = {
         ),
         stop="tool_use",
         text="Okay, let me see.",
-        crosses=False,
+        kind="tool_calls",
     ),
     "tool without arguments": message(
         *block(
@@ -152,7 +152,7 @@ ANTHROPIC = {
         ),
         stop="tool_use",
         text="",
-        crosses=False,
+        kind="tool_calls",
     ),
     "thinking": message(
         *block(
@@ -206,7 +206,6 @@ ANTHROPIC = {
         ),
         *text_block(3, " 22 °C."),
         text="I'll check. 22 °C.",
-        crosses=False,
     ),
     "events of tomorrow": message(
         event({"type": "weather_report", "sky": {"type": "blue"}}),
@@ -306,7 +305,7 @@ OPENAI = {
         chunk(tool_call(0, arguments='"Paris"}')),
         last=chunk({}, "tool_calls"),
         text="",
-        crosses=False,
+        kind="tool_calls",
     ),
     "refusal": chat(
         chunk({"role": "assistant", "content": None, "refusal": ""}),
@@ -386,14 +385,15 @@ ALL = [
 
 def call(dialect: str, *, stream: bool = True, body: bytes = b"{}", **more: Any) -> Call:
     """A call of this dialect; `more` are other fields of it."""
-    fields: Json = {"surface": SURFACES[dialect], "path": "/v1/x", "model": "m"}
+    fields: Json = {"surface": SURFACES.get(dialect, "chat"), "path": "/v1/x", "model": "m"}
     return Call(
         id="x", at=0.0, wall=1e9, dialect=dialect, body=body, stream=stream, **{**fields, **more}
     )
 
 
 def leg(dialect: str, model: str = "m") -> Leg:
-    return Leg(target=Target("p", model, "none"), dialect=dialect, surface=SURFACES[dialect])
+    surface = SURFACES.get(dialect, "chat")
+    return Leg(target=Target("p", model, "none"), dialect=dialect, surface=surface)
 
 
 def split(data: bytes, cuts: list[int]) -> list[bytes]:

@@ -7,6 +7,8 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.wire.asks import streams
+from tests.wire.heard import mended, says
 from tests.wire.recorded import (
     ANTHROPIC,
     MESSAGE_STOP,
@@ -22,7 +24,16 @@ from tests.wire.recorded import (
 )
 
 from holdfast.facts.outcomes import PieceKind, Usage
-from holdfast.wire.anthropic_stream import StreamReader, StreamWriter
+from holdfast.wire.anthropic_stream import DeltaReader, StreamReader, StreamWriter
+from holdfast.wire.deltas import (
+    BlockEnded,
+    Delta,
+    Opened,
+    Stopped,
+    ThinkingDelta,
+    ToolArgsDelta,
+    ToolCallBegun,
+)
 from holdfast.wire.sse import SseReader
 
 
@@ -190,28 +201,99 @@ def test_a_start_of_another_shape_costs_its_names_and_nothing_else() -> None:
     assert pieces[-1].kind is PieceKind.END
 
 
-# --------------------------------------------------------------------------- writing
+# --------------------------------------------------------------------------- crossing
+
+# What may follow what, by the documented grammar.
+FOLLOWS = {
+    "": {"message_start"},
+    "message_start": {"content_block_start", "message_delta"},
+    "content_block_start": {"content_block_delta", "content_block_stop"},
+    "content_block_delta": {"content_block_delta", "content_block_stop"},
+    "content_block_stop": {"content_block_start", "message_delta"},
+    "message_delta": {"message_stop"},
+    "message_stop": set(),
+}
+DELTAS = {
+    "text": {"text_delta"},
+    "thinking": {"thinking_delta", "signature_delta"},
+    "redacted_thinking": set(),
+    "tool_use": {"input_json_delta"},
+}
 
 
-@given(
-    st.lists(st.text(max_size=20), max_size=6),
-    st.sampled_from(["end", "length", "stop_sequence", "refusal"]),
-    st.builds(Usage, *[st.none() | st.integers(0, 10**6)] * 4),
-)
-def test_what_is_written_is_read_as_the_same(texts: list[str], stop: str, usage: Usage) -> None:
-    writer = StreamWriter()
-    stream = writer.opening("id-1", "m") + b"".join(map(writer.text, texts))
-    stream += writer.ping() + writer.end(stop, usage)
-    reader, words = StreamReader("x"), ""
+def check(stream: bytes) -> None:
+    """Hold a written stream against the table; blocks are dense and do not overlap."""
+    before, index, kind = "", -1, ""
     for found in SseReader().feed(stream):
-        kind = reader.read(found)
-        assert kind is not PieceKind.FAULT
-        words += (reader.text(found) or "") if kind is PieceKind.CONTENT else ""
-    assert (words, reader.stop, reader.id, reader.model) == ("".join(texts), stop, "id-1", "m")
-    assert (reader.usage.input, reader.usage.output) == (usage.input or 0, usage.output or 0)
-    assert reader.usage.cache_read == usage.cache_read
-    text, _, _ = read("anthropic", stream)
-    assert text == words
+        fields = json.loads(found.data)
+        type_ = fields["type"]
+        assert found.event.decode() == type_
+        if type_ == "ping":
+            continue
+        assert type_ in FOLLOWS[before]
+        if type_ == "content_block_start":
+            index += 1
+            kind = fields["content_block"]["type"]
+        elif type_ == "content_block_delta":
+            assert fields["delta"]["type"] in DELTAS[kind]
+        if type_.startswith("content_block"):
+            assert fields["index"] == index
+        before = type_
+    assert before == "message_stop"
+
+
+def written(deltas: list[Delta]) -> bytes:
+    return b"".join(map(StreamWriter().write, deltas))
+
+
+@given(streams())
+def test_a_stream_that_is_written_keeps_the_grammar_and_is_read_as_the_same(
+    deltas: list[Delta],
+) -> None:
+    stream = written(deltas)
+    check(stream)
+    said = says(deltas)
+    # Refusals are words here; the marks of what others signed stay with it.
+    words = [(k.replace("refusal", "text"), v) for k, v in said.blocks]
+    back = says(mended(DeltaReader("x"), stream))
+    assert [(k, v) for k, v in back.blocks if k != "signature"] == [
+        (k, v) for k, v in words if k != "signature"
+    ]
+    assert (back.stop, back.opened) == (said.stop, said.opened)
+    assert back.usage.output == said.usage.output
+
+
+def test_thoughts_keep_their_signature_and_foreign_ones_are_marked() -> None:
+    own = ThinkingDelta(0, "hm", "EqQB", origin="anthropic")
+    assert mended(DeltaReader("x"), written([Opened(), own, BlockEnded(0), Stopped()]))[2:4] == [
+        ThinkingDelta(0, "hm", origin="anthropic"),
+        ThinkingDelta(0, signature="EqQB", origin="anthropic"),
+    ]
+    foreign = ThinkingDelta(0, "hm", origin="openai")
+    stream = written([Opened(), foreign, foreign, BlockEnded(0), Stopped()])
+    assert stream.count(b'"signature":"holdfast.openai."') == 1
+    hidden = ThinkingDelta(0, data="Emw", origin="anthropic")
+    stream = written([Opened(), hidden, BlockEnded(0), Stopped()])
+    check(stream)
+    assert b'"type":"redacted_thinking","data":"Emw"' in stream
+
+
+def test_calls_are_read_and_the_providers_own_steps_are_not() -> None:
+    found = mended(DeltaReader("x"), ANTHROPIC["tool"].stream)
+    assert ToolCallBegun(1, "toolu_01T1x1fJ", "get_weather") in found
+    assert ToolArgsDelta(1, '{"location": "San Francisco, CA"}') in found
+    found = mended(DeltaReader("x"), ANTHROPIC["web search"].stream)
+    assert says(found).blocks == [("text", "I'll check."), ("text", " 22 °C.")]
+    given = {"type": "tool_use", "id": "t", "name": "f", "input": {"n": 1}}
+    whole = START + b"".join(block(0, given)) + message_delta("tool_use") + MESSAGE_STOP
+    assert ToolArgsDelta(0, '{"n":1}') in mended(DeltaReader("x"), whole)
+
+
+def test_an_id_that_is_too_long_is_fitted() -> None:
+    stream = written([Opened(), ToolCallBegun(0, "x|" * 60, "f"), BlockEnded(0), Stopped()])
+    start = json.loads(SseReader().feed(stream)[1].data)["content_block"]
+    assert len(start["id"]) <= 64
+    assert "|" not in start["id"]
 
 
 def test_a_stop_reason_that_nobody_knows_is_an_end() -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.facts.calls import Headers
+from holdfast.facts.losses import Lost
 from holdfast.wire import headers as wire_headers
 from holdfast.wire.headers import (
     IDENTITY,
     client_credential,
     credential_headers,
     is_subscription,
+    lost_value,
     to_client,
     to_upstream,
 )
@@ -340,3 +344,15 @@ KEY = ("x-api-key", b"theirs")
 def test_a_credential_goes_up_as_its_dialect_wants_it(dialect, secret, own, headers) -> None:
     """The target's own secret goes; of the client's only the form matters."""
     assert credential_headers(dialect, secret, own) == headers
+
+
+@given(st.lists(st.text(max_size=30).map(lambda name: Lost(name, "why")), max_size=60))
+def test_the_names_of_losses_are_a_header_whatever_they_are(lost: list[Lost]) -> None:
+    value = lost_value(lost)
+    assert len(value) <= 1000
+    assert re.fullmatch(rb"[A-Za-z0-9_.?, \[\]-]*", value)
+
+
+def test_each_loss_is_named_once() -> None:
+    lost = [Lost("top_k", "a"), Lost("top_k", "b"), Lost("messages[0].content[1]", "c")]
+    assert lost_value(lost) == b"top_k, messages[0].content[1]"

@@ -6,7 +6,8 @@ import json
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
+from tests.wire.asks import streams
+from tests.wire.heard import mended, says
 from tests.wire.recorded import (
     DONE,
     HEAD,
@@ -18,13 +19,13 @@ from tests.wire.recorded import (
     joined,
     line,
     play,
-    read,
     tool_call,
     words,
 )
 
 from holdfast.facts.outcomes import PieceKind, Usage
-from holdfast.wire.openai_stream import StreamReader, StreamWriter
+from holdfast.wire.deltas import Delta, Fault, Opened
+from holdfast.wire.openai_stream import DeltaReader, StreamReader, StreamWriter
 from holdfast.wire.sse import SseReader
 
 OPENING, PING, CONTENT, END, FAULT = PieceKind
@@ -154,29 +155,91 @@ def test_odd_usage_is_passed_over(usage: object) -> None:
     assert used(usage) == Usage()
 
 
-# -------------------------------------------------------------------------- writing
+# ------------------------------------------------------------------------- crossing
 
 
-@given(
-    st.lists(st.text(max_size=20), max_size=6),
-    st.sampled_from(["end", "length", "refusal"]),
-    st.builds(Usage, *[st.integers(0, 10**6)] * 3),
-)
-def test_what_is_written_is_read_as_the_same(texts: list[str], stop: str, usage: Usage) -> None:
-    writer = StreamWriter(7, usage_asked=True)
-    stream = writer.opening("id-1", "m") + writer.ping() + b"".join(map(writer.text, texts))
-    stream += writer.end(stop, usage)
-    reader, said = StreamReader("x"), ""
-    for found in SseReader().feed(stream):
-        kind = reader.read(found)
-        assert kind is not FAULT
-        said += (reader.text(found) or "") if kind is CONTENT else ""
-    assert (said, reader.stop, reader.id, reader.model) == ("".join(texts), stop, "id-1", "m")
-    assert reader.usage == usage
-    assert read("openai", stream)[0] == said
-    chunks = [json.loads(found.data) for found in SseReader().feed(stream)[:-1]]
-    assert {found["created"] for found in chunks} == {7}
+def check(stream: bytes) -> None:
+    """Chunks of one head; a role, words, calls with dense numbers, one finish, `[DONE]`."""
+    events = [found.data for found in SseReader().feed(stream)]
+    assert events[-1] == b"[DONE]"
+    chunks = [json.loads(data) for data in events[:-1]]
     assert {found["object"] for found in chunks} == {"chat.completion.chunk"}
+    assert len({(found["id"], found["model"], found["created"]) for found in chunks}) == 1
+    spoken = [found["choices"][0] for found in chunks if found["choices"]]
+    assert spoken[0]["delta"] == {"role": "assistant", "content": ""}
+    finishes = [choice["finish_reason"] for choice in spoken]
+    assert finishes[-1] is not None
+    assert not any(finishes[:-1])
+    assert spoken[-1]["delta"] == {}
+    number = -1
+    for choice in spoken[1:-1]:
+        for call in choice["delta"].get("tool_calls", ()):
+            if "id" in call:
+                number += 1
+                assert (call["type"], call["function"]["arguments"]) == ("function", "")
+            assert call["index"] == number
+
+
+def written(deltas: list[Delta]) -> bytes:
+    return b"".join(map(StreamWriter(7, usage_asked=True).write, deltas))
+
+
+@given(streams())
+def test_a_stream_that_is_written_keeps_the_grammar_and_is_read_as_the_same(
+    deltas: list[Delta],
+) -> None:
+    stream = written(deltas)
+    check(stream)
+    said, back = says(deltas), says(mended(DeltaReader("x"), stream))
+    for kind in ("text", "refusal", "thinking"):  # blocks of a kind are one here
+        assert back.joined(kind) == said.joined(kind)
+    assert back.calls == said.calls
+    assert back.stop == ("end" if said.stop == "stop_sequence" else said.stop)
+    assert (back.opened, back.usage) == (said.opened, said.usage)
+
+
+PARALLEL = [
+    tool_call(0, name="f", arguments=""),
+    tool_call(1, name="g", arguments='{"b'),
+    tool_call(0, arguments='{"a":'),
+    tool_call(1, arguments='":2}'),
+    tool_call(0, arguments="1}"),
+]
+
+
+def test_calls_whose_pieces_are_mixed_are_put_in_order() -> None:
+    stream = b"".join(map(chunk, PARALLEL)) + chunk({}, "tool_calls") + DONE
+    assert says(mended(DeltaReader("x"), ROLE + stream)).calls == [
+        ("call_0", "f", '{"a":1}'),
+        ("call_1", "g", '{"b":2}'),
+    ]
+
+
+def engine_call(id_: str | None, arguments: str) -> bytes:
+    function = {"name": "f", "arguments": arguments}
+    return chunk({"tool_calls": [{"index": 0, "id": id_, "function": function}]})
+
+
+def test_engines_that_number_no_calls_are_understood() -> None:
+    """Every call whole, under the same number; the finish reason says stop."""
+    stream = engine_call("a", '{"n":1}') + engine_call("b", "{}") + chunk({}, "stop") + DONE
+    found = says(mended(DeltaReader("x"), stream))
+    assert found.calls == [("a", "f", '{"n":1}'), ("b", "f", "{}")]
+    assert found.stop == "tool_calls"
+    nameless = engine_call(None, "") + chunk({}, "stop") + DONE
+    ((id_, name, arguments),) = says(mended(DeltaReader("x"), nameless)).calls
+    assert (id_[:5], name, arguments) == ("call_", "f", "{}")
+
+
+def test_an_opening_without_a_name_is_none() -> None:
+    opened = mended(DeltaReader("x"), OPENAI["azure"].stream)[0]
+    assert opened == Opened(HEAD["id"], HEAD["model"])
+
+
+def test_several_choices_do_not_cross_in_a_stream() -> None:
+    found = mended(DeltaReader("x"), words("a")[0] + chunk({"content": "b"}, index=1))
+    assert isinstance(found[-1], Fault)
+    assert "several choices" in found[-1].failure.text
 
 
 def test_an_answer_without_a_name_gets_one() -> None:

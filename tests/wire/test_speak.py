@@ -7,15 +7,22 @@ import json
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.wire.asks import ASKS, streams
+from tests.wire.heard import mended, says
+from tests.wire.recorded import joined, pieces_of, split
 
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg
 from holdfast.facts.outcomes import Said
 from holdfast.facts.places import Target
 from holdfast.wire import speak
+from holdfast.wire.crossings import Crossings
+from holdfast.wire.deltas import Delta
+from holdfast.wire.mend import deltas_of
 from holdfast.wire.speak import BadBodyError, CannotCrossError
+from holdfast.wire.speech import Ask
 from holdfast.wire.sse import SseReader
 
 DIALECTS = ["anthropic", "openai"]
@@ -152,6 +159,12 @@ def test_a_peek_sees_whether_a_stream_is_asked_for(dialect, text: str, stream: b
     body = b'{"messages":[{"stream":true}],"model":"m"' + text.encode() + b"}"
     peek = speak.peek(dialect, body)
     assert (peek.model, peek.stream) == ("m", stream)
+
+
+@pytest.mark.parametrize(("text", "stream"), [("", True), ("null", True), ("false", False)])
+def test_who_does_not_say_gets_what_is_usual_in_the_dialect(text: str, stream: bool) -> None:
+    said = f',"stream":{text}' if text else ""
+    assert speak.peek("ollama", f'{{"model":"m"{said}}}'.encode()).stream is stream
 
 
 @pytest.mark.parametrize(
@@ -366,7 +379,7 @@ def test_a_crossed_request_has_the_paths_and_headers_of_its_target() -> None:
     assert b"anthropic-beta".startswith(there.without)
 
 
-def test_blocks_of_text_become_one_text_and_lose_their_cache_marks() -> None:
+def test_blocks_of_text_cross_and_lose_their_cache_marks_where_nobody_reads_them() -> None:
     mark = {"type": "ephemeral"}
     blocks = [{"type": "text", "text": "a"}, {"type": "text", "text": "b", "cache_control": mark}]
     asked = {"model": "m", "max_tokens": 5, "system": blocks}
@@ -375,13 +388,14 @@ def test_blocks_of_text_become_one_text_and_lose_their_cache_marks() -> None:
     assert "ephemeral" not in json.dumps(sent)
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     sent = crossed(WAYS[1], {"model": "m", "messages": [{"role": "user", "content": parts}]})
-    assert [turn["content"].replace("\n\n", "") for turn in sent["messages"]] == ["ab"]
+    assert sent["messages"] == [{"role": "user", "content": parts}]
 
 
 def test_system_and_developer_messages_at_the_start_become_the_system_prompt() -> None:
     turns = [{"role": "system", "content": "a"}, {"role": "developer", "content": "b"}, *HI]
     sent = crossed(WAYS[1], {"model": "m", "messages": turns})
-    assert (sent["system"], sent["messages"]) == ("a\n\nb", HI)
+    assert [block["text"] for block in sent["system"]] == ["a", "b"]
+    assert sent["messages"] == HI
 
 
 @pytest.mark.parametrize(
@@ -401,13 +415,11 @@ def test_the_limit_of_an_answer_crosses_by_either_name(limits: dict, found: int)
 @pytest.mark.parametrize(
     ("way", "extra"),
     [
-        (WAYS[0], {"metadata": {"user_id": "u"}}),
         (WAYS[0], {"service_tier": "auto"}),
         (WAYS[0], {"stop_sequences": []}),
         (WAYS[0], {"tools": []}),
         (WAYS[0], {"thinking": None}),
         (WAYS[1], {"metadata": {"a": "b"}}),
-        (WAYS[1], {"user": "u"}),
         (WAYS[1], {"service_tier": "auto"}),
         (WAYS[1], {"store": True}),
         (WAYS[1], {"n": 1}),
@@ -421,7 +433,58 @@ def test_book_keeping_and_empty_fields_do_not_hinder_a_crossing(way, extra: dict
     assert crossed(way, plain | extra) == crossed(way, plain)
 
 
-# -------------------------------------------------------- what cannot cross
+# ------------------------------------------------------------- more than text crosses
+
+
+def there_and_back(ask: Ask, here: str, there: str) -> None:
+    """Nothing is lost on the way, and the first dialect has its own words again."""
+    body = speak.DIALECTS[here].write_ask(ask, "m").body
+    out = speak.compose(call(here, body), leg(there))
+    back = speak.compose(call(there, out.body), leg(here, "m"))
+    assert out.lost == back.lost == ()
+    one, two = json.loads(body), json.loads(back.body)
+    for fields in (one, two):
+        if "response_format" in fields:
+            del fields["response_format"]["json_schema"]["name"]
+    assert one == two
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(deltas=streams(), cuts=st.lists(st.integers(0, 10_000), max_size=5))
+def test_a_stream_crosses_with_everything_in_it(way, deltas: list[Delta], cuts: list[int]) -> None:
+    """However its bytes are cut."""
+    client, target = way
+    asked = call(client, b'{"stream_options":{"include_usage":true}}', stream=True)
+    writer = speak.DIALECTS[target].stream_writer(asked.body, 0)
+    stream = b"".join(map(writer.write, deltas))
+    tap = speak.tap(asked, leg(target), 200, ((b"content-type", b"text/event-stream"),))
+    pieces = pieces_of(tap, split(stream, cuts))
+    back = says(mended(speak.DIALECTS[client].delta_reader("m"), joined(pieces)))
+    said = says(mended(speak.DIALECTS[target].delta_reader("m"), stream))
+    assert back.calls == said.calls
+    assert back.joined("thinking") == said.joined("thinking")
+    words = [said.joined("text") + said.joined("refusal"), back.joined("text")]
+    assert sorted(words[0]) == sorted(words[1] + back.joined("refusal"))
+    assert back.usage.output == said.usage.output
+    assert back.stop == (
+        "end" if said.stop == "stop_sequence" and client == "openai" else said.stop
+    )
+
+
+@settings(max_examples=60)
+@given(ask=ASKS, way=st.sampled_from(WAYS))
+def test_what_both_can_say_crosses_there_and_back(ask: Ask, way: tuple[str, str]) -> None:
+    there_and_back(ask, *way)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("way", WAYS)
+@settings(max_examples=2000)
+@given(ask=ASKS)
+def test_what_both_can_say_crosses_in_thousands_of_ways(way: tuple[str, str], ask: Ask) -> None:
+    there_and_back(ask, *way)
+
 
 TOOL = {"name": "f", "description": "d", "input_schema": {"type": "object"}}
 FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {}}}
@@ -433,31 +496,147 @@ def block(**fields: object) -> dict[str, object]:
     return {"messages": [{"role": "user", "content": [fields]}]}
 
 
+def test_names_that_are_too_long_there_are_the_clients_own_here() -> None:
+    name = "mcp__" + "x" * 90
+    body = json.dumps({"messages": HI, "tools": [{**TOOL, "name": name}]}).encode()
+    asked = call("anthropic", body)
+    sent = json.loads(speak.compose(asked, leg("openai")).body)["tools"][0]["function"]["name"]
+    assert len(sent) <= 64
+    function = {"name": sent, "arguments": "{}"}
+    message = {"content": None, "tool_calls": [{"id": "c", "function": function}]}
+    answer = json.dumps({"choices": [{"message": message, "finish_reason": "tool_calls"}]})
+    tap = speak.tap(asked, leg("openai"), 200, ((b"content-type", b"application/json"),))
+    (block,) = json.loads(joined(pieces_of(tap, [answer.encode()])))["content"]
+    assert block["name"] == name
+
+
+SIGNED = {"type": "thinking", "thinking": "hm", "signature": "EqQB/x+y=="}
+USE = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"n": 1}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_conversation_that_crosses_and_comes_back_finds_its_thoughts(stream: bool) -> None:
+    """A client that has no word for signatures; the provider wants them with the results."""
+    crossings = Crossings()
+    asked = call("openai", json.dumps({"messages": HI}).encode(), stream=stream)
+    message = {"content": [SIGNED, USE], "stop_reason": "tool_use", "id": "msg_1", "model": "m"}
+    body, kind = json.dumps(message).encode(), b"application/json"
+    if stream:
+        answer = speak.DIALECTS["anthropic"].read_answer(body)
+        write = speak.DIALECTS["anthropic"].stream_writer(b"", 0).write
+        body, kind = b"".join(map(write, deltas_of(answer))), b"text/event-stream"
+    tap = speak.tap(asked, leg("anthropic"), 200, ((b"content-type", kind),), crossings)
+    assert b"toolu_1" in joined(pieces_of(tap, [body]))
+    called = CALLED | {"id": "toolu_1"}
+    turns = [
+        *HI,
+        {"role": "assistant", "content": None, "tool_calls": [called]},
+        {"role": "tool", "tool_call_id": "toolu_1", "content": "1"},
+    ]
+    asked = call("openai", json.dumps({"messages": turns, "reasoning_effort": "low"}).encode())
+    for at, found in ((leg("anthropic"), SIGNED), (leg("openai"), None)):
+        sent = json.loads(speak.compose(asked, at, crossings).body)
+        content = sent["messages"][1].get("content") or [{}]
+        assert (content[0] if content[0].get("type") == "thinking" else None) == found
+
+
+def test_what_another_dialect_signed_does_not_go_to_who_did_not() -> None:
+    foreign = {"type": "thinking", "thinking": "hm", "signature": "holdfast.openai."}
+    said = {"role": "assistant", "content": [foreign, {"type": "text", "text": "a"}]}
+    body = json.dumps({"model": "m", "messages": [*HI, said, *HI]}).encode()
+    sent = speak.compose(call("anthropic", body), leg("anthropic", "m"))
+    assert b"holdfast" not in sent.body
+    plain = body.replace(b"holdfast.openai.", b"EqQB")
+    assert speak.compose(call("anthropic", plain), leg("anthropic", "m")).body is plain
+
+
+def test_a_beta_goes_with_the_fields_that_belong_to_it() -> None:
+    fields = {"model": "m", "messages": HI, "context_management": {"edits": [1]}}
+    betas = ((b"anthropic-beta", b"context-management-2025-06-27"),)
+    asked = call("anthropic", json.dumps(fields).encode(), headers=betas)
+    sent = speak.compose(asked, leg("openai"))
+    assert [loss.field for loss in sent.lost] == ["anthropic-beta", "context_management"]
+    assert b"context_management" not in sent.body
+    assert b"anthropic-beta".startswith(sent.without)
+
+
+@pytest.mark.parametrize(
+    ("way", "extra", "lost"),
+    [
+        (WAYS[0], {"top_k": 5}, "top_k"),
+        (WAYS[0], {"made_up_next_year": 1}, "made_up_next_year"),
+        (WAYS[0], {"cache_control": {"type": "ephemeral"}}, "cache_control"),
+        (WAYS[1], {"seed": 5}, "seed"),
+        (WAYS[1], {"temperature": 1.5}, "temperature"),
+        (WAYS[1], {"presence_penalty": 0.5}, "presence_penalty"),
+        (WAYS[1], {"response_format": {"type": "json_object"}}, "response_format"),
+        (WAYS[1], {"made_up_next_year": 1}, "made_up_next_year"),
+    ],
+)
+def test_a_loss_that_can_be_borne_is_told(way, extra: dict, lost: str) -> None:
+    here, there = way
+    body = json.dumps({"model": "m", "max_tokens": 5, "messages": HI} | extra).encode()
+    assert [loss.field for loss in speak.compose(call(here, body), leg(there)).lost] == [lost]
+
+
+LACKS = Leg(
+    target=Target("p", "m", "none"),
+    dialect="anthropic",
+    surface="messages",
+    lacks=frozenset({"tools", "vision", "thinking"}),
+)
+
+
+@pytest.mark.parametrize("here", DIALECTS)
+def test_a_call_that_needs_what_the_model_has_not_goes_on(here: str) -> None:
+    """Of the same dialect, too; what can be done without stays behind where it is written anew."""
+    needy = {"anthropic": {"tools": [TOOL]}, "openai": {"tools": [FUNCTION]}}[here]
+    body = json.dumps({"model": "m", "messages": HI, **needy}).encode()
+    with pytest.raises(CannotCrossError, match="m has no tools"):
+        speak.compose(call(here, body), LACKS)
+    for odd in (b'{"model":"m","messages":5}', b'{"model":"m","messages":[]}'):
+        if here == "anthropic":
+            assert speak.compose(call(here, odd), LACKS).body is odd
+    thinks = {
+        "anthropic": {"thinking": {"type": "adaptive"}},
+        "openai": {"reasoning_effort": "low"},
+    }
+    body = json.dumps({"model": "m", "messages": HI, **thinks[here]}).encode()
+    sent = speak.compose(call(here, body), LACKS)
+    if here == "openai":
+        assert "thinking" not in json.loads(sent.body)
+        assert [loss.field for loss in sent.lost] == ["thinking"]
+    else:
+        assert sent.body is body
+
+
+def test_tokens_are_counted_where_somebody_counts() -> None:
+    body = json.dumps({"model": "m", "messages": HI}).encode()
+    asked = call("openai", body, surface="count_tokens")
+    sent = speak.compose(asked, leg("anthropic"))
+    assert sent.path == "/v1/messages/count_tokens"
+    assert json.loads(sent.body) == {"model": "n", "messages": HI}
+
+
+# -------------------------------------------------------- what cannot cross
+
+
 @pytest.mark.parametrize(
     ("extra", "names"),
     [
-        ({"tools": [TOOL]}, "tools"),
-        ({"tools": [TOOL], "tool_choice": {"type": "auto"}}, "tool_choice, tools"),
-        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking"),
-        ({"top_k": 5}, "top_k"),
         ({"mcp_servers": [{"url": "x"}]}, "mcp_servers"),
-        ({"context_management": {"edits": []}}, "context_management"),
-        ({"output_config": {"effort": "high"}}, "output_config"),
         ({"container": "c"}, "container"),
-        ({"made_up_next_year": 1}, "made_up_next_year"),
-        (block(type="image", source=DATA), "image"),
-        (block(type="document", source=DATA), "document"),
-        (block(type="tool_result", tool_use_id="t", content="x"), "tool_result"),
-        (block(type="search_result", source="x"), "search_result"),
-        (block(type="text", text="x", citations=[{}]), "more than text"),
-        (block(text="x"), "None"),
-        ({"messages": [{"role": "user", "content": ["x"]}]}, "str"),
+        (block(type="document", source={"type": "url", "url": "https://x"}), "URL"),
+        (block(type="image", source={"type": "file", "file_id": "f"}), "file f"),
+        (block(type="hologram"), r"messages\[0\].content\[0\]: a hologram"),
+        (block(type="tool_result", tool_use_id="t", content="x"), "the call 't'"),
+        (block(text="x"), "type is missing"),
+        ({"messages": [{"role": "user", "content": ["x"]}]}, r"content\[0\] is not"),
         ({"messages": [{"role": "user", "content": None}]}, "neither text nor"),
         ({"messages": [{"role": "user", "content": {"type": "text", "text": "x"}}]}, "neither"),
-        ({"messages": [{"role": "user", "content": "x", "made_up": 1}]}, "more than text"),
-        ({"messages": [*HI, {"role": "system", "content": "x"}, *HI]}, "system"),
         ({"messages": [*HI, {"role": "assistant", "content": "Sure, "}]}, "user's words"),
         ({"messages": []}, "user's words"),
+        ({"messages": [*HI, {"role": "assistant", "content": [USE]}, *HI]}, "has no result"),
         ({"system": [{"type": "image", "source": DATA}]}, "image"),
         ({"system": 5}, "system"),
         ({"stop_sequences": "abc"}, "stop"),
@@ -466,19 +645,6 @@ def block(**fields: object) -> dict[str, object]:
         ({"max_tokens": True}, "max_tokens"),
         ({"temperature": "hot"}, "temperature"),
         ({"stream": "yes"}, "stream"),
-        (
-            {
-                "messages": [
-                    *HI,
-                    {
-                        "role": "assistant",
-                        "content": [{"type": "thinking", "thinking": "hm", "signature": "s"}],
-                    },
-                    *HI,
-                ]
-            },
-            "thinking",
-        ),
     ],
 )
 def test_what_messages_can_say_and_chat_cannot_is_refused_by_name(extra: dict, names: str) -> None:
@@ -488,47 +654,47 @@ def test_what_messages_can_say_and_chat_cannot_is_refused_by_name(extra: dict, n
 @pytest.mark.parametrize(
     ("extra", "names"),
     [
-        ({"tools": [FUNCTION]}, "tools"),
         ({"functions": [{"name": "f"}]}, "functions"),
-        ({"tool_choice": "required"}, "tool_choice"),
-        ({"n": 2}, "uses n,"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
-        ({"logprobs": True, "top_logprobs": 2}, "logprobs, top_logprobs"),
+        ({"n": 2}, "n: "),
+        ({"logprobs": True, "top_logprobs": 2}, "logprobs"),
         ({"logit_bias": {"5": 1}}, "logit_bias"),
-        ({"presence_penalty": 0.5}, "presence_penalty"),
-        ({"reasoning_effort": "high"}, "reasoning_effort"),
         ({"modalities": ["text", "audio"]}, "modalities"),
-        ({"prediction": {"type": "content"}}, "prediction"),
-        ({"web_search_options": {}}, "web_search_options"),
-        ({"seed": 0}, "seed"),
-        ({"made_up_next_year": False}, "made_up_next_year"),
-        (block(type="image_url", image_url={"url": "data:"}), "image_url"),
+        ({"web_search_options": {"a": 1}}, "web_search_options"),
         (block(type="input_audio", input_audio={}), "input_audio"),
-        (block(type="file", file={}), "file"),
-        (block(text="x"), "None"),
+        (block(type="file", file={"file_id": "f"}), "file f"),
+        (block(text="x"), "type is missing"),
         ({"messages": [{"role": "user", "content": None}]}, "neither text nor"),
-        ({"messages": [{"role": "tool", "tool_call_id": "c", "content": "x"}]}, "more than text"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "tool"),
+        ({"messages": [{"role": "tool", "tool_call_id": "c", "content": "x"}]}, "the call 'c'"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "tool_call_id"),
         ({"messages": [{"role": "function", "content": "x"}]}, "function"),
-        ({"messages": [*HI, {"role": "system", "content": "x"}, *HI]}, "system"),
         ({"messages": [*HI, {"role": "assistant", "content": "Sure, "}]}, "user's words"),
         ({"messages": [{"role": "system", "content": "x"}]}, "user's words"),
         ({"messages": [{"role": "assistant", "content": "x"}, *HI]}, "user first"),
         ({"messages": [{"role": "user", "content": ""}]}, "empty"),
         ({"messages": [{"role": "user", "content": " \n"}]}, "empty"),
-        ({"temperature": 1.5}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
         ({"max_tokens": 5.5}, "max_tokens"),
         ({"stop": 5}, "stop"),
         ({"stop": [5]}, "stop"),
         (
-            {"messages": [*HI, {"role": "assistant", "content": None, "tool_calls": [CALLED]}]},
-            "more than text",
+            {
+                "messages": [
+                    *HI,
+                    {"role": "assistant", "content": None, "tool_calls": [CALLED]},
+                    *HI,
+                ]
+            },
+            "'c' has no result",
         ),
     ],
 )
 def test_what_chat_can_say_and_messages_cannot_is_refused_by_name(extra: dict, names: str) -> None:
     refused(WAYS[1], extra, names)
+
+
+@pytest.mark.parametrize("n", [0, 2])
+def test_several_answers_are_not_streamed_from_another_dialect(n: int) -> None:
+    refused(WAYS[1], {"n": n, "stream": True}, "n: ")
 
 
 def refused(way: tuple[str, str], extra: dict, names: str) -> None:

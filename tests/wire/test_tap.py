@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.wire.heard import mended, says
 from tests.wire.recorded import (
     ALL,
     ANTHROPIC,
@@ -17,6 +20,7 @@ from tests.wire.recorded import (
     SSE,
     START,
     Recorded,
+    block,
     call,
     chunk,
     event,
@@ -29,12 +33,16 @@ from tests.wire.recorded import (
     read,
     split,
     text_block,
+    tool_call,
     words,
 )
 
 from holdfast.facts.outcomes import Piece, PieceKind, Usage
 from holdfast.wire import speak
-from holdfast.wire.tap import PassingTap
+from holdfast.wire.deltas import Fault, Stopped
+from holdfast.wire.mend import Mender
+from holdfast.wire.sse import SseReader
+from holdfast.wire.tap import CrossingTap, PassingTap
 
 CUTS = st.lists(st.integers(0, 100_000), max_size=8)
 each_recorded = pytest.mark.parametrize("recorded", [r for _, r in ALL], ids=[n for n, _ in ALL])
@@ -47,12 +55,14 @@ STOP_NAMES = {
         "length": "max_tokens",
         "stop_sequence": "stop_sequence",
         "refusal": "refusal",
+        "tool_calls": "tool_use",
     },
     "openai": {
         "end": "stop",
         "length": "length",
         "stop_sequence": "stop",
         "refusal": "content_filter",
+        "tool_calls": "tool_calls",
     },
 }
 
@@ -155,7 +165,11 @@ class Careful:
     def flows(self, block: bytes) -> bool:
         return False
 
+    def run(self, block: bytes) -> None:
+        return None
 
+
+THOUGHT = [{"type": "thinking_delta", "thinking": "hm"}]
 ODD = {
     "anthropic": [
         *text_block(0, "a", "data: {", '"event: content_block_delta\n'),
@@ -260,6 +274,36 @@ def test_an_endless_line_is_a_fault() -> None:
 # --------------------------------------------------------------------- crossing
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(data=st.data())
+def test_what_crosses_at_a_glance_is_what_crosses_on_reading(
+    dialect: str, data: st.DataObject
+) -> None:
+    """The quick way behind the commit hides no call, no end, no error, no usage, no garbage."""
+    begin = START + text_block(0, "a")[1] if dialect == "anthropic" else ROLE + words("a")[0]
+    more = {
+        "anthropic": [*text_block(1, "b"), *block(1, {"type": "thinking"}, *THOUGHT)],
+        "openai": [
+            chunk({"reasoning_content": "hm"}),
+            chunk({"content": "d", "refusal": "no"}),
+            chunk({"content": "e", "tool_calls": [{"index": 0, "function": {"name": "f"}}]}),
+            chunk(tool_call(0, name="f", arguments="{}")),
+        ],
+    }
+    blocks = data.draw(st.lists(st.sampled_from(ODD[dialect] + more[dialect]), max_size=8))
+    chunks = [begin, *split(b"".join(blocks), data.draw(CUTS))]
+    client = OTHER[dialect]
+    quick = speak.tap(call(client), leg(dialect), 200, SSE)
+    slow = speak.tap(call(client), leg(dialect), 200, SSE)
+    assert isinstance(slow, CrossingTap)
+    slow._reader = Careful(slow._reader)  # type: ignore[assignment]
+    one, two = pieces_of(quick, chunks), pieces_of(slow, chunks)
+    assert (one[-1].kind, one[-1].failure) == (two[-1].kind, two[-1].failure)
+    assert quick.usage == slow.usage
+    said = [says(mended(speak.DIALECTS[client].delta_reader("m"), joined(p))) for p in (one, two)]
+    assert vars(said[0]) == vars(said[1])
+
+
 @each_that_crosses
 @settings(max_examples=25)
 @given(cuts=CUTS)
@@ -298,22 +342,120 @@ def test_a_crossed_stream_can_be_read_again(recorded: Recorded) -> None:
     assert (back.usage.output or 0) == (recorded.usage.output or 0)
 
 
-@pytest.mark.parametrize(
-    "recorded", [r for _, r in ALL if not r.crosses], ids=[n for n, r in ALL if not r.crosses]
-)
-def test_a_stream_with_more_than_text_is_a_fault_in_words(recorded: Recorded) -> None:
-    """A tool call that was half written for a client that never asked for one helps nobody."""
-    pieces = play(OTHER[recorded.dialect], recorded.dialect, [recorded.stream])
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@each_recorded
+def test_every_split_of_a_stream_gives_the_same_deltas(recorded: Recorded) -> None:
+    """In two at every byte, and byte by byte."""
+
+    def heard(chunks: list[bytes]) -> dict[str, object]:
+        frames, reader = SseReader(), speak.DIALECTS[recorded.dialect].delta_reader("m")
+        mender, found = Mender("m"), []
+        for one in (one for data in chunks for one in frames.feed(data)):
+            for delta in reader.read(one):
+                found += mender.mend(delta)
+                if isinstance(found[-1] if found else None, Stopped | Fault):
+                    return vars(says(found))
+        return vars(says(found))
+
+    stream = recorded.stream
+    whole = heard([stream])
+    assert heard([stream[n : n + 1] for n in range(len(stream))]) == whole
+    for cut in range(len(stream)):
+        assert heard([stream[:cut], stream[cut:]]) == whole
+
+
+def test_several_choices_are_a_fault_in_words() -> None:
+    pieces = play("anthropic", "openai", [OPENAI["two choices"].stream])
     assert fault(pieces) == "garbage"
     assert pieces[-1].failure is not None
     assert pieces[-1].failure.text.startswith("the answer")
 
 
-def test_thoughts_stay_behind_but_show_that_the_model_is_at_work() -> None:
+def calls_of(dialect: str, stream: bytes) -> list[tuple[str, str, str]]:
+    """The calls of tools as a client of the dialect reads them: id, name, arguments."""
+    found: list[tuple[str, str, str]] = []
+    for data in (x.removeprefix(b"data: ") for x in stream.split(b"\n")):
+        if not data.startswith(b"{"):
+            continue
+        fields = json.loads(data)
+        if dialect == "anthropic":
+            start, delta = fields.get("content_block") or {}, fields.get("delta") or {}
+            if start.get("type") == "tool_use":
+                found.append((start["id"], start["name"], ""))
+            arguments = delta.get("partial_json", "")
+        else:
+            delta = fields["choices"][0]["delta"] if fields["choices"] else {}
+            (call,) = delta.get("tool_calls") or [{}]
+            if "id" in call:
+                found.append((call["id"], call["function"]["name"], ""))
+            arguments = call.get("function", {}).get("arguments", "")
+        if arguments:
+            found[-1] = (*found[-1][:2], found[-1][2] + arguments)
+    return found
+
+
+CALLING = {
+    "anthropic": (ANTHROPIC["tool"], ("toolu_01T1x1fJ", "get_weather")),
+    "openai": (OPENAI["tools"], ("call_0", "get_weather")),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(cuts=CUTS)
+def test_a_tool_call_crosses_whole(dialect: str, cuts: list[int]) -> None:
+    recorded, named = CALLING[dialect]
+    client = OTHER[dialect]
+    pieces = play(client, dialect, split(recorded.stream, cuts))
+    ((*name, arguments),) = calls_of(client, joined(pieces))
+    assert tuple(name) == named
+    assert "location" in json.loads(arguments)
+    assert pieces[-1].kind is PieceKind.END
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_half_a_tool_call_never_leaves(dialect: str) -> None:
+    """Wherever the stream breaks: the call is whole, or the client has seen none of it."""
+    recorded, _ = CALLING[dialect]
+    client = OTHER[dialect]
+    for cut in range(recorded.whole_from):
+        pieces = play(client, dialect, [recorded.stream[:cut]])
+        assert fault(pieces) in ("truncated", "empty")
+        for _, _, arguments in calls_of(client, joined(pieces)):
+            assert "location" in json.loads(arguments)
+
+
+def test_a_long_call_shows_that_the_model_is_at_work() -> None:
+    """Nothing is committed for a short one; a long one would look like silence."""
+    tap = speak.tap(call("anthropic"), leg("openai"), 200, SSE)
+    begun = tap.feed(ROLE + chunk(tool_call(0, name="f", arguments='{"text":"')))
+    assert kinds(begun) == [PieceKind.OPENING]
+    more = chunk(tool_call(0, arguments="x" * 200))
+    said = [kinds(tap.feed(more)) for _ in range(10)]
+    assert said == [[]] * 5 + [[PieceKind.CONTENT]] + [[], [PieceKind.PING]] * 2
+    end = tap.feed(chunk(tool_call(0, arguments='"}')) + chunk({}, "tool_calls") + DONE)
+    ((_, _, arguments),) = calls_of("anthropic", joined(end))
+    assert len(json.loads(arguments)["text"]) == 2000
+
+
+def test_a_call_that_is_no_json_is_a_fault_before_anything_is_said() -> None:
+    stream = ROLE + chunk(tool_call(0, name="f", arguments='{"a')) + chunk({}, "tool_calls") + DONE
+    pieces = play("anthropic", "openai", [stream])
+    assert fault(pieces) == "garbage"
+    assert PieceKind.CONTENT not in kinds(pieces)
+    assert pieces[-1].failure is not None
+    assert pieces[-1].failure.where == "body"
+
+
+def test_thoughts_cross_and_show_that_the_model_is_at_work() -> None:
     thinks = ANTHROPIC["thinking"].stream
     pieces = play("openai", "anthropic", [thinks[: thinks.index(b"signature_delta")]])
     assert kinds(pieces[:-1])[:2] == [PieceKind.OPENING, PieceKind.CONTENT]
     assert read("openai", joined(pieces))[0] == ""
+    assert b'"reasoning_content":"Let me solve' in joined(pieces)
+    pieces = play("anthropic", "openai", [OPENAI["reasoning"].stream])
+    assert b'"thinking":"The user says hi."' in joined(pieces)
+    assert b'"signature":"holdfast.openai."' in joined(pieces)
 
 
 def test_pings_cross_once_the_reply_has_begun() -> None:

@@ -153,17 +153,18 @@ def test_a_whole_answer_is_streamed_where_a_stream_was_asked(client: str, target
 
 
 TOOL_USE = {"type": "tool_use", "id": "toolu_1", "name": "now", "input": {}}
-CALLS = {"role": "assistant", "content": None, "tool_calls": [{"id": "call_1"}]}
-MORE_THAN_TEXT = [
-    ("anthropic", MESSAGE | {"content": [*MESSAGE["content"], TOOL_USE]}),
+NAMELESS = {"role": "assistant", "content": None, "tool_calls": [{"id": "call_1"}]}
+UNSPEAKABLE = [
     ("anthropic", MESSAGE | {"content": [{"type": "hologram"}]}),
-    ("openai", COMPLETION | {"choices": [{"message": CALLS, "finish_reason": "tool_calls"}]}),
+    ("openai", COMPLETION | {"choices": [{"message": NAMELESS, "finish_reason": "tool_calls"}]}),
     ("openai", COMPLETION | {"choices": COMPLETION["choices"] * 2}),
 ]
 
 
-@pytest.mark.parametrize(("dialect", "body"), MORE_THAN_TEXT)
-def test_an_answer_with_more_than_text_passes_but_does_not_cross(dialect: str, body: Json) -> None:
+@pytest.mark.parametrize(("dialect", "body"), UNSPEAKABLE)
+def test_an_answer_with_more_than_can_be_said_passes_but_does_not_cross(
+    dialect: str, body: Json
+) -> None:
     assert kinds(answered(dialect, dumps(body))) == [PieceKind.CONTENT, PieceKind.END]
     found = failure(answered(OTHER[dialect], dumps(body), target=dialect))
     assert found.kind == "garbage"
@@ -187,11 +188,28 @@ def test_refusals_and_filters_travel_as_answers() -> None:
     assert answer["stop_reason"] == "refusal"
 
 
-def test_thoughts_stay_behind_when_an_answer_crosses() -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_calls_cross_and_are_the_stop(stream: bool) -> None:
+    """Also where the engine says that it simply stopped, and where a stream was asked for."""
+    called = MESSAGE | {"content": [*MESSAGE["content"], TOOL_USE], "stop_reason": "end_turn"}
+    body = joined(answered("openai", dumps(called), target="anthropic", stream=stream))
+    assert b'"finish_reason":"tool_calls"' in body
+    assert b'"id":"toolu_1"' in body
+    function = {"name": "now", "arguments": '{"zone": 1E2}'}
+    message = {"role": "assistant", "content": None, "tool_calls": [{"function": function}]}
+    called = COMPLETION | {"choices": [{"message": message, "finish_reason": "stop"}]}
+    body = joined(answered("anthropic", dumps(called), target="openai", stream=stream))
+    assert b'"stop_reason":"tool_use"' in body
+    assert b'"id":"call_' in body
+    assert (b'{\\"zone\\": 1E2}' if stream else b'{"zone": 1E2}') in body
+
+
+def test_thoughts_stay_with_an_answer_that_crosses() -> None:
     thinks = {"type": "thinking", "thinking": "Hm.", "signature": "EqQB"}
     body = dumps(MESSAGE | {"content": [thinks, *MESSAGE["content"]]})
     answer = json.loads(joined(answered("openai", body, target="anthropic")))
     assert answer["choices"][0]["message"]["content"] == "Grüß dich 😀"
+    assert answer["choices"][0]["message"]["reasoning_content"] == "Hm."
 
 
 NONE_AT_ALL = [

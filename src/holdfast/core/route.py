@@ -13,7 +13,7 @@ from msgspec import Struct
 from holdfast.core.board import Board, Standing
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg, Limits, Plan
-from holdfast.facts.places import Dialect, Provider, Route, Surface, Target
+from holdfast.facts.places import Dialect, ModelFacts, Provider, Route, Surface, Target
 
 LAST_RESORT_CONNECT_S = 1.0
 # Who was silent before is listened to for three times the usual while, and at least so long.
@@ -22,12 +22,20 @@ SILENCE_S = 1.5
 WHOLE_TRIAL_FACTOR = 10.0
 AFFINITY_S = 300.0
 AFFINITY_MAX = 10_000
-# Only plain conversation is said in another dialect; the rest goes to targets that speak it.
+# Only requests for an answer are said in another dialect; the rest goes to targets that speak it.
 CROSSING: dict[tuple[str, str], Surface] = {
     ("anthropic", "messages"): "messages",
     ("openai", "chat"): "chat",
+    ("openai-responses", "responses"): "responses",
+    ("ollama", "chat"): "chat",
+    ("ollama", "generate"): "chat",
 }
-TALK: dict[Dialect, Surface] = {"anthropic": "messages", "openai": "chat"}
+TALK: dict[Dialect, Surface] = {
+    "anthropic": "messages",
+    "openai": "chat",
+    "openai-responses": "responses",
+    "ollama": "chat",
+}
 
 
 class NoRoute(Struct, frozen=True):
@@ -106,7 +114,14 @@ def _leg(provider: Provider, model: str, call: Call, limits: Limits) -> Leg | No
         surface=surface,
         context_tokens=facts.context_tokens if facts is not None else None,
         limits=limits,
+        lacks=_lacks(facts) if facts is not None else frozenset(),
     )
+
+
+def _lacks(facts: ModelFacts) -> frozenset[str]:
+    """What the model is known not to have. Where nothing is known it is assumed to have it."""
+    known = {"tools": facts.tools, "vision": facts.vision, "thinking": facts.thinking}
+    return frozenset(name for name, has in known.items() if has is False)
 
 
 def _nothing(

@@ -34,7 +34,8 @@ class Leg(Struct, frozen=True, kw_only=True):
 
     `dialect` and `surface` are the target's; where `dialect` differs from the call's, the call
     is written anew. `why` is in words. `trial`: it is in probation, this call finds out.
-    `own_errors` is the route's.
+    `own_errors` is the route's. `lacks`: abilities that the model is known not to have (`tools`,
+    `vision`, `thinking`); a call that needs one goes on to the next leg.
     """
 
     target: Target
@@ -46,6 +47,7 @@ class Leg(Struct, frozen=True, kw_only=True):
     context_tokens: int | None = None
     limits: Limits = Limits()
     own_errors: bool = True
+    lacks: frozenset[str] = frozenset()
 
 
 class Plan(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,17 @@ Dialect = Literal["anthropic", "openai", "openai-responses", "gemini", "ollama"]
 Kind = Literal["cloud", "local", "sim"]
 
 # A surface is a part of a provider that can fail by itself.
-Surface = Literal["messages", "count_tokens", "batches", "chat", "embeddings", "models"]
+Surface = Literal[
+    "messages",
+    "count_tokens",
+    "batches",
+    "chat",
+    "generate",
+    "responses",
+    "stored",  # answers and conversations that the provider keeps
+    "embeddings",
+    "models",
+]
 
 
 class ModelFacts(Struct, frozen=True, kw_only=True):

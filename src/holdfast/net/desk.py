@@ -15,6 +15,7 @@ from holdfast.facts.observations import Observation
 from holdfast.facts.places import Dialect, Provider
 from holdfast.net.caller import CALLERS_MAX, Caller
 from holdfast.net.dial import Block, Dialer, Origin
+from holdfast.wire.crossings import Crossings
 from holdfast.wire.headers import credential_headers, is_subscription
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Desk:
         "book",
         "clock",
         "credit",
+        "crossings",
         "dialer",
         "flying",
         "observe",
@@ -139,6 +141,7 @@ class Desk:
         self.affinity = affinity
         self.observe: Callable[[Observation], None] = board.observe
         self.outlook: Callable[[Decline], str] = lambda _: ""
+        self.crossings = Crossings()
         self.shown: Callable[[str, str, Evidence | None], None] = lambda *_: None
         self.places: dict[str, Place] = {}
         self.flying: set[Pilot] = set()

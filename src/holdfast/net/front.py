@@ -27,7 +27,7 @@ from holdfast.net.desk import Desk
 from holdfast.net.entries import exchange_of
 from holdfast.net.pilot import Pilot
 from holdfast.net.reply import Reply, Request
-from holdfast.wire import speak
+from holdfast.wire import ollama, speak, stored
 from holdfast.wire.retry_after import retry_after_s
 
 Door = tuple[Dialect, Surface]
@@ -36,9 +36,14 @@ DOORS: dict[tuple[str, str], Door] = {
     ("POST", "/v1/messages"): ("anthropic", "messages"),
     ("POST", "/v1/messages/count_tokens"): ("anthropic", "count_tokens"),
     ("POST", "/v1/chat/completions"): ("openai", "chat"),
+    ("POST", "/v1/responses"): ("openai-responses", "responses"),
+    ("POST", "/v1/responses/input_tokens"): ("openai-responses", "count_tokens"),
     ("POST", "/v1/embeddings"): ("openai", "embeddings"),
+    ("POST", "/api/chat"): ("ollama", "chat"),
+    ("POST", "/api/generate"): ("ollama", "generate"),
 }
 BATCHES = "/v1/messages/batches"
+STORED = (f"{stored.RESPONSES}/", f"{stored.CONVERSATIONS}/")
 MODELS = "/v1/models"
 CACHED_ROUTES_MAX = 4096
 
@@ -108,12 +113,14 @@ class Front:
             self._control(request, reply)
         elif path == "/" and request.method in ("GET", "HEAD"):
             reply.send(200, JSON, b'{"holdfast":"ready","see":"/-/status.json"}\n')
-        elif path == MODELS and request.method == "GET":
-            self._models(request, reply)
+        elif (request.method, path) in PAGES:
+            PAGES[request.method, path](self, request, reply)
         elif _climbs(path):
             self._refuse(request, reply, 404, no_such_door(request))
         elif path == BATCHES or path.startswith(BATCHES + "/"):
             self._answer(request, reply, "anthropic", "batches")
+        elif path.startswith(STORED) or path == stored.CONVERSATIONS:
+            self._stored(request, reply)
         elif path.startswith(MODELS + "/") and request.method == "GET":
             self._answer(request, reply, dialect_of(request), "models")
         else:
@@ -121,6 +128,29 @@ class Front:
             self._refuse(request, reply, status, no_such_door(request))
 
     # ---------------------------------------------------------------- calls
+
+    def _stored(self, request: Request, reply: Reply) -> None:
+        """About what has a name: ours to say, or the provider's that keeps it."""
+        keeper = any(
+            stored.DIALECT in provider.dialects and provider.kind == "cloud"
+            for provider in self.rules.providers.values()
+        )
+        found = None
+        if not (keeper and request.path == stored.CONVERSATIONS):
+            self._count += 1
+            found = stored.told(
+                request.method,
+                request.path,
+                request.body,
+                self.desk.crossings.conversations,
+                at=self.desk.clock(),
+                wall=self.desk.wall(),
+                name=f"{self._prefix}{self._count:07x}",
+            )
+        if found is None:
+            self._answer(request, reply, stored.DIALECT, "stored")
+        else:
+            reply.send(found.status, JSON, found.body)
 
     def _answer(self, request: Request, reply: Reply, dialect: Dialect, surface: Surface) -> None:
         try:
@@ -131,18 +161,19 @@ class Front:
             self._pass_raw(call, reply, error)
 
     def _call(self, request: Request, reply: Reply, dialect: Dialect, surface: Surface) -> None:
-        model, stream = "", False
+        model, stream, body = "", False, request.body
         if surface == "models":
             model = unquote(request.path[len(MODELS) + 1 :])
-        elif request.method == "POST" and surface != "batches":
+        elif request.method == "POST" and surface not in ("batches", "stored"):
             try:
-                peek = speak.peek(dialect, request.body)
+                body = speak.reshaped(surface, body)
+                peek = speak.peek(dialect, body)
             except speak.BadBodyError as problem:
                 self._refuse(request, reply, 400, str(problem), dialect)
                 return
             model, stream = peek.model, peek.stream
         caller = self._callers.of(request)
-        call = self._ask(request, caller, dialect, surface, model, stream=stream)
+        call = self._ask(request, caller, dialect, surface, model, stream=stream, body=body)
         if call.retry_count and self._join(call, reply):
             return
         legs = self.rules.legs(call)
@@ -211,6 +242,7 @@ class Front:
         model: str,
         *,
         stream: bool,
+        body: bytes | None = None,
     ) -> Call:
         self._count += 1
         return Call(
@@ -223,7 +255,7 @@ class Front:
             path=request.path,
             query=request.query,
             headers=caller.headers,
-            body=request.body,
+            body=request.body if body is None else body,
             model=model,
             stream=stream,
             tool=caller.tool,
@@ -249,7 +281,12 @@ class Front:
     # --------------------------------------------------------- own answers
 
     def _models(self, request: Request, reply: Reply) -> None:
-        ids = sorted(
+        """The list of models, in the shape of who asks."""
+        reply.send(200, JSON, speak.models_reply(dialect_of(request), self._listed()))
+
+    def _listed(self) -> list[str]:
+        """What there is to ask for by its very name."""
+        return sorted(
             {route.model for route in self.rules.routes if not set(route.model) & set("*?[")}
             | {
                 f"{name}/{facts.model}"
@@ -258,7 +295,24 @@ class Front:
                 if not set(facts.model) & set("*?[")
             }
         )
-        reply.send(200, JSON, speak.models_reply(dialect_of(request), ids))
+
+    def _version(self, _: Request, reply: Reply) -> None:
+        reply.send(200, JSON, ollama.version_body())
+
+    def _show(self, request: Request, reply: Reply) -> None:
+        """What is known of a model: of the target that is asked for it first."""
+        try:
+            model = ollama.shown_model(request.body)
+        except speak.BadBodyError as problem:
+            self._refuse(request, reply, 400, str(problem))
+            return
+        caller = self._callers.of(request)
+        legs = self.rules.legs(self._ask(request, caller, "ollama", "chat", model, stream=False))
+        if isinstance(legs, NoRoute):
+            self._refuse(request, reply, 404, legs.text)
+            return
+        first = legs[0]
+        reply.send(200, JSON, ollama.show_body(first.context_tokens, first.lacks))
 
     def _refuse(
         self,
@@ -297,10 +351,20 @@ class Front:
 
 
 JSON: Headers = ((b"content-type", b"application/json"),)
+# What is answered here; outside the class because it names its methods.
+# ruff: noqa: SLF001
+PAGES: dict[tuple[str, str], Callable[[Front, Request, Reply], None]] = {
+    ("GET", MODELS): Front._models,
+    ("GET", "/api/tags"): Front._models,
+    ("GET", "/api/version"): Front._version,
+    ("POST", "/api/show"): Front._show,
+}
 
 
 def dialect_of(request: Request) -> Dialect:
     """Whose shapes a client expects where the path does not say: its headers tell."""
+    if request.path.startswith("/api/"):
+        return "ollama"
     if request.header(b"anthropic-version") is not None or request.path.startswith("/v1/messages"):
         return "anthropic"
     return "openai"
@@ -318,9 +382,9 @@ def methods_of(path: str) -> str:
     """The methods that a path takes, as `allow` lists them; empty where there is no such path."""
     if path == "/":
         return "GET, HEAD"
-    if path == MODELS or path.startswith(MODELS + "/"):
+    if path.startswith(MODELS + "/"):
         return "GET"
-    return ", ".join(method for method, known in DOORS if known == path)
+    return ", ".join(method for method, door in (*DOORS, *PAGES) if door == path)
 
 
 def no_such_door(request: Request) -> str:
@@ -328,9 +392,9 @@ def no_such_door(request: Request) -> str:
     allowed = methods_of(request.path)
     if allowed and not _climbs(request.path):
         return f"holdfast: {request.path} takes {allowed}, not {request.method}."
-    known = sorted({path for method, path in DOORS if method == request.method})
+    doors = {path for method, path in (*DOORS, *PAGES) if method == request.method}
     return (
         f"holdfast: there is no {request.method} {request.path} here. It answers"
-        f" {', '.join([*known, MODELS, BATCHES])}. A base URL usually ends at the port"
+        f" {', '.join(sorted(doors | {MODELS, BATCHES}))}. A base URL usually ends at the port"
         f" (Anthropic) or in /v1 (OpenAI)."
     )

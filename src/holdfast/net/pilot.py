@@ -51,7 +51,7 @@ from holdfast.net.entries import attempt_id, exchange_of, intent_of
 from holdfast.net.mask import masked_failure, masked_headers, masked_pieces
 from holdfast.net.reply import Reply
 from holdfast.wire import speak
-from holdfast.wire.headers import to_client
+from holdfast.wire.headers import lost_value, to_client
 from holdfast.wire.tap import Tap
 
 # A client's own retry comes back within half a second (both SDKs: 0.5 s less up to a quarter);
@@ -74,6 +74,7 @@ class Pilot:
         "_head",
         "_leg",
         "_line",
+        "_lost",
         "_paused",
         "_secret",
         "_status",
@@ -110,6 +111,7 @@ class Pilot:
         self._line: Line | None = None
         self._tap: Tap | None = None
         self._head: Headers = ()
+        self._lost = b""  # what of the request did not reach this target
         self._secret: bytes | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._paused = False
@@ -186,7 +188,7 @@ class Pilot:
         self._head = headers
         if self._line is not None and not self._line.reused:
             self._desk.shown(leg.target.provider, leg.surface, self._line.evidence)
-        self._tap = speak.tap(self.call, leg, status, headers)
+        self._tap = speak.tap(self.call, leg, status, headers, self._desk.crossings)
         self.feed(Opened(self._desk.clock(), self._attempt, status))
 
     def _body_came(self, data: bytes) -> None:
@@ -333,7 +335,7 @@ class Pilot:
             self.feed(Unfit(at, command.attempt, "it is no longer in the configuration"))
             return
         try:
-            outgoing = speak.compose(call, leg)
+            outgoing = speak.compose(call, leg, desk.crossings)
         except speak.CannotCrossError as reason:
             self.feed(Unfit(at, command.attempt, str(reason)))
             return
@@ -349,6 +351,7 @@ class Pilot:
         desk.book.intend(
             intent_of(call, leg, command.attempt, desk.wall(), len(outgoing.body), leg.why)
         )
+        self._lost = lost_value(outgoing.lost) if outgoing.lost else b""
         self._line = desk.dialer.ask(
             place.origin,
             call.method,
@@ -370,7 +373,10 @@ class Pilot:
             (b"x-holdfast-attempts", b"%d" % self.flight.attempts),
         )
         leg = self._leg
-        return ours + _signature(leg.target, leg.stand_in) if attempt and leg is not None else ours
+        if not attempt or leg is None:
+            return ours
+        lost = ((b"x-holdfast-lost", self._lost),) if self._lost else ()
+        return ours + _signature(leg.target, leg.stand_in) + lost
 
     def _reply_headers(self, attempt: int) -> Headers:
         tap = self._tap

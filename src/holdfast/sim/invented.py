@@ -29,11 +29,16 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 def listen(fields: dict[str, Any]) -> Heard:
-    """Read a request of either dialect. Never raises: what is not text counts as nothing."""
+    """Read a request of any dialect. Never raises: what is not text counts as nothing."""
     texts: list[str] = []
     _texts(fields.get("system"), texts)
-    messages = fields.get("messages")
+    _texts(fields.get("instructions"), texts)
+    messages, given = fields.get("messages"), fields.get("input")
     last: list[str] = []
+    if messages is None and isinstance(given, list):
+        messages = given  # items, among them messages; texts to embed are none
+    elif isinstance(given, str):
+        last = [given]
     for message in messages if isinstance(messages, list) else ():
         if not isinstance(message, dict):
             continue
@@ -42,8 +47,9 @@ def listen(fields: dict[str, Any]) -> Heard:
         texts += said
         if message.get("role") == "user":
             last = said
-    _texts(fields.get("input"), texts)
-    limits = (fields.get("max_tokens"), fields.get("max_completion_tokens"))
+    _texts(given, texts)
+    names = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+    limits = (fields.get(name) for name in names)
     limit = next((n for n in limits if isinstance(n, int) and not isinstance(n, bool)), None)
     tokens = sum(len(text.split()) for text in texts)
     return Heard("".join(last), max(1, tokens), limit)

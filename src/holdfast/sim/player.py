@@ -16,6 +16,8 @@ DOORS: dict[tuple[str, str], tuple[str, str]] = {
     ("POST", "/v1/messages"): ("anthropic", "messages"),
     ("POST", "/v1/messages/count_tokens"): ("anthropic", "count_tokens"),
     ("POST", "/v1/chat/completions"): ("openai", "chat"),
+    ("POST", "/v1/responses"): ("openai-responses", "responses"),
+    ("POST", "/v1/responses/input_tokens"): ("openai-responses", "count_tokens"),
     ("POST", "/v1/embeddings"): ("openai", "embeddings"),
 }
 MODELS = "/v1/models"

@@ -31,6 +31,7 @@ from holdfast.sim.timeline import STEADY, Timeline
 SURFACES: dict[str, tuple[str, ...]] = {
     "anthropic": ("messages", "count_tokens", "models"),
     "openai": ("chat", "embeddings", "models"),
+    "openai-responses": ("responses", "count_tokens", "models"),
 }
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -81,7 +82,7 @@ class SimProvider:
         asked = Asked(
             surface=surface,
             model=name,
-            stream=fields.get("stream") is True and surface in ("messages", "chat"),
+            stream=fields.get("stream") is True and surface in ("messages", "chat", "responses"),
             usage_asked=isinstance(options, dict) and options.get("include_usage") is True,
             tokens_in=heard.tokens_in,
             words=tuple(said),
@@ -138,7 +139,7 @@ def _missing(surface: str, fields: dict[str, Any]) -> str:
         return ""
     if not isinstance(fields.get("model"), str):
         return "model: Field required"
-    if surface == "embeddings":
+    if surface in ("embeddings", "responses") or (surface == "count_tokens" and "input" in fields):
         return "" if fields.get("input") else "input: Field required"
     messages = fields.get("messages")
     if not isinstance(messages, list) or not messages:

@@ -1,4 +1,4 @@
-"""The bytes of both dialects as a provider writes them, after the public API references.
+"""The bytes of each dialect as a provider writes them, after the public API references.
 
 Written apart from `wire` on purpose: a simulator that spoke through the gateway's own writers
 would share its misunderstandings.
@@ -282,7 +282,106 @@ class OpenAiShape:
         return b"data: " + self.error(problem) + b"\n\n"
 
 
+class ResponsesShape(OpenAiShape):
+    """OpenAI Responses, token counting and the list of models."""
+
+    @staticmethod
+    def _event(number: int, kind: str, **fields: object) -> bytes:
+        data = _encode({"type": kind, "sequence_number": number, **fields})
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
+
+    @staticmethod
+    def _part(text: str) -> Json:
+        return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+    @staticmethod
+    def _item(asked: Asked, status: str, content: list[Json]) -> Json:
+        head = {"id": _id("msg_sim", asked), "type": "message", "role": "assistant"}
+        return {**head, "status": status, "content": content}
+
+    @staticmethod
+    def _at(asked: Asked) -> Json:
+        return {"item_id": _id("msg_sim", asked), "output_index": 0, "content_index": 0}
+
+    def _response(self, asked: Asked, status: str, output: list[Json]) -> Json:
+        ended = status != "in_progress"
+        cut = {"reason": "max_output_tokens"} if status == "incomplete" else None
+        return {
+            "id": _id("resp_sim", asked),
+            "object": "response",
+            "created_at": 0,
+            "status": status,
+            "error": None,
+            "incomplete_details": cut,
+            "model": asked.model,
+            "output": output,
+            "parallel_tool_calls": True,
+            "tool_choice": "auto",
+            "tools": [],
+            "usage": self._used(asked) if ended else None,
+        }
+
+    @staticmethod
+    def _used(asked: Asked) -> Json:
+        said = len(asked.words)
+        return {
+            "input_tokens": asked.tokens_in,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": said,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": asked.tokens_in + said,
+        }
+
+    def opening(self, asked: Asked) -> bytes:
+        begun = self._response(asked, "in_progress", [])
+        item, at = self._item(asked, "in_progress", []), self._at(asked)
+        return b"".join(
+            (
+                self._event(0, "response.created", response=begun),
+                self._event(1, "response.in_progress", response=begun),
+                self._event(2, "response.output_item.added", output_index=0, item=item),
+                self._event(3, "response.content_part.added", **at, part=self._part("")),
+            )
+        )
+
+    def word(self, asked: Asked, word: str) -> bytes:
+        # Words may be alike; which of them this is tells the very object.
+        number = next((n for n, known in enumerate(asked.words) if known is word), 0)
+        told = {**self._at(asked), "delta": word, "logprobs": []}
+        return self._event(4 + number, "response.output_text.delta", **told)
+
+    def closing(self, asked: Asked) -> tuple[bytes, bytes]:
+        number, at = 4 + len(asked.words), self._at(asked)
+        status = "completed" if asked.whole else "incomplete"
+        part = self._part(asked.text)
+        item = self._item(asked, status, [part])
+        done = {**at, "text": asked.text, "logprobs": []}
+        stopped = b"".join(
+            (
+                self._event(number, "response.output_text.done", **done),
+                self._event(number + 1, "response.content_part.done", **at, part=part),
+                self._event(number + 2, "response.output_item.done", output_index=0, item=item),
+            )
+        )
+        response = self._response(asked, status, [item])
+        return stopped, self._event(number + 3, f"response.{status}", response=response)
+
+    def whole(self, asked: Asked) -> bytes:
+        if asked.surface == "count_tokens":
+            return _encode({"object": "response.input_tokens", "input_tokens": asked.tokens_in})
+        if asked.surface == "models":
+            return super().whole(asked)
+        status = "completed" if asked.whole else "incomplete"
+        item = self._item(asked, status, [self._part(asked.text)])
+        return _encode(self._response(asked, status, [item]))
+
+    def error_event(self, problem: Problem) -> bytes:
+        said = {"type": problem.type, "code": problem.code, "message": problem.message}
+        return self._event(9999, "error", error={**said, "param": None})
+
+
 SHAPES: dict[str, Shape] = {
     "anthropic": AnthropicShape(),
     "openai": OpenAiShape(),
+    "openai-responses": ResponsesShape(),
 }

@@ -12,33 +12,49 @@ from msgspec import Raw, Struct
 
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Said, Usage
+from holdfast.wire import anthropic_ask
+from holdfast.wire.anthropic_ask import signed, thinking_of
 from holdfast.wire.anthropic_stream import (
     STOP_NAMES,
     STOPS,
     UNNAMED,
+    DeltaReader,
     StreamReader,
     StreamWriter,
     merged,
     usage_body,
 )
+from holdfast.wire.fitting import fitted
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import (
     Answer,
     Ask,
     CannotCrossError,
-    Sampling,
-    Turn,
+    Choice,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
     Whole,
-    refuse_the_rest,
 )
+from holdfast.wire.sse import SseReader
 
+DIALECT = anthropic_ask.DIALECT
 PATH = "/v1/messages"
 SURFACE = "messages"
+STREAM = b"text/event-stream; charset=utf-8"
 # The version this module writes; requests that are passed on keep their own.
 HEADERS: Headers = ((b"anthropic-version", b"2023-06-01"),)
 OWN_PREFIXES: tuple[bytes, ...] = (b"anthropic-",)
 OVERLOADED = 529
-DEFAULT_MAX_TOKENS = 4096
+ID_CHARS_MAX = anthropic_ask.ID_CHARS_MAX
+NAME_CHARS_MAX = anthropic_ask.NAME_CHARS_MAX
+SIGNS = True
+COUNT_PATH = "/v1/messages/count_tokens"
+own = anthropic_ask.own
+read_ask = anthropic_ask.read_ask
+write_ask = anthropic_ask.write_ask
 _BY_STATUS = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -55,9 +71,24 @@ _BY_STATUS = {
 }
 
 
+def path(model: str, *, stream: bool) -> str:  # noqa: ARG001 - others name the model in it
+    """Where a request for an answer goes."""
+    return PATH
+
+
+def frames() -> SseReader:
+    """A framer for one stream."""
+    return SseReader()
+
+
 def stream_reader(model: str) -> StreamReader:
-    """A reader of one stream; `model` is put where the opening is missing."""
+    """A reader of one stream that passes; `model` is put where the opening is missing."""
     return StreamReader(model)
+
+
+def delta_reader(model: str) -> DeltaReader:
+    """A reader of one stream that crosses; `model` is said where the stream names none."""
+    return DeltaReader(model)
 
 
 def stream_writer(asked: bytes, created: int) -> StreamWriter:  # noqa: ARG001 - others need them
@@ -77,6 +108,12 @@ class _Whole(Struct):
 class _Block(Struct):
     type: str = ""
     text: str = ""
+    thinking: str = ""
+    signature: str = ""
+    data: str = ""
+    id: str = ""
+    name: str = ""
+    input: Raw = Raw()
 
 
 class _Answer(Struct):
@@ -84,6 +121,7 @@ class _Answer(Struct):
     id: str = ""
     model: str = ""
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     usage: Raw = Raw()
 
 
@@ -103,117 +141,98 @@ def read_whole(body: bytes) -> Whole:
 
 
 def read_answer(body: bytes) -> Answer:
-    """A whole answer of text; thinking stays behind. Raises UNREADABLE or CannotCrossError."""
+    """A whole answer. Raises UNREADABLE or CannotCrossError."""
     found = _decode_answer(body)
-    kinds = {block.type for block in found.content} - {"text", "thinking", "redacted_thinking"}
-    if kinds:
-        raise CannotCrossError(f"the answer holds {', '.join(sorted(kinds))}, not only text")
+    parts = tuple(part for block in found.content if (part := _part(block)) is not None)
+    choice = Choice(parts, STOPS.get(found.stop_reason or "", "end"), found.stop_sequence or "")
     return Answer(
-        id=found.id,
-        model=found.model,
-        text="".join(block.text for block in found.content if block.type == "text"),
-        stop=STOPS.get(found.stop_reason or "", "end"),
-        usage=merged(Usage(), found.usage),
+        id=found.id, model=found.model, choices=(choice,), usage=merged(Usage(), found.usage)
     )
 
 
+def _part(block: _Block) -> Part | None:
+    kind = block.type
+    if kind == "text":
+        return Text(block.text) if block.text else None
+    if kind == "tool_use":
+        given = bytes(block.input).decode() or "{}"
+        if not block.name or not given.startswith("{"):
+            raise CannotCrossError("the answer calls a tool without a name or arguments")
+        return ToolCall(block.id, block.name, given)
+    if kind == "thinking":
+        return thinking_of(block.thinking, block.signature)
+    if kind == "redacted_thinking":
+        return Thinking(data=block.data, origin=DIALECT)
+    if kind == "server_tool_use" or kind.endswith("_tool_result"):
+        return None  # what the provider did by itself; its words say what came of it
+    raise CannotCrossError(f"the answer holds {kind or 'a block without a type'}")
+
+
 def write_answer(answer: Answer, created: int) -> bytes:  # noqa: ARG001 - this dialect has no date
-    """A whole answer for a Messages client."""
+    """A whole answer for a Messages client. Raises CannotCrossError where it is several."""
+    if len(answer.choices) != 1:
+        raise CannotCrossError(f"the answer holds {len(answer.choices)} choices, not one")
+    choice = answer.choices[0]
     return _encode(
         {
             "id": answer.id or UNNAMED,
             "type": "message",
             "role": "assistant",
             "model": answer.model,
-            "content": [{"type": "text", "text": answer.text}],
-            "stop_reason": STOP_NAMES[answer.stop],
-            "stop_sequence": None,
+            "content": [_written(part) for part in choice.parts],
+            "stop_reason": STOP_NAMES[choice.stop],
+            "stop_sequence": choice.sequence or None,
             "usage": usage_body(answer.usage),
         }
     )
 
 
-# ------------------------------------------------------------------ requests
-
-# Dropped in crossing, without a change of meaning: book-keeping, marks for a cache.
-_DROPPED = {"metadata", "service_tier", "cache_control", "model"}
-# Said, yet it changes nothing.
-_NEUTRAL = {"thinking": {"type": "disabled"}, "tool_choice": {"type": "none"}}
-
-
-def _text(content: object, where: str, between: str = "\n\n") -> str:
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        raise CannotCrossError(f"{where} is neither text nor a list of blocks")
-    parts = []
-    for block in content:
-        kind = block.get("type") if isinstance(block, dict) else type(block).__name__
-        if not isinstance(block, dict) or kind != "text":
-            raise CannotCrossError(f"{where} holds a block of type {kind}; only text crosses yet")
-        left = {name for name in block if block[name] is not None}
-        if left - {"type", "text", "cache_control"} or not isinstance(block.get("text"), str):
-            raise CannotCrossError(f"{where} holds a text block with more than text")
-        parts.append(block["text"])
-    return between.join(parts)
+def _written(part: Part) -> dict[str, Any]:
+    if isinstance(part, Text | Refusal):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, ToolCall):
+        given = Raw(part.arguments.encode())
+        id_ = fitted(part.id, ID_CHARS_MAX)
+        return {"type": "tool_use", "id": id_, "name": part.name, "input": given}
+    if isinstance(part, Thinking):
+        if part.data and part.origin == DIALECT:
+            return {"type": "redacted_thinking", "data": part.data}
+        return {"type": "thinking", "thinking": part.text, "signature": signed(part)}
+    raise CannotCrossError(f"the answer holds a {type(part).__name__}")
 
 
-def read_ask(body: bytes) -> Ask:
-    """The request in the neutral form. Raises CannotCrossError; ValueError, TypeError, and
-    AttributeError where it is not of the dialect.
-    """
-    fields: dict[str, Any] = msgspec.json.decode(body)
-    turns = []
-    for number, message in enumerate(fields.pop("messages", [])):
-        role, where = message.get("role"), f"messages[{number}]"
-        if role not in ("user", "assistant"):
-            raise CannotCrossError(f"{where} has the role {role}, which cannot cross here yet")
-        if set(message) - {"role", "content"}:
-            raise CannotCrossError(f"{where} holds more than text")
-        # What a model said goes on from block to block; what people send are separate texts.
-        between = "" if role == "assistant" else "\n\n"
-        turns.append(Turn(role, _text(message.get("content"), where, between)))
-    if not turns or turns[-1].role != "user":
-        raise CannotCrossError("the conversation does not end with the user's words")
-    system = fields.pop("system", None)
-    sampling = {
-        "max_tokens": fields.pop("max_tokens", None),
-        "temperature": fields.pop("temperature", None),
-        "top_p": fields.pop("top_p", None),
-        "stop": fields.pop("stop_sequences", None) or (),
-        "stream": fields.pop("stream", None) or False,
-    }
-    refuse_the_rest(fields, _DROPPED, _NEUTRAL)
-    return Ask(
-        system="" if system is None else _text(system, "system"),
-        turns=tuple(turns),
-        sampling=msgspec.convert(sampling, Sampling),
-    )
+# ------------------------------------------------------------------ counting
+
+# What of a request does not count, and is refused where tokens are counted.
+_UNCOUNTED = (
+    "max_tokens",
+    "metadata",
+    "stop_sequences",
+    "stream",
+    "temperature",
+    "top_k",
+    "top_p",
+)
 
 
-def write_ask(ask: Ask, model: str) -> bytes:
-    """The request for a Messages target. Raises CannotCrossError."""
-    if ask.turns[0].role != "user" or not all(turn.text.strip() for turn in ask.turns):
-        raise CannotCrossError("this dialect wants the user first, and no empty message")
-    sampling = ask.sampling
-    if (sampling.temperature or 0.0) > 1.0:
-        raise CannotCrossError("a temperature above 1 cannot be said in this dialect")
-    body: dict[str, Any] = {
-        "model": model,
-        "max_tokens": sampling.max_tokens or DEFAULT_MAX_TOKENS,
-        "messages": [{"role": turn.role, "content": turn.text} for turn in ask.turns],
-    }
-    if ask.system:
-        body["system"] = ask.system
-    if sampling.temperature is not None:
-        body["temperature"] = sampling.temperature
-    if sampling.top_p is not None:
-        body["top_p"] = sampling.top_p
-    if sampling.stop:
-        body["stop_sequences"] = list(sampling.stop)
-    if sampling.stream:
-        body["stream"] = True
-    return _encode(body)
+class _Count(Struct):
+    input_tokens: int
+
+
+def write_count(ask: Ask, model: str) -> bytes:
+    """The question how many tokens this is. Raises CannotCrossError."""
+    fields: dict[str, Raw] = msgspec.json.decode(write_ask(ask, model).body, type=dict[str, Raw])
+    return _encode({name: fields[name] for name in fields if name not in _UNCOUNTED})
+
+
+def read_count(body: bytes) -> int:
+    """The number in its answer. Raises one of UNREADABLE."""
+    return msgspec.json.decode(body, type=_Count).input_tokens
+
+
+def write_count_answer(tokens: int) -> bytes:
+    """The number as this dialect's clients read it."""
+    return _encode({"input_tokens": tokens})
 
 
 # -------------------------------------------------------------------- errors

@@ -7,30 +7,55 @@ passed on, as the documentation demands of clients.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
 
 from holdfast.facts.outcomes import Failure, FailureKind, PieceKind, Said, Usage, Where
+from holdfast.wire.anthropic_ask import DIALECT, ID_CHARS_MAX, signed
+from holdfast.wire.deltas import (
+    BlockEnded,
+    Delta,
+    Fault,
+    Opened,
+    Ping,
+    RefusalDelta,
+    Stop,
+    Stopped,
+    TextDelta,
+    ThinkingDelta,
+    ToolArgsDelta,
+    ToolCallBegun,
+    UsageSeen,
+)
+from holdfast.wire.fitting import fitted
 from holdfast.wire.said import read_said
-from holdfast.wire.speech import UNREADABLE, CannotCrossError, Stop
+from holdfast.wire.speech import UNREADABLE, Thinking
 from holdfast.wire.sse import SseEvent
 
 UNNAMED = "msg_holdfast"
+PING = b'event: ping\ndata: {"type":"ping"}\n\n'
+MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+_TEXT = {"type": "text", "text": ""}
+_THINKING = {"type": "thinking", "thinking": "", "signature": ""}
 STOPS: dict[str, Stop] = {
     "end_turn": "end",
     "max_tokens": "length",
     "stop_sequence": "stop_sequence",
     "refusal": "refusal",
     "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "pause_turn": "pause",
 }
 STOP_NAMES: dict[Stop, str] = {
     "end": "end_turn",
     "length": "max_tokens",
     "stop_sequence": "stop_sequence",
     "refusal": "refusal",
+    "tool_calls": "tool_use",
+    "pause": "pause_turn",
 }
 
 
@@ -53,6 +78,7 @@ class _Delta(Struct):
     type: str = ""
     text: str = ""
     stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class _Event(Struct):
@@ -111,8 +137,21 @@ def merged(usage: Usage, raw: Raw) -> Usage:
     )
 
 
+def _failure(kind: FailureKind, text: str, *, spoke: bool, said: Said | None = None) -> Failure:
+    where: Where = "in_stream" if spoke else "body"
+    return Failure(kind=kind, where=where, text=text, said=said or Said())
+
+
+def _said_error(data: bytes, *, spoke: bool) -> Failure:
+    words = read_said(data) if data else Said()
+    if not words.message and not words.type:
+        words = Said(message=data[:500].decode("utf-8", "replace"))
+    text = f"the stream says {words.type or 'error'}: {words.message}"[:500]
+    return _failure("error_event", text, spoke=spoke, said=words)
+
+
 class StreamReader:
-    """Reads a Messages stream.
+    """Reads a Messages stream that passes.
 
     Only the type of an event is decoded until it matters; after the first content that is all
     that most events need.
@@ -200,15 +239,11 @@ class StreamReader:
         return PieceKind.END
 
     def _error(self, data: bytes) -> PieceKind:
-        words = read_said(data) if data else Said()
-        if not words.message and not words.type:
-            words = Said(message=data[:500].decode("utf-8", "replace"))
-        text = f"the stream says {words.type or 'error'}: {words.message}"[:500]
-        return self._fault("error_event", text, words)
+        self.failure = _said_error(data, spoke=self.spoke)
+        return PieceKind.FAULT
 
-    def _fault(self, kind: FailureKind, text: str, words: Said | None = None) -> PieceKind:
-        where: Where = "in_stream" if self.spoke else "body"
-        self.failure = Failure(kind=kind, where=where, text=text, said=words or Said())
+    def _fault(self, kind: FailureKind, text: str) -> PieceKind:
+        self.failure = _failure(kind, text, spoke=self.spoke)
         return PieceKind.FAULT
 
     def flows(self, block: bytes) -> bool:
@@ -226,24 +261,9 @@ class StreamReader:
         except UNREADABLE:
             return False
 
-    def text(self, event: SseEvent) -> str | None:
-        """The text of a CONTENT event; "" for thinking, None for what says nothing."""
-        delta = _loosely(event.data).delta
-        if delta is None:
-            return None
-        if delta.stop_reason in ("tool_use", "pause_turn"):
-            raise CannotCrossError("the answer waits for a tool, which cannot cross yet")
-        if not delta.type:
-            return None
-        if delta.type == "text_delta":
-            return delta.text
-        if delta.type == "input_json_delta":
-            raise CannotCrossError("the answer calls a tool, which cannot cross yet")
-        return ""
-
     def closing(self) -> bytes | None:
         """Some providers end with a stop reason and no `message_stop`: the answer is whole."""
-        return None if self.stop is None else _event("message_stop", {"type": "message_stop"})
+        return None if self.stop is None else MESSAGE_STOP
 
 
 # What each type of event does to the reader; the class's own table, outside it because it names
@@ -262,11 +282,207 @@ _STEPS: dict[str, Callable[[StreamReader, bytes], PieceKind]] = {
 _GRAMMAR = frozenset(_STEPS) - {"error", "message_stop"}
 
 
+class _Content(Struct, gc=False):
+    """A block's delta in the shapes that can be carried."""
+
+    type: str = ""
+    text: str = ""
+    partial_json: str = ""
+    thinking: str = ""
+    signature: str = ""
+
+
+class _Crossing(Struct, gc=False):
+    """What nearly every event of an answer is; any other type of event is read in another way."""
+
+    type: Literal["content_block_delta"]
+    index: int
+    delta: _Content
+
+
+class _Words(Struct, gc=False):
+    type: Literal["text_delta"]
+    text: str
+
+
+class _Running(Struct, gc=False):
+    """An event of words; no other can be read as one."""
+
+    type: Literal["content_block_delta"]
+    index: int
+    delta: _Words
+
+
+class _Block(Struct):
+    """The start of a block in the shapes that can be carried."""
+
+    type: str = ""
+    text: str = ""
+    thinking: str = ""
+    signature: str = ""
+    data: str = ""
+    id: str = ""
+    name: str = ""
+    input: Raw = Raw()
+
+
+class _Start(Struct):
+    content_block: _Block
+    index: int = 0
+
+
+_decode_crossing = msgspec.json.Decoder(_Crossing).decode
+_decode_running = msgspec.json.Decoder(_Running).decode_lines
+_decode_start = msgspec.json.Decoder(_Start).decode
+_PINGS = (Ping(),)
+
+
+class DeltaReader:
+    """Reads a Messages stream that crosses."""
+
+    __slots__ = ("_calls", "_model", "_sequence", "_spoke", "_stop", "_usage")
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._usage = Usage()
+        self._stop: Stop | None = None
+        self._sequence = ""
+        self._spoke = False
+        self._calls: set[int] = set()  # the blocks that are calls of the client's tools
+
+    def read(self, event: SseEvent) -> Sequence[Delta]:
+        """What this event says. Never raises."""
+        data = event.data
+        try:
+            found = _decode_crossing(data)
+        except UNREADABLE:
+            return self._other(event)
+        delta, index = found.delta, found.index
+        kind = delta.type
+        if kind == "text_delta":
+            self._spoke = self._spoke or bool(delta.text)
+            return (TextDelta(index, delta.text),)
+        if kind == "input_json_delta":
+            if index not in self._calls:
+                return _PINGS  # of a tool that the provider runs
+            return (ToolArgsDelta(index, delta.partial_json),)
+        if kind == "thinking_delta":
+            return (ThinkingDelta(index, delta.thinking, origin=DIALECT),)
+        if kind == "signature_delta":
+            return (ThinkingDelta(index, signature=delta.signature, origin=DIALECT),)
+        return _PINGS
+
+    def run(self, block: bytes) -> TextDelta | None:
+        """These whole events as one delta, where they are nothing but words of one block."""
+        events = block.count(b"\n\n")
+        if block.count(b"\n") != 3 * events:
+            return None  # see `StreamReader.flows`
+        lines = block.replace(b"event: content_block_delta\ndata: {", b"{")
+        try:
+            found = _decode_running(lines)
+        except UNREADABLE:
+            return None
+        if len(found) != events:
+            return None
+        index = found[0].index
+        if events == 1:
+            text = found[0].delta.text
+        else:
+            if any(event.index != index for event in found):
+                return None
+            text = "".join([event.delta.text for event in found])
+        self._spoke = self._spoke or bool(text)
+        return TextDelta(index, text)
+
+    def _other(self, event: SseEvent) -> Sequence[Delta]:
+        data = event.data
+        if event.event == b"error":
+            return (Fault(_said_error(data, spoke=self._spoke)),)
+        if not data:
+            return _PINGS
+        try:
+            kind = _decode_kind(data).type
+        except UNREADABLE:
+            return self._fault("garbage", "an event of the stream is not of the dialect")
+        step = _READ.get(kind)
+        if step is not None:
+            return step(self, data)
+        if kind == "error" or (not kind and read_said(data) != Said()):
+            return (Fault(_said_error(data, spoke=self._spoke)),)
+        if not kind:
+            return self._fault("garbage", "an event of the stream has no type")
+        return _PINGS
+
+    def _fault(self, kind: FailureKind, text: str) -> Sequence[Delta]:
+        return (Fault(_failure(kind, text, spoke=self._spoke)),)
+
+    def _message_start(self, data: bytes) -> Sequence[Delta]:
+        message = _loosely(data).message
+        if message is None:
+            return (Opened("", self._model),)
+        self._usage = merged(self._usage, message.usage)
+        opened = Opened(message.id, message.model or self._model)
+        return (opened, UsageSeen(self._usage)) if self._usage != Usage() else (opened,)
+
+    def _block_start(self, data: bytes) -> Sequence[Delta]:
+        try:
+            found = _decode_start(data)
+        except UNREADABLE:
+            return _PINGS
+        block, index = found.content_block, found.index
+        if block.type == "tool_use":
+            self._spoke = True
+            self._calls.add(index)
+            begun = ToolCallBegun(index, block.id, block.name)
+            given = bytes(block.input)
+            if given in _NOTHING or not given:
+                return (begun,)
+            return (begun, ToolArgsDelta(index, given.decode("utf-8", "replace")))
+        if block.type == "text":
+            return (TextDelta(index, block.text),)
+        if block.type == "thinking":
+            return (ThinkingDelta(index, block.thinking, block.signature, origin=DIALECT),)
+        if block.type == "redacted_thinking":
+            return (ThinkingDelta(index, data=block.data, origin=DIALECT),)
+        return _PINGS
+
+    def _block_stop(self, data: bytes) -> Sequence[Delta]:
+        index = _loosely(data).index
+        self._calls.discard(index)
+        return (BlockEnded(index),)
+
+    def _message_delta(self, data: bytes) -> Sequence[Delta]:
+        seen = _loosely(data)
+        self._usage = merged(self._usage, seen.usage)
+        if seen.delta is not None and seen.delta.stop_reason:
+            self._stop = STOPS.get(seen.delta.stop_reason, "end")
+            self._sequence = seen.delta.stop_sequence or ""
+        return (UsageSeen(self._usage),)
+
+    def _message_stop(self, _: bytes) -> Sequence[Delta]:
+        if not self._spoke and self._stop is None:
+            return self._fault("empty", "the answer ended without a word")
+        return (Stopped(self._stop or "end", self._sequence),)
+
+    def close(self) -> Sequence[Delta]:
+        """Some providers end with a stop reason and no `message_stop`: the answer is whole."""
+        return () if self._stop is None else (Stopped(self._stop, self._sequence),)
+
+
+_READ: dict[str, Callable[[DeltaReader, bytes], Sequence[Delta]]] = {
+    "content_block_start": DeltaReader._block_start,
+    "content_block_stop": DeltaReader._block_stop,
+    "message_start": DeltaReader._message_start,
+    "message_delta": DeltaReader._message_delta,
+    "message_stop": DeltaReader._message_stop,
+}
+
+
 def _event(name: str, data: dict[str, Any]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (name.encode(), _encode(data))
 
 
-def _message_start(id_: str, model: str) -> bytes:
+def _message_start(id_: str, model: str, usage: Usage | None = None) -> bytes:
     message: dict[str, Any] = {
         "id": id_ or UNNAMED,
         "type": "message",
@@ -275,7 +491,7 @@ def _message_start(id_: str, model: str) -> bytes:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": {"input_tokens": 0, "output_tokens": 0},
+        "usage": usage_body(usage or Usage()),
     }
     return _event("message_start", {"type": "message_start", "message": message})
 
@@ -286,36 +502,107 @@ def _block_start(index: int, kind: str) -> bytes:
     return _event("content_block_start", fields)
 
 
-_TEXT_DELTA = (
-    b"event: content_block_delta\ndata: "
-    b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":'
-)
+def _delta(index: int, kind: str, name: str, value: str) -> bytes:
+    return (
+        b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,'
+        b'"delta":{"type":"%b","%b":%b}}\n\n'
+        % (index, kind.encode(), name.encode(), _encode(value))
+    )
 
 
 class StreamWriter:
-    """Writes a Messages stream with one text block."""
+    """Writes a Messages stream."""
 
-    __slots__ = ()
+    __slots__ = ("_begun", "_foreign", "_usage")
 
-    def opening(self, id_: str, model: str) -> bytes:
-        return _message_start(id_, model) + _block_start(0, "text")
+    def __init__(self) -> None:
+        self._begun = -1  # the block that was begun last
+        self._foreign = ""  # the mark of thinking that another dialect signed
+        self._usage = Usage()
 
-    def ping(self) -> bytes:
-        return b'event: ping\ndata: {"type":"ping"}\n\n'
-
-    def text(self, text: str) -> bytes:
-        return b"%b%b}}\n\n" % (_TEXT_DELTA, _encode(text))
-
-    def end(self, stop: Stop, usage: Usage) -> bytes:
-        delta = {"stop_reason": STOP_NAMES[stop], "stop_sequence": None}
-        return (
-            _event("content_block_stop", {"type": "content_block_stop", "index": 0})
-            + _event(
-                "message_delta",
-                {"type": "message_delta", "delta": delta, "usage": usage_body(usage)},
+    def write(self, delta: Delta) -> bytes:
+        """The events that say this delta."""
+        if isinstance(delta, TextDelta | RefusalDelta):
+            return self._start(delta.index, _TEXT) + _delta(
+                delta.index, "text_delta", "text", delta.text
             )
-            + _event("message_stop", {"type": "message_stop"})
+        return _WRITE[type(delta)](self, delta)
+
+    def _start(self, index: int, block: dict[str, Any]) -> bytes:
+        if index == self._begun:
+            return b""
+        self._begun = index
+        return _event(
+            "content_block_start",
+            {"type": "content_block_start", "index": index, "content_block": block},
         )
+
+    def _opened(self, delta: Opened) -> bytes:
+        return _message_start(delta.id, delta.model, self._usage)
+
+    def _thinking(self, delta: ThinkingDelta) -> bytes:
+        index = delta.index
+        if delta.origin != DIALECT:
+            # Its signature goes behind the last of it, in a form that is known when it returns.
+            self._foreign = signed(Thinking("", delta.signature, delta.data, delta.origin))
+        elif delta.data:
+            return self._start(index, {"type": "redacted_thinking", "data": delta.data})
+        said = self._start(index, _THINKING)
+        if delta.text:
+            said += _delta(index, "thinking_delta", "thinking", delta.text)
+        if delta.signature and delta.origin == DIALECT:
+            said += _delta(index, "signature_delta", "signature", delta.signature)
+        return said
+
+    def _call(self, delta: ToolCallBegun) -> bytes:
+        id_, name = fitted(delta.id, ID_CHARS_MAX), delta.name
+        return self._start(delta.index, {"type": "tool_use", "id": id_, "name": name, "input": {}})
+
+    def _args(self, delta: ToolArgsDelta) -> bytes:
+        return _delta(delta.index, "input_json_delta", "partial_json", delta.json)
+
+    def _ended(self, delta: BlockEnded) -> bytes:
+        said = b""
+        if self._foreign:
+            said = _delta(delta.index, "signature_delta", "signature", self._foreign)
+            self._foreign = ""
+        return said + _event(
+            "content_block_stop", {"type": "content_block_stop", "index": delta.index}
+        )
+
+    def _seen(self, delta: UsageSeen) -> bytes:
+        self._usage = delta.usage
+        return b""
+
+    def _ping(self, _: Ping) -> bytes:
+        return PING
+
+    def _stopped(self, delta: Stopped) -> bytes:
+        stopped = {
+            "type": "message_delta",
+            "delta": {
+                "stop_reason": STOP_NAMES[delta.stop],
+                "stop_sequence": delta.sequence or None,
+            },
+            "usage": usage_body(self._usage),
+        }
+        return _event("message_delta", stopped) + MESSAGE_STOP
+
+    def _fault(self, _: Fault) -> bytes:
+        return b""
+
+
+_WRITE: dict[type, Callable[..., bytes]] = {
+    Opened: StreamWriter._opened,
+    ThinkingDelta: StreamWriter._thinking,
+    ToolCallBegun: StreamWriter._call,
+    ToolArgsDelta: StreamWriter._args,
+    BlockEnded: StreamWriter._ended,
+    UsageSeen: StreamWriter._seen,
+    Ping: StreamWriter._ping,
+    Stopped: StreamWriter._stopped,
+    Fault: StreamWriter._fault,
+}
 
 
 def usage_body(usage: Usage) -> dict[str, int]:

@@ -8,8 +8,10 @@ redirects, challenges. Unknown headers travel: the providers' lists are open.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from holdfast.facts.calls import Headers
+from holdfast.facts.losses import Lost
 from holdfast.facts.places import Dialect
 
 _HOP = frozenset(
@@ -78,6 +80,8 @@ _DOWN_PREFIXES = (
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 IDENTITY = (b"accept-encoding", b"identity")
+_ODD = re.compile(r"[^A-Za-z0-9_.\[\]-]")
+LOST_BYTES_MAX = 1000
 _KNOWN_MAX = 2048
 _up_known: dict[bytes, bool] = {}
 _down_known: dict[bytes, bool] = {}
@@ -138,6 +142,15 @@ def to_upstream(headers: Headers) -> Headers:
 def to_client(headers: Headers) -> Headers:
     """What of an upstream's headers goes to the client; split or invalid ones do not."""
     return _filtered(headers, _down_known, _DOWN, _DOWN_PREFIXES)
+
+
+def lost_value(lost: Iterable[Lost]) -> bytes:
+    """The value of `x-holdfast-lost`: the names of what could not be carried, `, ` between them.
+
+    Names may be the client's own words: whatever is not plain is shown as `?`.
+    """
+    names = ", ".join(dict.fromkeys(_ODD.sub("?", loss.field) for loss in lost))
+    return names.encode()[:LOST_BYTES_MAX]
 
 
 def client_credential(headers: Headers) -> tuple[str, bytes] | None:

@@ -12,15 +12,17 @@ from msgspec import Raw, Struct
 
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Said
+from holdfast.wire import openai_ask
+from holdfast.wire.fitting import fitted
 from holdfast.wire.openai_stream import (
     STOP_NAMES,
     STOPS,
     UNNAMED,
+    DeltaReader,
     StreamReader,
     StreamWriter,
     Words,
     read_usage,
-    text_of,
     usage_body,
 )
 from holdfast.wire.said import read_said
@@ -29,18 +31,29 @@ from holdfast.wire.speech import (
     Answer,
     Ask,
     CannotCrossError,
-    Sampling,
-    Turn,
+    Choice,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
     Whole,
-    refuse_the_rest,
 )
+from holdfast.wire.sse import SseReader
 
+DIALECT = openai_ask.DIALECT
 PATH = "/v1/chat/completions"
 SURFACE = "chat"
+STREAM = b"text/event-stream; charset=utf-8"
 HEADERS: Headers = ()
 OWN_PREFIXES: tuple[bytes, ...] = (b"openai-",)
 OVERLOADED = 503
-STOP_SEQUENCES_MAX = 4
+ID_CHARS_MAX = openai_ask.ID_CHARS_MAX
+NAME_CHARS_MAX = openai_ask.NAME_CHARS_MAX
+SIGNS = False
+COUNT_PATH = ""
+read_ask = openai_ask.read_ask
+write_ask = openai_ask.write_ask
 _BY_STATUS = {
     401: "authentication_error",
     403: "permission_error",
@@ -66,6 +79,7 @@ class _Whole(Struct):
 class _Choice(Struct):
     message: Words
     finish_reason: str | None = None
+    logprobs: Raw = Raw()
 
 
 class _Answer(Struct):
@@ -81,9 +95,29 @@ _decode_whole = msgspec.json.Decoder(_Whole).decode
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
+def path(model: str, *, stream: bool) -> str:  # noqa: ARG001 - others name the model in it
+    """Where a request for an answer goes."""
+    return PATH
+
+
+def own(body: bytes) -> bytes:
+    """The request as it is: nothing in this dialect is signed."""
+    return body
+
+
+def frames() -> SseReader:
+    """A framer for one stream."""
+    return SseReader()
+
+
 def stream_reader(model: str) -> StreamReader:
-    """A reader of one stream; `model` is said where the stream names none."""
+    """A reader of one stream that passes; `model` is said where the stream names none."""
     return StreamReader(model)
+
+
+def delta_reader(model: str) -> DeltaReader:
+    """A reader of one stream that crosses; `model` is said where the stream names none."""
+    return DeltaReader(model)
 
 
 def stream_writer(asked: bytes, created: int) -> StreamWriter:
@@ -111,144 +145,100 @@ def read_whole(body: bytes) -> Whole:
 
 
 def read_answer(body: bytes) -> Answer:
-    """A whole answer of text; reasoning stays behind. Raises UNREADABLE or CannotCrossError."""
+    """A whole answer. Raises UNREADABLE or CannotCrossError."""
     found = _decode_answer(body)
-    if len(found.choices) != 1:
-        raise CannotCrossError(f"the answer holds {len(found.choices)} choices, not one")
-    choice = found.choices[0]
-    refused = not choice.message.content and bool(choice.message.refusal)
+    if not found.choices:
+        raise CannotCrossError("the answer holds no choice")
     return Answer(
         id=found.id or "",
         model=found.model or "",
-        text=text_of(choice.message),
-        stop="refusal" if refused else STOPS.get(choice.finish_reason or "", "end"),
+        choices=tuple(map(_choice, found.choices)),
         usage=read_usage(found.usage),
     )
 
 
+def _choice(choice: _Choice) -> Choice:
+    words = choice.message
+    parts: list[Part] = []
+    thought = words.reasoning_content or words.reasoning
+    if thought:
+        parts.append(Thinking(text=thought, origin=DIALECT))
+    if words.content:
+        parts.append(Text(words.content))
+    if words.refusal:
+        parts.append(Refusal(words.refusal))
+    for call in words.tool_calls or ():
+        function = call.function
+        if function is None or not function.name:
+            raise CannotCrossError("the answer calls a tool without a name")
+        parts.append(ToolCall(call.id or "", function.name, function.arguments or "{}"))
+    stop = STOPS.get(choice.finish_reason or "", "end")
+    if words.refusal and not words.content:
+        stop = "refusal"
+    logprobs = bytes(choice.logprobs)
+    return Choice(tuple(parts), stop, logprobs=b"" if logprobs == b"null" else logprobs)
+
+
 def write_answer(answer: Answer, created: int) -> bytes:
-    """A whole answer for a Chat client."""
-    message = {"role": "assistant", "content": answer.text, "refusal": None}
-    choice = {"index": 0, "message": message, "finish_reason": STOP_NAMES[answer.stop]}
+    """A whole answer for a Chat client. Raises CannotCrossError."""
+    choices = [
+        {
+            "index": number,
+            "message": _message(choice),
+            "logprobs": Raw(choice.logprobs) if choice.logprobs else None,
+            "finish_reason": STOP_NAMES[choice.stop],
+        }
+        for number, choice in enumerate(answer.choices)
+    ]
     return _encode(
         {
             "id": answer.id or UNNAMED,
             "object": "chat.completion",
             "created": created,
             "model": answer.model,
-            "choices": [{**choice, "logprobs": None}],
+            "choices": choices,
             "usage": usage_body(answer.usage),
         }
     )
 
 
-# ------------------------------------------------------------------ requests
-
-# Dropped in crossing, without a change of meaning: book-keeping, caches, service hints.
-_DROPPED = {
-    "metadata",
-    "model",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "safety_identifier",
-    "service_tier",
-    "store",
-    "stream_options",
-    "user",
-}
-# Said, yet it changes nothing.
-_NEUTRAL = {
-    "frequency_penalty": 0,
-    "logprobs": False,
-    "modalities": ["text"],
-    "n": 1,
-    "presence_penalty": 0,
-    "response_format": {"type": "text"},
-    "tool_choice": "none",
-}
-_SYSTEM = ("system", "developer")
+def _message(choice: Choice) -> dict[str, Any]:
+    text = "".join(part.text for part in choice.parts if isinstance(part, Text))
+    refusal = "".join(part.text for part in choice.parts if isinstance(part, Refusal))
+    thought = "".join(part.text for part in choice.parts if isinstance(part, Thinking))
+    calls = [part for part in choice.parts if isinstance(part, ToolCall)]
+    content = text or (None if calls or refusal else "")
+    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": refusal or None}
+    if thought:
+        message["reasoning_content"] = thought
+    if calls:
+        message["tool_calls"] = [
+            {
+                "id": fitted(call.id, ID_CHARS_MAX),
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in calls
+        ]
+    return message
 
 
-def _text(content: object, where: str, between: str = "\n\n") -> str:
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        raise CannotCrossError(f"{where} is neither text nor a list of parts")
-    parts = []
-    for part in content:
-        kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-        if not isinstance(part, dict) or kind != "text":
-            raise CannotCrossError(f"{where} holds a part of type {kind}; only text crosses yet")
-        if set(part) - {"type", "text", "cache_control"} or not isinstance(part.get("text"), str):
-            raise CannotCrossError(f"{where} holds a text part with more than text")
-        parts.append(part["text"])
-    return between.join(parts)
+# ------------------------------------------------------------------ counting
 
 
-def read_ask(body: bytes) -> Ask:
-    """The request in the neutral form. Raises CannotCrossError; ValueError, TypeError, and
-    AttributeError where it is not of the dialect.
-    """
-    fields: dict[str, Any] = msgspec.json.decode(body)
-    system: list[str] = []
-    turns: list[Turn] = []
-    for number, message in enumerate(fields.pop("messages", [])):
-        role, where = message.get("role"), f"messages[{number}]"
-        # Clients hand answers back as they got them, with the fields that were empty.
-        left = {name for name in message if message[name] not in (None, [])}
-        if left - {"role", "content"}:
-            raise CannotCrossError(f"{where} holds more than text")
-        # What a model said goes on from part to part; what people send are separate texts.
-        text = _text(message.get("content"), where, "" if role == "assistant" else "\n\n")
-        if role in _SYSTEM and not turns:
-            system.append(text)
-        elif role in ("user", "assistant"):
-            turns.append(Turn(role, text))
-        else:
-            raise CannotCrossError(f"{where} has the role {role}, which cannot cross here yet")
-    if not turns or turns[-1].role != "user":
-        raise CannotCrossError("the conversation does not end with the user's words")
-    stop = fields.pop("stop", None)
-    longest = fields.pop("max_completion_tokens", None)
-    older = fields.pop("max_tokens", None)
-    sampling = {
-        "max_tokens": older if longest is None else longest,
-        "temperature": fields.pop("temperature", None),
-        "top_p": fields.pop("top_p", None),
-        "stop": (stop,) if isinstance(stop, str) else stop or (),
-        "stream": fields.pop("stream", None) or False,
-    }
-    refuse_the_rest(fields, _DROPPED, _NEUTRAL)
-    return Ask(
-        system="\n\n".join(system),
-        turns=tuple(turns),
-        sampling=msgspec.convert(sampling, Sampling),
-    )
+def write_count(ask: Ask, model: str) -> bytes:  # noqa: ARG001 - a promise of the protocol
+    """Nobody counts in this dialect: raises CannotCrossError."""
+    raise CannotCrossError("tokens cannot be counted in this dialect")
 
 
-def write_ask(ask: Ask, model: str) -> bytes:
-    """The request for a Chat target. Raises CannotCrossError.
+def read_count(body: bytes) -> int:  # noqa: ARG001 - a promise of the protocol
+    """Nobody counts in this dialect: raises CannotCrossError."""
+    raise CannotCrossError("tokens cannot be counted in this dialect")
 
-    The limit is said as `max_completion_tokens`: newer models refuse the older `max_tokens`.
-    """
-    sampling = ask.sampling
-    if len(sampling.stop) > STOP_SEQUENCES_MAX:
-        raise CannotCrossError(f"this dialect takes {STOP_SEQUENCES_MAX} stop sequences at most")
-    messages = [{"role": turn.role, "content": turn.text} for turn in ask.turns]
-    if ask.system:
-        messages.insert(0, {"role": "system", "content": ask.system})
-    body: dict[str, Any] = {"model": model, "messages": messages}
-    if sampling.max_tokens is not None:
-        body["max_completion_tokens"] = sampling.max_tokens
-    if sampling.temperature is not None:
-        body["temperature"] = sampling.temperature
-    if sampling.top_p is not None:
-        body["top_p"] = sampling.top_p
-    if sampling.stop:
-        body["stop"] = list(sampling.stop)
-    if sampling.stream:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
-    return _encode(body)
+
+def write_count_answer(tokens: int) -> bytes:  # noqa: ARG001 - a promise of the protocol
+    """Nobody counts in this dialect: raises CannotCrossError."""
+    raise CannotCrossError("tokens cannot be counted in this dialect")
 
 
 # -------------------------------------------------------------------- errors

@@ -7,15 +7,31 @@ in a chunk of its own where it was asked for, `data: [DONE]` at the end. A finis
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
 
 from holdfast.facts.outcomes import Failure, FailureKind, PieceKind, Said, Usage, Where
+from holdfast.wire.deltas import (
+    Delta,
+    Fault,
+    Opened,
+    Ping,
+    RefusalDelta,
+    Stop,
+    Stopped,
+    TextDelta,
+    ThinkingDelta,
+    ToolArgsDelta,
+    ToolCallBegun,
+    UsageSeen,
+)
+from holdfast.wire.fitting import fitted
+from holdfast.wire.openai_ask import DIALECT, ID_CHARS_MAX
 from holdfast.wire.said import read_said
-from holdfast.wire.speech import UNREADABLE, CannotCrossError, Stop
+from holdfast.wire.speech import UNREADABLE
 from holdfast.wire.sse import SseEvent
 
 DONE = b"[DONE]"
@@ -26,12 +42,16 @@ STOPS: dict[str, Stop] = {
     "length": "length",
     "content_filter": "refusal",
     "insufficient_system_resource": "length",  # one provider's word for: cut for want of machines
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
 }
 STOP_NAMES: dict[Stop, str] = {
     "end": "stop",
     "length": "length",
     "stop_sequence": "stop",
     "refusal": "content_filter",
+    "tool_calls": "tool_calls",
+    "pause": "stop",
 }
 
 
@@ -47,15 +67,26 @@ class UsageFields(Struct):
     prompt_tokens_details: _Details | None = None
 
 
+class _Function(Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
 class Words(Struct):
-    """What a delta or a message says, as far as it can cross."""
+    """What a delta or a message says, in the shapes that can be carried."""
 
     content: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    tool_calls: list[Raw] | None = None
-    function_call: Raw = Raw()
+    tool_calls: list[_Call] | None = None
+    function_call: _Function | None = None
 
 
 class _Choice(Struct):
@@ -82,8 +113,13 @@ class _Spoken(Struct):
     finish_reason: str | None = None
 
 
-class _Speech(Struct):
+class _Crossing(Struct):
+    """A chunk with what it says."""
+
     choices: list[_Spoken] | None = None
+    usage: Raw = Raw()
+    error: Raw = Raw()
+    object: Any = None
 
 
 class _FlowingChoice(Struct, gc=False):
@@ -99,11 +135,35 @@ class _Flowing(Struct, gc=False):
     error: None = None
 
 
+class _RunningWords(Struct, gc=False):
+    content: str
+    refusal: Literal[""] | None = None
+    reasoning_content: Literal[""] | None = None
+    reasoning: Literal[""] | None = None
+    tool_calls: None = None
+    function_call: None = None
+
+
+class _RunningChoice(Struct, gc=False):
+    delta: _RunningWords
+    index: Literal[0] = 0
+    finish_reason: None = None
+
+
+class _Running(Struct, gc=False):
+    """A chunk of words and nothing else."""
+
+    choices: list[_RunningChoice]
+    usage: None = None
+    error: None = None
+
+
+_decode_running = msgspec.json.Decoder(_Running).decode_lines
 _decode = msgspec.json.Decoder(_Chunk).decode
 _decode_flowing = msgspec.json.Decoder(_Flowing).decode_lines
 _decode_names = msgspec.json.Decoder(_Names).decode
 _decode_delta = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_speech = msgspec.json.Decoder(_Speech).decode
+_decode_crossing = msgspec.json.Decoder(_Crossing).decode
 _decode_usage = msgspec.json.Decoder(UsageFields).decode
 _encode = msgspec.json.encode
 _NOTHING = (b"", b'""', b"null", b"[]", b"{}")
@@ -145,8 +205,21 @@ def _speaks(delta: Raw) -> bool:
     return any(name != "role" and bytes(value) not in _NOTHING for name, value in fields.items())
 
 
+def _failure(kind: FailureKind, text: str, *, spoke: bool, said: Said | None = None) -> Failure:
+    where: Where = "in_stream" if spoke else "body"
+    return Failure(kind=kind, where=where, text=text, said=said or Said())
+
+
+def _said_error(data: bytes, *, spoke: bool) -> Failure:
+    words = read_said(data)
+    if not words.message and not words.type:
+        words = Said(message=data[:500].decode("utf-8", "replace"))
+    text = f"the stream says {words.type or words.code or 'error'}: {words.message}"[:500]
+    return _failure("error_event", text, spoke=spoke, said=words)
+
+
 class StreamReader:
-    """Reads a stream of chat chunks.
+    """Reads a stream of chat chunks that passes.
 
     The stream is whole when each choice that was begun has its finish reason.
     """
@@ -222,15 +295,11 @@ class StreamReader:
         self.model = names.model or self.model
 
     def _error(self, data: bytes) -> PieceKind:
-        words = read_said(data)
-        if not words.message and not words.type:
-            words = Said(message=data[:500].decode("utf-8", "replace"))
-        text = f"the stream says {words.type or words.code or 'error'}: {words.message}"[:500]
-        return self._fault("error_event", text, words)
+        self.failure = _said_error(data, spoke=self.spoke)
+        return PieceKind.FAULT
 
-    def _fault(self, kind: FailureKind, text: str, words: Said | None = None) -> PieceKind:
-        where: Where = "in_stream" if self.spoke else "body"
-        self.failure = Failure(kind=kind, where=where, text=text, said=words or Said())
+    def _fault(self, kind: FailureKind, text: str) -> PieceKind:
+        self.failure = _failure(kind, text, spoke=self.spoke)
         return PieceKind.FAULT
 
     def flows(self, block: bytes) -> bool:
@@ -249,56 +318,146 @@ class StreamReader:
             return False
         return len(found) == events
 
-    def text(self, event: SseEvent) -> str | None:
-        """The text of a CONTENT event; "" for reasoning, None for what says nothing."""
-        try:
-            choices = _decode_speech(event.data).choices or ()
-        except UNREADABLE:
-            raise CannotCrossError("the answer holds more than text") from None
-        if any(choice.index for choice in choices):
-            raise CannotCrossError("the answer holds several choices, not one")
-        if any(choice.finish_reason in ("tool_calls", "function_call") for choice in choices):
-            raise CannotCrossError("the answer waits for a tool, which cannot cross yet")
-        spoken = [choice.delta for choice in choices if choice.delta is not None]
-        return "".join(text_of(words) for words in spoken) if any(map(says, spoken)) else None
-
     def closing(self) -> bytes | None:
         """`[DONE]`, where every choice that was begun is finished."""
         return LAST if self.stop is not None and self._begun <= self._finished else None
 
 
-def says(words: Words) -> bool:
-    """Whether there is anything in it: words, thoughts or a call."""
-    return bool(
-        words.content
-        or words.refusal
-        or words.reasoning_content
-        or words.reasoning
-        or words.tool_calls
-        or bytes(words.function_call) not in _NOTHING
-    )
+_PINGS = (Ping(),)
 
 
-def text_of(words: Words) -> str:
-    """The text, a refusal's included; reasoning stays behind. Raises CannotCrossError."""
-    if words.tool_calls or bytes(words.function_call) not in _NOTHING:
-        raise CannotCrossError("the answer calls a tool, which cannot cross yet")
-    return (words.content or "") + (words.refusal or "")
+class DeltaReader:
+    """Reads a stream of chat chunks that crosses: its first choice.
+
+    Calls have no mark at their end here, and engines mix their pieces: they end with the answer.
+    """
+
+    __slots__ = ("_begun", "_model", "_named", "_spoke", "_stop", "_usage")
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._named = False
+        self._spoke = False
+        self._stop: Stop | None = None
+        self._usage = Usage()
+        self._begun: set[int] = set()
+
+    def read(self, event: SseEvent) -> Sequence[Delta]:
+        """What this event says. Never raises."""
+        data = event.data
+        if not data.startswith(b"{") or event.event == b"error":
+            return self._other(event)
+        try:
+            chunk = _decode_crossing(data)
+        except UNREADABLE:
+            return self._unread(data)
+        if bytes(chunk.error) not in _NOTHING or chunk.object == "error":
+            return (Fault(_said_error(data, spoke=self._spoke)),)
+        found: list[Delta] = []
+        if not self._named and chunk.choices:
+            found.append(self._name(data))
+        if bytes(chunk.usage) not in _NOTHING:
+            self._usage = read_usage(chunk.usage)
+            found.append(UsageSeen(self._usage))
+        for choice in chunk.choices or ():
+            if choice.index:
+                return self._fault("garbage", "the answer holds several choices, not one")
+            if choice.delta is not None:
+                self._words(choice.delta, found)
+            if choice.finish_reason:
+                self._stop = STOPS.get(choice.finish_reason, "end")
+        return found
+
+    def run(self, block: bytes) -> TextDelta | None:
+        """These whole events as one delta, where they are nothing but words."""
+        events = block.count(b"\n\n")
+        if block[:7] != b"data: {" or block.count(b"\n") != 2 * events:
+            return None  # see `StreamReader.flows`
+        try:
+            found = _decode_running(block[6:].replace(b"\n\ndata: {", b"\n{"))
+        except UNREADABLE:
+            return None
+        if len(found) != events:
+            return None
+        text = "".join([choice.delta.content for chunk in found for choice in chunk.choices])
+        self._spoke = self._spoke or bool(text)
+        return TextDelta(0, text)
+
+    def _other(self, event: SseEvent) -> Sequence[Delta]:
+        """What is no chunk: an error by its name, a comment, the end."""
+        data = event.data
+        if event.event == b"error":
+            return (Fault(_said_error(data, spoke=self._spoke)),)
+        if not data:
+            return _PINGS
+        if data.startswith(DONE):
+            if self._spoke or self._stop is not None:
+                return (Stopped(self._stop or "end"),)
+            return self._fault("empty", "the answer ended without a word")
+        return self._unread(data)
+
+    def _words(self, words: Words, found: list[Delta]) -> None:
+        thought = words.reasoning_content or words.reasoning
+        if thought:
+            found.append(ThinkingDelta(0, thought, origin=DIALECT))
+        if words.content:
+            self._spoke = True
+            found.append(TextDelta(0, words.content))
+        if words.refusal:
+            self._spoke = True
+            found.append(RefusalDelta(0, words.refusal))
+        for number, call in enumerate(words.tool_calls or ()):
+            self._spoke = True
+            key = number if call.index is None else call.index
+            function = call.function or _Function()
+            if call.id or function.name or key not in self._begun:
+                self._begun.add(key)
+                found.append(ToolCallBegun(key, call.id or "", function.name or ""))
+            if function.arguments:
+                found.append(ToolArgsDelta(key, function.arguments))
+
+    def _unread(self, data: bytes) -> Sequence[Delta]:
+        """A chunk of another shape: what it says cannot be carried, unless it is an error."""
+        if read_said(data) != Said():
+            try:
+                if bytes(_decode(data).error) not in _NOTHING:
+                    return (Fault(_said_error(data, spoke=self._spoke)),)
+            except UNREADABLE:
+                pass
+        return self._fault("garbage", "an event of the stream is not of the dialect")
+
+    def _name(self, data: bytes) -> Opened:
+        try:
+            names = _decode_names(data)
+        except UNREADABLE:
+            return Opened("", self._model)
+        self._named = True
+        return Opened(names.id or "", names.model or self._model)
+
+    def _fault(self, kind: FailureKind, text: str) -> Sequence[Delta]:
+        return (Fault(_failure(kind, text, spoke=self._spoke)),)
+
+    def close(self) -> Sequence[Delta]:
+        """A finish reason without `[DONE]` is a whole answer."""
+        return () if self._stop is None else (Stopped(self._stop),)
 
 
 class StreamWriter:
-    """Writes a stream of chat chunks."""
+    """Writes a stream of chat chunks, with usage where the client asked for it."""
 
-    __slots__ = ("_before", "_behind", "_head", "_usage_asked")
+    __slots__ = ("_behind", "_calls", "_head", "_texts", "_usage", "_usage_asked")
 
     def __init__(self, created: int, *, usage_asked: bool) -> None:
-        self._before = self._behind = b""  # what stands around the text of every chunk
+        self._texts: dict[type, bytes] = {}  # what stands before the text of a chunk, by its kind
+        self._behind = b""
+        self._calls = -1  # the number of the call that was begun last
         self._head: dict[str, Any] = {
             "id": UNNAMED,
             "object": "chat.completion.chunk",
             "created": created,
             "model": "",
         }
+        self._usage = Usage()
         self._usage_asked = usage_asked
 
     def _chunk(self, delta: dict[str, Any], stop: str | None = None) -> bytes:
@@ -308,26 +467,60 @@ class StreamWriter:
     def _line(self, fields: dict[str, Any]) -> bytes:
         return b"data: " + _encode({**self._head, **fields}) + b"\n\n"
 
-    def opening(self, id_: str, model: str) -> bytes:
+    def write(self, delta: Delta) -> bytes:
+        """The chunks that say this delta."""
+        if isinstance(delta, TextDelta | RefusalDelta | ThinkingDelta):
+            before = self._texts[type(delta)]
+            return b"%b%b%b" % (before, _encode(delta.text), self._behind) if delta.text else b""
+        step = _WRITE.get(type(delta))
+        return step(self, delta) if step is not None else b""
+
+    def _opened(self, delta: Opened) -> bytes:
         """The role chunk."""
-        self._head |= {"id": id_ or UNNAMED, "model": model}
-        self._before = b""
+        self._head |= {"id": delta.id or UNNAMED, "model": delta.model}
+        for kind, name in _TEXT_NAMES.items():
+            before, _, self._behind = self._chunk({name: ""}).rpartition(b'""')
+            self._texts[kind] = before
         return self._chunk({"role": "assistant", "content": ""})
 
-    def ping(self) -> bytes:
+    def _ping(self, _: Ping) -> bytes:
         """A chunk that says nothing: some clients crash on comments."""
         return self._chunk({"content": ""})
 
-    def text(self, text: str) -> bytes:
-        """A chunk of text."""
-        if not self._before:
-            before, _, self._behind = self._chunk({"content": ""}).rpartition(b'""')
-            self._before = before
-        return b"%b%b%b" % (self._before, _encode(text), self._behind)
+    def _call(self, delta: ToolCallBegun) -> bytes:
+        self._calls += 1
+        function = {"name": delta.name, "arguments": ""}
+        id_ = fitted(delta.id, ID_CHARS_MAX)
+        call = {"index": self._calls, "id": id_, "type": "function", "function": function}
+        return self._chunk({"tool_calls": [call]})
 
-    def end(self, stop: Stop, usage: Usage) -> bytes:
+    def _args(self, delta: ToolArgsDelta) -> bytes:
+        call = {"index": self._calls, "function": {"arguments": delta.json}}
+        return self._chunk({"tool_calls": [call]})
+
+    def _seen(self, delta: UsageSeen) -> bytes:
+        self._usage = delta.usage
+        return b""
+
+    def _stopped(self, delta: Stopped) -> bytes:
         """The finish reason, the usage where it was asked for, and `[DONE]`."""
-        last = self._chunk({}, STOP_NAMES[stop])
+        last = self._chunk({}, STOP_NAMES[delta.stop])
         if self._usage_asked:
-            last += self._line({"choices": [], "usage": usage_body(usage)})
+            last += self._line({"choices": [], "usage": usage_body(self._usage)})
         return last + LAST
+
+
+_TEXT_NAMES: dict[type, str] = {
+    TextDelta: "content",
+    RefusalDelta: "refusal",
+    ThinkingDelta: "reasoning_content",
+}
+# ruff: noqa: SLF001 - the class's own table, outside it because it names its methods
+_WRITE: dict[type, Callable[..., bytes]] = {
+    Opened: StreamWriter._opened,
+    Ping: StreamWriter._ping,
+    ToolCallBegun: StreamWriter._call,
+    ToolArgsDelta: StreamWriter._args,
+    UsageSeen: StreamWriter._seen,
+    Stopped: StreamWriter._stopped,
+}

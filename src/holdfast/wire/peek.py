@@ -20,15 +20,18 @@ MODEL_CHARS_MAX = 1024
 
 class _Asked(Struct):
     model: object = None
-    stream: object = False
+    stream: object = None
 
 
 _asked = msgspec.json.Decoder(_Asked).decode
 _string = msgspec.json.Decoder(str).decode
 
 
-def peek(body: bytes) -> Peek:
-    """What routing needs of a body. Raises BadBodyError with the field and the remedy."""
+def peek(body: bytes, *, unsaid: bool = False) -> Peek:
+    """What routing needs of a body; `unsaid`: whether it is streamed where it does not say.
+
+    Raises BadBodyError with the field and the remedy.
+    """
     try:
         asked = _asked(body)
     except RecursionError:
@@ -44,7 +47,7 @@ def peek(body: bytes) -> Peek:
         raise BadBodyError(f"holdfast: `model` is longer than {MODEL_CHARS_MAX} characters.")
     if stream is not None and not isinstance(stream, bool):
         raise BadBodyError("holdfast: `stream` is neither true nor false.")
-    return Peek(model=model, stream=stream is True)
+    return Peek(model=model, stream=unsaid if stream is None else stream is True)
 
 
 _KEY = re.compile(rb'"model"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")')

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
 from msgspec import Struct
 
 from holdfast.facts.calls import Headers
 from holdfast.facts.places import Dialect
 from holdfast.wire.speak import DIALECTS
-from holdfast.wire.speech import Ask, CannotCrossError, Sampling, Turn
+from holdfast.wire.speech import Ask, CannotCrossError, Sampling, Text, Turn
 from holdfast.wire.whole import JSON
 
 WORDS = "Say ok."
@@ -37,15 +36,15 @@ def question(dialect: Dialect, surface: str, model: str = "") -> Question:
     if surface == "models":
         return Question(method="GET", path="/v1/models", headers=there.HEADERS)
     said = (*there.HEADERS, *JSON)
+    ask = Ask(
+        turns=(Turn("user", (Text(WORDS),)),),
+        sampling=Sampling(max_tokens=TOKENS_MAX, stream=True),
+    )
     if surface == there.SURFACE:
-        sampling = Sampling(max_tokens=TOKENS_MAX, stream=True)
-        ask = Ask(turns=(Turn("user", WORDS),), sampling=sampling)
-        body = there.write_ask(ask, model)
-        return Question(method="POST", path=there.PATH, headers=said, body=body, stream=True)
-    if surface == "count_tokens" and dialect == "anthropic":
-        body = msgspec.json.encode(
-            {"model": model, "messages": [{"role": "user", "content": WORDS}]}
-        )
-        path = f"{there.PATH}/count_tokens"
-        return Question(method="POST", path=path, headers=said, body=body)
+        body = there.write_ask(ask, model).body
+        path = there.path(model, stream=True)
+        return Question(method="POST", path=path, headers=said, body=body, stream=True)
+    if surface == "count_tokens" and there.COUNT_PATH:
+        body = there.write_count(ask, model)
+        return Question(method="POST", path=there.COUNT_PATH, headers=said, body=body)
     raise CannotCrossError(f"{dialect} has no question for {surface}")

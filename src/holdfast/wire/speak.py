@@ -6,19 +6,37 @@ knows another, and what crosses goes through the neutral form of `wire.speech`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
+import msgspec
 from msgspec import Struct
 
 from holdfast.facts.calls import Call, Headers, Peek
 from holdfast.facts.flights import Leg
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Said
-from holdfast.wire import anthropic, openai
+from holdfast.wire import anthropic, ollama, ollama_generate, openai, responses
 from holdfast.wire import peek as peeking
+from holdfast.wire.crossings import Crossings
+from holdfast.wire.fitting import fitted, looks_fitted, paired
 from holdfast.wire.headers import client_credential, is_subscription
+from holdfast.wire.keeping import KeepingTap
+from holdfast.wire.mend import Mender, deltas_of, mended_answer
+from holdfast.wire.needs import needs, without
 from holdfast.wire.packed import InflatingTap, UnreadableTap
-from holdfast.wire.speech import UNREADABLE, BadBodyError, CannotCrossError, Speaking
-from holdfast.wire.tap import EVENT_STREAM, CrossingTap, PassingTap, Tap
+from holdfast.wire.speech import (
+    FOREIGN,
+    Answer,
+    Ask,
+    BadBodyError,
+    CannotCrossError,
+    Part,
+    Speaking,
+    ToolCall,
+    Written,
+)
+from holdfast.wire.tap import CrossingTap, PassingTap, Tap
 from holdfast.wire.whole import JSON, ErrorTap, WholeTap
 
 __all__ = [
@@ -34,20 +52,55 @@ __all__ = [
     "models_reply",
     "overload_status",
     "peek",
+    "reshaped",
     "said",
     "tap",
 ]
 
-DIALECTS: dict[str, Speaking] = {"anthropic": anthropic, "openai": openai}
+LOST_CHARS_MAX = 180
+_FOREIGN = FOREIGN.encode()
+DIALECTS: dict[str, Speaking] = {
+    "anthropic": anthropic,
+    "openai": openai,
+    "openai-responses": responses,
+    "ollama": ollama,
+}
+# Other ways of asking in a dialect, by their surface; its targets are asked in its usual way.
+_ALSO: dict[tuple[str, str], Speaking] = {("ollama", "generate"): ollama_generate}
+# Whose answers are streamed where a request does not say.
+STREAM_UNASKED = frozenset({"ollama"})
 
 
-def peek(dialect: str, body: bytes) -> Peek:  # noqa: ARG001 - both dialects ask alike
+def peek(dialect: str, body: bytes) -> Peek:
     """What routing needs of a body. Raises BadBodyError with the field and the remedy."""
-    return peeking.peek(body)
+    found = peeking.peek(body, unsaid=dialect in STREAM_UNASKED)
+    if dialect == responses.DIALECT:
+        responses.check(body)
+    return found
+
+
+def reshaped(surface: str, body: bytes) -> bytes:
+    """A body of the dialect that its path says, though the client wrote it in another.
+
+    Some send Responses' bodies to the path of Chat, and want Chat's answers. Raises BadBodyError
+    where that cannot be said; any other body stays as it is.
+    """
+    if surface != openai.SURFACE or not responses.is_ours(body):
+        return body
+    try:
+        model = peeking.peek(body).model
+        ask = responses.read_ask(body)
+        written = openai.write_ask(paired(ask), model)
+        _borne((*ask.lost, *written.lost))
+    except CannotCrossError as error:
+        raise BadBodyError(f"holdfast: {error}.") from None
+    return written.body
 
 
 def conversation(dialect: str, body: bytes) -> str:
     """A mark of a *continuing* conversation, the same on each of its turns; "" for a first turn."""
+    if dialect == responses.DIALECT:
+        return responses.conversation(body)
     return peeking.conversation(dialect, body)
 
 
@@ -58,93 +111,252 @@ class Outgoing(Struct, frozen=True):
     """A request as one target wants it.
 
     `headers` stand in place of the client's own; its others travel on, but for those whose names
-    begin with one of `without`, which mean nothing to the target.
+    begin with one of `without`, which mean nothing to the target. `lost` is what could not be
+    carried and can be borne.
     """
 
     path: str
     headers: Headers
     body: bytes
     without: tuple[bytes, ...] = ()
+    lost: tuple[Lost, ...] = ()
 
 
-def compose(call: Call, leg: Leg) -> Outgoing:
+def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoing:
     """The request for this leg: the same bytes, but for the target's own model name, or written
     anew in its dialect. Raises CannotCrossError when it cannot be said there.
+
+    `crossings` gives back to a provider what it signed, where the client could not keep it.
     """
+    if crossings is not None and call.surface == responses.SURFACE:
+        body = crossings.conversations.told(call.body, leg.target.provider, call.at)
+        call = msgspec.structs.replace(call, body=body)
     if leg.dialect == call.dialect:
-        query = f"?{call.query}" if call.query else ""
-        model, path, body = leg.target.model, call.path, call.body
-        if model != call.model:
-            if body:
-                body = peeking.renamed(body, model)
-            elif call.surface == "models":
-                path = f"/v1/models/{quote(model, safe='')}"
-        return Outgoing(path + query, (), body)
+        _check_needs(call, leg)
+        return _passed(call, leg)
     there = DIALECTS.get(leg.dialect)
-    here = DIALECTS.get(call.dialect)
-    if here is None or there is None or call.surface != here.SURFACE:
+    here = _spoken(call)
+    counts = call.surface == "count_tokens" and there is not None and there.COUNT_PATH != ""
+    if here is None or there is None or not (call.surface == here.SURFACE or counts):
         raise CannotCrossError(f"{call.surface} of {call.dialect} cannot be said in {leg.dialect}")
+    ask = here.read_ask(call.body)
+    _borne(ask.lost)
+    ask = _suited(ask, leg)
+    if crossings is not None:
+        ask = crossings.restored(ask, leg.target.provider, call.at)
+    ask, model = paired(ask), leg.target.model
+    written = Written(there.write_count(ask, model)) if counts else there.write_ask(ask, model)
+    if ask.sampling.stream and ask.sampling.choices != 1:
+        raise CannotCrossError("n: several choices cannot be streamed from another dialect")
+    lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost))
+    path = there.COUNT_PATH if counts else there.path(model, stream=ask.sampling.stream)
+    return Outgoing(path, (*there.HEADERS, *JSON), written.body, here.OWN_PREFIXES, lost)
+
+
+def _spoken(call: Call) -> Speaking | None:
+    """The module of what a client speaks."""
+    return _ALSO.get((call.dialect, call.surface)) or DIALECTS.get(call.dialect)
+
+
+def _suited(ask: Ask, leg: Leg) -> Ask:
+    """The ask for this model, without what can be done without.
+
+    Raises CannotCrossError where it needs what the model has not.
+    """
+    if not leg.lacks:
+        return ask
+    missing = sorted((needs(ask) & leg.lacks) - {"thinking"})
+    if missing:
+        raise CannotCrossError(f"{leg.target.model} has no {', '.join(missing)}")
+    return without(ask, leg.lacks)
+
+
+def _check_needs(call: Call, leg: Leg) -> None:
+    """The same for a request that passes: read only where the model is known to lack something.
+
+    What cannot be read passes; its own dialect will tell the client what is wrong.
+    """
+    here = _spoken(call)
+    if not leg.lacks or here is None or call.surface != here.SURFACE:
+        return
     try:
-        body = there.write_ask(here.read_ask(call.body), leg.target.model)
-    except (AttributeError, TypeError, *UNREADABLE) as error:
-        # The client's own dialect will tell it what is wrong; here it is only not portable.
-        raise CannotCrossError(f"the request is not of its dialect: {error}") from None
-    return Outgoing(there.PATH, (*there.HEADERS, *JSON), body, here.OWN_PREFIXES)
+        ask = here.read_ask(call.body)
+    except CannotCrossError:
+        return
+    _suited(ask, leg)
+
+
+def _passed(call: Call, leg: Leg) -> Outgoing:
+    query = f"?{call.query}" if call.query else ""
+    model, path, body = leg.target.model, call.path, call.body
+    if _FOREIGN in body and leg.dialect in DIALECTS:
+        body = DIALECTS[leg.dialect].own(body)
+    if model != call.model:
+        if body:
+            body = peeking.renamed(body, model)
+        elif call.surface == "models":
+            path = f"/v1/models/{quote(model, safe='')}"
+    return Outgoing(path + query, (), body)
+
+
+def _borne(lost: tuple[Lost, ...]) -> tuple[Lost, ...]:
+    """Each of these losses once. Raises CannotCrossError for those that cannot be borne."""
+    grave = [str(loss) for loss in lost if not loss.tolerable]
+    if grave:
+        raise CannotCrossError("; ".join(grave)[:LOST_CHARS_MAX])
+    return tuple(dict.fromkeys(lost))
+
+
+def _lost_headers(call: Call, here: Speaking) -> Iterable[Lost]:
+    """The client's headers that only its own dialect knows and that ask for something.
+
+    The fields of the body that belong to them are lost by themselves: half of a pair is an error.
+    """
+    for name, value in call.headers:
+        if name.startswith(here.OWN_PREFIXES) and name.endswith(b"-beta"):
+            why = f"{value.decode('latin-1')[:100]} is of its dialect alone"
+            yield Lost(name.decode("latin-1"), why)
 
 
 # ------------------------------------------------------------------- answers
 
 
-def tap(call: Call, leg: Leg, status: int, headers: Headers) -> Tap:
-    """The tap that reads this answer and gives pieces in the client's dialect."""
+def tap(
+    call: Call, leg: Leg, status: int, headers: Headers, crossings: Crossings | None = None
+) -> Tap:
+    """The tap that reads this answer and gives pieces in the client's dialect.
+
+    `crossings` keeps what the provider signed, where the client cannot.
+    """
     by_name = dict(headers)
+    if crossings is not None and call.surface == responses.SURFACE and 200 <= status < 300:
+        return _keeping(call, leg, tap(call, leg, status, headers), crossings)
     encoding = by_name.get(b"content-encoding", b"").strip().lower()
     kind = by_name.get(b"content-type", b"").lower()
     if encoding in (b"", b"identity"):
-        return _tap(call, leg, status, headers, kind)
+        return _tap(call, leg, status, headers, kind, crossings)
     if encoding in (b"gzip", b"x-gzip", b"deflate"):
         plain = tuple(pair for pair in headers if pair[0] != b"content-encoding")
-        return InflatingTap(_tap(call, leg, status, plain, kind), plain)
+        return InflatingTap(_tap(call, leg, status, plain, kind, crossings), plain)
     return UnreadableTap(
         f"the answer came as {encoding.decode('latin-1')[:40]}, which was not asked for"
     )
 
 
-def _tap(call: Call, leg: Leg, status: int, headers: Headers, kind: bytes) -> Tap:
+def _keeping(call: Call, leg: Leg, inner: Tap, crossings: Crossings) -> Tap:
+    """The tap, whose answer can be asked on by its name alone."""
+
+    def keep(answer: bytes) -> None:
+        by, native = leg.target.provider, leg.dialect == call.dialect
+        crossings.conversations.keep(call.body, answer, by, call.at, native=native)
+
+    return KeepingTap(inner, keep, stream=call.stream)
+
+
+def _tap(
+    call: Call,
+    leg: Leg,
+    status: int,
+    headers: Headers,
+    kind: bytes,
+    crossings: Crossings | None,
+) -> Tap:
     crosses = leg.dialect != call.dialect
     there = DIALECTS.get(leg.dialect, openai)
-    here = DIALECTS.get(call.dialect, openai)
+    here = _spoken(call) or openai
     if not 200 <= status < 300:
         return ErrorTap(there, status, headers, here=here if crosses else None)
-    created = int(call.wall)
-    if call.stream and kind.startswith(b"text/event-stream"):
-        reader = there.stream_reader(call.model)
-        if crosses:
-            return CrossingTap(reader, here.stream_writer(call.body, created))
-        return PassingTap(reader)
-    if call.stream:
-        # Some relays and engines do not stream: the words are all there, so they are streamed now.
-        def streamed(body: bytes) -> bytes:
-            answer = there.read_answer(body)
-            writer = here.stream_writer(call.body, created)
-            return b"".join(
-                (
-                    writer.opening(answer.id, answer.model),
-                    writer.text(answer.text),
-                    writer.end(answer.stop, answer.usage),
-                )
-            )
-
-        return WholeTap(there, "answer", rewrite=streamed, head=EVENT_STREAM)
-    if crosses:
-
-        def rewritten(body: bytes) -> bytes:
-            return here.write_answer(there.read_answer(body), created)
-
-        return WholeTap(there, "answer", rewrite=rewritten, head=JSON)
+    if call.stream and not crosses and kind.startswith(_type_of(there)):
+        return PassingTap(there.stream_reader(call.model), there.frames())
+    if call.stream or crosses:  # also where the target does not stream
+        return _crossing(call, kind, _Way(call, leg, here, there, crossings))
     if call.surface == here.SURFACE:
         return WholeTap(there, "answer")
     return WholeTap(there, "nothing" if call.surface == "batches" else "json")
+
+
+def _type_of(there: Speaking) -> bytes:
+    """The content type of a dialect's streams, without its parameters."""
+    return there.STREAM.partition(b";")[0]
+
+
+class _Way:
+    """The way back of one answer: from the target's dialect into the client's."""
+
+    __slots__ = ("_call", "_crossings", "_leg", "here", "there")
+
+    def __init__(
+        self, call: Call, leg: Leg, here: Speaking, there: Speaking, crossings: Crossings | None
+    ) -> None:
+        self._call = call
+        self._leg = leg
+        self.here = here
+        self.there = there
+        # Clients that hand signatures back need no memory of ours.
+        self._crossings = None if here.SIGNS else crossings
+
+    @property
+    def remembers(self) -> bool:
+        return self._crossings is not None
+
+    def tool(self, name: str) -> str:
+        """The client's own name of a tool, for the one that the target was given."""
+        if self.here is self.there or not looks_fitted(name):
+            return name
+        try:
+            tools = self.here.read_ask(self._call.body).tools
+        except CannotCrossError:
+            return name
+        most = self.there.NAME_CHARS_MAX
+        return next((tool.name for tool in tools if fitted(tool.name, most) == name), name)
+
+    def keep(self, parts: Sequence[Part]) -> None:
+        """Remember what of this answer the client cannot."""
+        if self._crossings is not None:
+            most = self.here.ID_CHARS_MAX
+            shown = [fitted(part.id, most) for part in parts if isinstance(part, ToolCall)]
+            self._crossings.keep(self._leg.target.provider, parts, shown, self._call.at)
+
+    def answer(self, body: bytes) -> Answer:
+        """A whole answer, in order."""
+        answer = mended_answer(self.there.read_answer(body), self.tool)
+        for choice in answer.choices:
+            self.keep(choice.parts)
+        return msgspec.structs.replace(answer, asked=self._call.body)
+
+
+def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:
+    """A tap for an answer that is written anew: of another dialect, or of another form."""
+    here, there, created = way.here, way.there, int(call.wall)
+    if call.surface == "count_tokens":
+
+        def counted(body: bytes) -> bytes:
+            return here.write_count_answer(there.read_count(body))
+
+        return WholeTap(there, "json", rewrite=counted, head=JSON)
+    if not call.stream:
+
+        def rewritten(body: bytes) -> bytes:
+            return here.write_answer(way.answer(body), created)
+
+        return WholeTap(there, "answer", rewrite=rewritten, head=JSON)
+    head = ((b"content-type", here.STREAM),)
+    if kind.startswith(_type_of(there)):
+        return CrossingTap(
+            there.delta_reader(call.model),
+            here.stream_writer(call.body, created),
+            Mender(call.model, way.tool),
+            there.frames(),
+            head,
+            whole=way.keep if way.remembers else None,
+        )
+
+    # Some relays and engines do not stream: the words are all there, so they are streamed now.
+    def streamed(body: bytes) -> bytes:
+        write = here.stream_writer(call.body, created).write
+        return b"".join(map(write, deltas_of(way.answer(body))))
+
+    return WholeTap(there, "answer", rewrite=streamed, head=head)
 
 
 def said(dialect: str, body: bytes) -> Said:

@@ -1,24 +1,31 @@
 """The neutral form: what a conversation says, whichever dialect says it.
 
-Plain text with a system prompt for now. What a dialect cannot bring into this form it refuses
-with `CannotCrossError`, so that the route goes on to another target and nothing is sent broken.
+Five dialects meet here, so that N modules suffice where N×M translators would be needed. The form
+is the union of what they can say, in the plainest shape: an `Ask` of `Turn`s of `Part`s, an
+`Answer` of `Choice`s. JSON that nobody here needs to understand (schemas, arguments) stays in the
+bytes that it came in. What a dialect cannot bring into the form, or out of it, becomes a `Lost`;
+a body that is not of its dialect is refused with the name of the field.
+
+Streams are in `wire.deltas`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, PieceKind, Said, Usage
+from holdfast.wire.deltas import DeltaReader, DeltaWriter, Stop
 from holdfast.wire.sse import SseEvent
-
-Stop = Literal["end", "length", "stop_sequence", "refusal"]
 
 # What reading bytes as JSON may raise: not JSON or not of the shape (msgspec's errors are
 # ValueErrors, so is bad UTF-8), or nested beyond what the interpreter's stack bears.
 UNREADABLE = (ValueError, RecursionError)
+# Stands before the signature of thinking that another dialect signed, in answers to clients that
+# hand signatures back: so it is known when it returns, and never shown to who did not sign it.
+FOREIGN = "holdfast."
 
 
 class BadBodyError(Exception):
@@ -26,57 +33,208 @@ class BadBodyError(Exception):
 
 
 class CannotCrossError(Exception):
-    """This cannot be said in the other dialect (yet); the text names what stands out."""
+    """This cannot be said in the other dialect; the text names what stands out."""
 
 
-def refuse_the_rest(
-    fields: dict[str, Any], dropped: Container[str], neutral: Mapping[str, object]
-) -> None:
-    """Raise CannotCrossError, with their names, for fields of a request that nobody has taken.
+class BadFieldError(CannotCrossError):
+    """A field is not what its own dialect says that it is; the text names it."""
 
-    Passed over are those in `dropped`, which change no answer, those that are empty, and those
-    that have the value in `neutral`, which is the same as leaving them out.
+
+# ---------------------------------------------------------------------- parts
+
+
+class Text(Struct, frozen=True):
+    """Words. `cache` is the mark behind which a provider may cache, JSON as it came, or b""."""
+
+    text: str
+    cache: bytes = b""
+
+
+class Image(Struct, frozen=True):
+    """A picture: `data` in base64 with its `media_type`, or a `url`. `detail` where it was said."""
+
+    media_type: str = ""
+    data: str = ""
+    url: str = ""
+    detail: str = ""
+    cache: bytes = b""
+
+
+class Document(Struct, frozen=True):
+    """A file: `data` in base64 with its `media_type`, or a `url`, or plain `text`."""
+
+    media_type: str = ""
+    data: str = ""
+    url: str = ""
+    text: str = ""
+    name: str = ""
+    cache: bytes = b""
+
+
+class ToolCall(Struct, frozen=True):
+    """The model calls a tool. `arguments` is the text of a JSON object, as it came."""
+
+    id: str
+    name: str
+    arguments: str = "{}"
+    cache: bytes = b""
+
+
+class ToolResult(Struct, frozen=True):
+    """What a tool gave, for the call with this id. `error`: it failed."""
+
+    id: str
+    parts: tuple[Text | Image | Document, ...] = ()
+    error: bool = False
+    cache: bytes = b""
+
+
+class Thinking(Struct, frozen=True):
+    """What a model thought. `origin` is the dialect whose provider signed it.
+
+    `signature` vouches for `text`; `data` is thinking that came encrypted. Both mean something to
+    their origin only.
     """
-    left = sorted(
-        name
-        for name, value in fields.items()
-        if name not in dropped and value not in (None, [], neutral.get(name))
-    )
-    if left:
-        raise CannotCrossError(f"the request uses {', '.join(left)}, which cannot cross yet")
+
+    text: str = ""
+    signature: str = ""
+    data: str = ""
+    origin: str = ""
 
 
-class Turn(Struct, frozen=True):
-    role: Literal["user", "assistant"]
+class Refusal(Struct, frozen=True):
+    """The model says why it will not."""
+
     text: str
 
 
+Part = Text | Image | Document | ToolCall | ToolResult | Thinking | Refusal
+
+
+class Turn(Struct, frozen=True):
+    """What one side says at a time.
+
+    A `user` turn holds results first, then what people say; an `assistant` turn what a model said,
+    in its order; a `system` turn, in mid-conversation, texts.
+    """
+
+    role: Literal["user", "assistant", "system"]
+    parts: tuple[Part, ...]
+
+
+# ------------------------------------------------------------------- requests
+
+
+class Tool(Struct, frozen=True):
+    """A tool that the client runs. `schema` is JSON as it came; `strict` None: not said.
+
+    `freeform`: its input is text and no JSON. To other dialects it is a tool with the single field
+    `input`, which its schema says, and so are its calls here.
+    """
+
+    name: str
+    description: str = ""
+    schema: bytes = b'{"type":"object","properties":{}}'
+    strict: bool | None = None
+    freeform: bool = False
+    cache: bytes = b""
+
+
+class ToolChoice(Struct, frozen=True):
+    """Whether tools are called: `named` with a `name`; `parallel` None: not said."""
+
+    mode: Literal["auto", "any", "none", "named"] = "auto"
+    name: str = ""
+    parallel: bool | None = None
+
+
+class Reasoning(Struct, frozen=True):
+    """How much is thought: not at all, as much as the model likes, or by a budget of tokens.
+
+    `effort` is one of minimal, low, medium, high, xhigh, max; "" where it was not said.
+    """
+
+    mode: Literal["off", "auto", "on"] = "auto"
+    budget: int | None = None
+    effort: str = ""
+
+
+class Form(Struct, frozen=True):
+    """The form that the answer must have: any JSON object, or one of a schema (JSON as it came)."""
+
+    kind: Literal["json_object", "json_schema"]
+    schema: bytes = b""
+    name: str = ""
+    strict: bool | None = None
+
+
 class Sampling(Struct, frozen=True, kw_only=True):
-    """How the answer is drawn. None where the client set nothing."""
+    """How the answer is drawn. None where the client set nothing.
+
+    Temperatures go from 0 to 2 here, as in most dialects; who has less cuts them and says so.
+    """
 
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
     stop: tuple[str, ...] = ()
+    choices: int = 1
+    logprobs: bool = False
+    top_logprobs: int | None = None
     stream: bool = False
 
 
 class Ask(Struct, frozen=True, kw_only=True):
-    """A request for text: at least one turn, the last of them the user's."""
+    """A request: at least one turn, the last of them not the model's.
 
-    system: str = ""
+    `lost` is what this form has no word for. `user` identifies who asks, in the client's own way.
+    """
+
+    system: tuple[Text, ...] = ()
     turns: tuple[Turn, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
     sampling: Sampling = Sampling()
+    reasoning: Reasoning | None = None
+    form: Form | None = None
+    user: str = ""
+    lost: tuple[Lost, ...] = ()
+
+
+class Written(Struct, frozen=True):
+    """A request as a dialect says it, and what of the neutral form it could not say."""
+
+    body: bytes
+    lost: tuple[Lost, ...] = ()
+
+
+# -------------------------------------------------------------------- answers
+
+
+class Choice(Struct, frozen=True):
+    """One answer among those asked for. `sequence` is the stop sequence that was met."""
+
+    parts: tuple[Part, ...]
+    stop: Stop = "end"
+    sequence: str = ""
+    logprobs: bytes = b""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """A whole answer. `id` and `model` as the upstream gave them."""
+    """A whole answer, one choice at least. `id` and `model` as the upstream gave them.
+
+    `asked` is the client's request that it answers, as it came: some dialects say of it again.
+    """
 
     id: str
     model: str
-    text: str
-    stop: Stop
+    choices: tuple[Choice, ...]
     usage: Usage = Usage()
+    asked: bytes = b""
 
 
 class Whole(Struct, frozen=True, kw_only=True):
@@ -88,28 +246,21 @@ class Whole(Struct, frozen=True, kw_only=True):
 
 
 class Reader(Protocol):
-    """Reads one upstream stream of a dialect, event by event.
+    """Reads one upstream stream of the client's own dialect, event by event: what passes is known
+    by its kind alone. A dialect that needs no speed has `wire.kinds` for it.
 
     `spoke`: content has been seen. `missing`: bytes of an opening that the stream left out, due
-    before the event that was read last. `failure` says how, after a FAULT.
+    before the event that was read last; behind a FAULT those of an end. `failure` says how, after
+    a FAULT.
     """
 
     usage: Usage
-    stop: Stop | None
-    id: str
-    model: str
     spoke: bool
     missing: bytes
     failure: Failure | None
 
     def read(self, event: SseEvent) -> PieceKind:
         """What this event is. Never raises."""
-        ...
-
-    def text(self, event: SseEvent) -> str | None:
-        """The text that a CONTENT event adds; "" for thinking, which does not cross; None for
-        what says nothing. Raises CannotCrossError for what must not be lost, such as a tool call.
-        """
         ...
 
     def flows(self, block: bytes) -> bool:
@@ -124,55 +275,97 @@ class Reader(Protocol):
         ...
 
 
-class Writer(Protocol):
-    """Writes one stream for a client of a dialect."""
+class Framer(Protocol):
+    """Cuts a stream's bytes into events; see `sse.SseReader`."""
 
-    def opening(self, id_: str, model: str) -> bytes: ...
-    def ping(self) -> bytes: ...
-    def text(self, text: str) -> bytes: ...
-    def end(self, stop: Stop, usage: Usage) -> bytes: ...
+    def feed(self, data: bytes) -> list[SseEvent]: ...
+    def ahead(self, data: bytes) -> bytes: ...
+    def passed(self, block: bytes, data: bytes) -> None: ...
+    def finish(self) -> SseEvent | None: ...
 
 
 class Speaking(Protocol):
     """What a dialect's module gives. A new dialect is such a module and a row in `wire.speak`.
 
-    `PATH` and `SURFACE` are those of a request for text; `HEADERS` go with a request that was
-    written anew, in place of the client's own whose names begin with one of `OWN_PREFIXES`.
-    `OVERLOADED` is the status by which its providers say that they cannot, for now.
+    `DIALECT` is its name; `SURFACE` that of a request for an answer; `HEADERS` go with a request
+    that was written anew, in place of the client's own whose names begin with one of
+    `OWN_PREFIXES`. `OVERLOADED` is the status by which its providers say that they cannot, for
+    now. `STREAM` is the content type of its streams. `ID_CHARS_MAX` and `NAME_CHARS_MAX` bound the
+    ids of calls and the names of tools. `SIGNS`: its clients hand back what a provider signed.
+    `COUNT_PATH` is where tokens are counted, "" where nobody does.
     """
 
-    PATH: str
+    DIALECT: str
     SURFACE: str
     HEADERS: tuple[tuple[bytes, bytes], ...]
     OWN_PREFIXES: tuple[bytes, ...]
     OVERLOADED: int
+    STREAM: bytes
+    ID_CHARS_MAX: int
+    NAME_CHARS_MAX: int
+    SIGNS: bool
+    COUNT_PATH: str
 
-    def read_ask(self, body: bytes) -> Ask:
-        """A request in the neutral form. Raises CannotCrossError, ValueError, TypeError."""
+    def path(self, model: str, *, stream: bool) -> str:
+        """Where a request for an answer goes, with its query."""
         ...
 
-    def write_ask(self, ask: Ask, model: str) -> bytes:
+    def own(self, body: bytes) -> bytes:
+        """A request that holds FOREIGN somewhere, without the thoughts that others signed.
+
+        Byte for byte as it came where there are none. Never raises.
+        """
+        ...
+
+    def read_ask(self, body: bytes) -> Ask:
+        """A request in the neutral form. Raises BadFieldError, CannotCrossError."""
+        ...
+
+    def write_ask(self, ask: Ask, model: str) -> Written:
         """A request for a target of this dialect. Raises CannotCrossError."""
         ...
 
     def read_answer(self, body: bytes) -> Answer:
-        """A whole answer of text. Raises CannotCrossError, or one of UNREADABLE."""
+        """A whole answer. Raises CannotCrossError, or one of UNREADABLE."""
         ...
 
     def write_answer(self, answer: Answer, created: int) -> bytes:
-        """A whole answer for a client of this dialect; `created` in seconds since the epoch."""
+        """A whole answer for a client of this dialect; `created` in seconds since the epoch.
+
+        Raises CannotCrossError.
+        """
         ...
 
     def read_whole(self, body: bytes) -> Whole:
         """What a whole body is. Raises one of UNREADABLE when it is not a JSON object."""
         ...
 
-    def stream_reader(self, model: str) -> Reader:
-        """A reader of one stream; `model` is put where the stream must be mended."""
+    def frames(self) -> Framer:
+        """A framer for one stream."""
         ...
 
-    def stream_writer(self, asked: bytes, created: int) -> Writer:
+    def stream_reader(self, model: str) -> Reader:
+        """A reader of one stream that passes; `model` is put where it must be mended."""
+        ...
+
+    def delta_reader(self, model: str) -> DeltaReader:
+        """A reader of one stream that crosses; `model` is said where the stream names none."""
+        ...
+
+    def stream_writer(self, asked: bytes, created: int) -> DeltaWriter:
         """A writer of one stream for a client that asked with this body."""
+        ...
+
+    def write_count(self, ask: Ask, model: str) -> bytes:
+        """The question how many tokens this is. Raises CannotCrossError."""
+        ...
+
+    def read_count(self, body: bytes) -> int:
+        """The number in its answer. Raises CannotCrossError, or one of UNREADABLE."""
+        ...
+
+    def write_count_answer(self, tokens: int) -> bytes:
+        """The number as a client of this dialect reads it. Raises CannotCrossError."""
         ...
 
     def said(self, body: bytes) -> Said: ...

@@ -8,14 +8,32 @@ compressed ones in `wire.packed`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
+
+import msgspec
 
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Failure, FailureKind, Piece, PieceKind, Usage, Where
-from holdfast.wire.speech import CannotCrossError, Reader, Writer
+from holdfast.wire.crossings import Gathered
+from holdfast.wire.deltas import (
+    Delta,
+    DeltaReader,
+    DeltaWriter,
+    Fault,
+    Opened,
+    Ping,
+    Stopped,
+    UsageSeen,
+)
+from holdfast.wire.mend import Mender
+from holdfast.wire.speech import Framer, Part, Reader
 from holdfast.wire.sse import SseEvent, SseReader, WireError
 
-EVENT_STREAM: Headers = ((b"content-type", b"text/event-stream; charset=utf-8"),)
+# So much of a tool call is held back in silence, before a sign of life commits to the answer; and
+# so much between two of them. A slow engine says eight bytes a second.
+SILENT_BYTES_MAX = 1024
+PING_BYTES = 256
 NO_END = "the answer ended without its terminal event"
 NOTHING = "a success without an answer in it"
 
@@ -50,9 +68,9 @@ class PassingTap:
 
     __slots__ = ("_any", "_done", "_reader", "_sse", "head")
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, frames: Framer | None = None) -> None:
         self._reader = reader
-        self._sse = SseReader()
+        self._sse: Framer = SseReader() if frames is None else frames
         self._any = False
         self._done = False
         self.head: Headers | None = None
@@ -93,7 +111,8 @@ class PassingTap:
             if kind is PieceKind.FAULT:
                 self._done = True
                 own = reader.failure is not None and reader.failure.kind == "error_event"
-                pieces.append(Piece(kind, event.raw if own else b"", reader.failure))
+                said = event.raw + reader.missing if own else b""
+                pieces.append(Piece(kind, said, reader.failure))
                 return pieces
             run_kind = kind
             if reader.missing:
@@ -134,94 +153,149 @@ class PassingTap:
 
 
 class CrossingTap:
-    """A stream of another dialect: read into words, written anew for the client."""
+    """A stream of another dialect: read into deltas, put in order, written anew for the client.
 
-    __slots__ = ("_any", "_done", "_opened", "_reader", "_sse", "_writer", "head")
+    `whole` is told the thoughts and the calls of an answer that is whole and calls a tool.
 
-    def __init__(self, reader: Reader, writer: Writer) -> None:
+    The client sees a tool call whole or not at all. While a long one is on its way, and nothing
+    else has committed, a sign of life does: somebody who waits a minute in silence leaves.
+    """
+
+    __slots__ = (
+        "_any",
+        "_done",
+        "_gathered",
+        "_mender",
+        "_pinged",
+        "_reader",
+        "_spoke",
+        "_sse",
+        "_whole",
+        "_writer",
+        "head",
+        "usage",
+    )
+
+    def __init__(
+        self,
+        reader: DeltaReader,
+        writer: DeltaWriter,
+        mender: Mender,
+        frames: Framer,
+        head: Headers,
+        *,
+        whole: Callable[[Sequence[Part]], None] | None = None,
+    ) -> None:
         self._reader = reader
         self._writer = writer
-        self._sse = SseReader()
+        self._mender = mender
+        self._sse = frames
+        self._whole = whole
+        self._gathered = Gathered() if whole is not None else None
         self._any = False
         self._done = False
-        self._opened = False
-        self.head: Headers | None = EVENT_STREAM
-
-    @property
-    def usage(self) -> Usage:
-        return self._reader.usage
+        self._spoke = False
+        self._pinged = 0  # how much was held when the last sign of life was given
+        self.usage = Usage()
+        self.head: Headers | None = head
 
     def feed(self, data: bytes) -> list[Piece]:
         if self._done:
             return []
         pieces: list[Piece] = []
+        if self._spoke:
+            # Nearly every byte of an answer comes this way.
+            block = self._sse.ahead(data)
+            run = self._reader.run(block) if block else None
+            if run is not None:
+                if block is not data:
+                    self._sse.passed(block, data)
+                self._take((run,), pieces)
+                return pieces
         try:
             for event in self._sse.feed(data):
                 self._any = True
-                if self._over(event, pieces):
+                if self._take(self._reader.read(event), pieces):
                     break
         except WireError as error:
             self._done = True
-            pieces.append(fault("garbage", str(error), spoke=self._opened))
+            pieces.append(fault("garbage", str(error), spoke=self._spoke))
         return pieces
 
-    def _over(self, event: SseEvent, pieces: list[Piece]) -> bool:
-        """Add what this event gives; True where it is the last."""
-        reader = self._reader
-        kind = reader.read(event)
+    def _take(self, deltas: Sequence[Delta], pieces: list[Piece]) -> bool:
+        """Add what these deltas give; True where the last of them is the end."""
+        for delta in deltas:
+            mended = self._mender.mend(delta)
+            for found in mended:
+                self._say(found, pieces)
+            if self._done:
+                return True
+            if not mended and self._mender.held:
+                self._alive(pieces)
+        return False
+
+    def _say(self, delta: Delta, pieces: list[Piece]) -> None:
+        kind = _KINDS.get(type(delta), PieceKind.CONTENT)
         if kind is PieceKind.FAULT:
+            assert isinstance(delta, Fault)  # noqa: S101 - the table says so
             self._done = True
-            pieces.append(Piece(kind, b"", reader.failure))
-        elif kind is PieceKind.END:
-            self._end(pieces)
-        elif kind is PieceKind.CONTENT:
-            self._say(event, pieces)
-        elif kind is PieceKind.PING and self._opened:
-            pieces.append(Piece(kind, self._writer.ping()))
-        return self._done
-
-    def _say(self, event: SseEvent, pieces: list[Piece]) -> None:
-        try:
-            text = self._reader.text(event)
-        except CannotCrossError as error:
-            self._done = True
-            pieces.append(fault("garbage", str(error), spoke=self._opened))
+            where: Where = "in_stream" if self._spoke else "body"
+            pieces.append(Piece(kind, b"", msgspec.structs.replace(delta.failure, where=where)))
             return
-        if text is not None:
-            self._open(pieces)
-            # Thoughts stay behind, yet show that the model is at work: so they commit, too.
-            said = self._writer.text(text) if text else self._writer.ping()
-            pieces.append(Piece(PieceKind.CONTENT, said))
+        if isinstance(delta, UsageSeen):
+            self.usage = delta.usage
+        elif kind is PieceKind.PING and not self._spoke:
+            return  # before the commit nobody hears it
+        if self._gathered is not None and self._whole is not None:
+            parts = self._gathered.see(delta)
+            if parts:
+                self._whole(parts)
+        said = self._writer.write(delta)
+        if kind is PieceKind.CONTENT:
+            self._spoke = True
+        elif kind is PieceKind.END:
+            self._done = True
+        if said or kind is not PieceKind.PING:
+            pieces.append(Piece(kind, said))
 
-    def _open(self, pieces: list[Piece]) -> None:
-        if not self._opened:
-            self._opened = True
-            opening = self._writer.opening(self._reader.id, self._reader.model)
-            pieces.append(Piece(PieceKind.OPENING, opening))
-
-    def _end(self, pieces: list[Piece]) -> None:
-        self._done = True
-        self._open(pieces)
-        end = self._writer.end(self._reader.stop or "end", self._reader.usage)
-        pieces.append(Piece(PieceKind.END, end))
+    def _alive(self, pieces: list[Piece]) -> None:
+        """A sign of life where enough of a call was held back since the last one."""
+        held = self._mender.held
+        if not self._spoke and held < SILENT_BYTES_MAX:
+            return
+        if self._spoke and 0 <= held - self._pinged < PING_BYTES:
+            return
+        kind = PieceKind.PING if self._spoke else PieceKind.CONTENT
+        self._spoke, self._pinged = True, held
+        pieces.append(Piece(kind, self._writer.write(Ping())))
 
     def close(self) -> list[Piece]:
         if self._done:
             return []
         pieces: list[Piece] = []
         last = self._sse.finish()
-        if last is not None and self._over(last, pieces):
+        if last is not None and self._take(self._reader.read(last), pieces):
             if not _unread(pieces[-1]):
                 return pieces
             pieces.pop()  # half an event: the stream was cut in it
+        if self._take(self._reader.close(), pieces):
+            return pieces
         self._done = True
-        if self._reader.closing() is not None:
-            self._end(pieces)
-        elif last is None and not self._any:
+        if last is None and not self._any:
             pieces.append(fault("empty", NOTHING))
         else:
-            pieces.append(fault("truncated", NO_END, spoke=self._opened))
+            pieces.append(fault("truncated", NO_END, spoke=self._spoke))
         return pieces
+
+
+# What a delta means to the flight; whatever is not named here is content.
+_KINDS: dict[type, PieceKind] = {
+    Opened: PieceKind.OPENING,
+    Ping: PieceKind.PING,
+    UsageSeen: PieceKind.PING,
+    Stopped: PieceKind.END,
+    Fault: PieceKind.FAULT,
+}
 
 
 def _unread(piece: Piece) -> bool:

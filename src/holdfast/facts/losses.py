@@ -1,0 +1,21 @@
+"""What of a request did not reach a target of another dialect."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Lost(Struct, frozen=True):
+    """One thing that could not be carried over.
+
+    `field` is its name in the client's own dialect (`top_k`, `messages[3].content[1]`), `why` is
+    for people. `tolerable`: the answer still is one to what was asked; a loss that is not keeps
+    the request from this target.
+    """
+
+    field: str
+    why: str
+    tolerable: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.why}"

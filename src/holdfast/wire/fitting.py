@@ -1,0 +1,96 @@
+"""Names and ids that a dialect takes, made of those that it does not.
+
+Where one fits it stays as it is. Else it becomes as much of itself as there is room for and a
+digest of the whole, so the same name always becomes the same one: a call and its result agree in
+every turn without anybody's memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import deque
+
+import msgspec
+from msgspec import Raw
+
+from holdfast.wire.speech import UNREADABLE, Ask, BadFieldError, Part, ToolCall, ToolResult, Turn
+
+_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_ROUND = {"type": Raw(b'"object"'), "properties": Raw(b"{}")}
+ID = re.compile(r"[A-Za-z0-9_-]+")
+_OTHER = re.compile(r"[^A-Za-z0-9_-]")
+_DIGEST = 12  # hex digits behind the `_`
+
+
+def fitted(name: str, chars_max: int) -> str:
+    """The name in letters, digits, `_` and `-`, of no more than this many characters."""
+    if len(name) <= chars_max and ID.fullmatch(name):
+        return name
+    digest = hashlib.blake2b(name.encode(errors="replace"), digest_size=_DIGEST // 2).hexdigest()
+    return f"{_OTHER.sub('_', name)[: chars_max - _DIGEST - 1]}_{digest}"
+
+
+def rounded(schema: bytes) -> bytes:
+    """A tool's schema with what several dialects want of every one: its type and its properties."""
+    try:
+        fields = _fields(schema)
+    except UNREADABLE:
+        return schema
+    if fields.keys() >= _ROUND.keys() or bytes(fields.get("type", b'"object"')) != b'"object"':
+        return schema
+    return msgspec.json.encode({**_ROUND, **fields})
+
+
+def looks_fitted(name: str) -> bool:
+    """Whether `fitted` may have made this: then it is worth looking for what it was made of."""
+    return len(name) > _DIGEST and name[-_DIGEST - 1] == "_"
+
+
+def paired(ask: Ask) -> Ask:
+    """The ask with an id of its own for every call, and its results behind it.
+
+    Engines give the same id twice, in one turn or in several. Raises BadFieldError for a result
+    that no call asked for, and for a call whose result is missing when the conversation goes on:
+    every dialect refuses those.
+    """
+    seen: set[str] = set()
+    waiting: dict[str, deque[str]] = {}
+    turns: list[Turn] = []
+    for turn in ask.turns:
+        if turn.role == "assistant" and waiting:
+            raise _unanswered(waiting)
+        if any(isinstance(part, ToolCall | ToolResult) for part in turn.parts):
+            parts = tuple(_own(part, seen, waiting) for part in turn.parts)
+            turn = msgspec.structs.replace(turn, parts=parts)  # noqa: PLW2901 - the same turn
+        turns.append(turn)
+    if waiting:
+        raise _unanswered(waiting)
+    return msgspec.structs.replace(ask, turns=tuple(turns))
+
+
+def _own(part: Part, seen: set[str], waiting: dict[str, deque[str]]) -> Part:
+    if isinstance(part, ToolCall):
+        own, number = part.id, len(seen)
+        while own in seen or not own:
+            number += 1
+            own = f"{part.id or 'call'}_{number}"
+        seen.add(own)
+        waiting.setdefault(part.id, deque()).append(own)
+        return part if own == part.id else msgspec.structs.replace(part, id=own)
+    if isinstance(part, ToolResult):
+        due = waiting.get(part.id)
+        if not due:
+            raise BadFieldError(
+                f"messages: a tool result names the call {part.id[:80]!r},"
+                " which is not in the turn before it"
+            )
+        own = due.popleft()
+        if not due:
+            del waiting[part.id]
+        return part if own == part.id else msgspec.structs.replace(part, id=own)
+    return part
+
+
+def _unanswered(waiting: dict[str, deque[str]]) -> BadFieldError:
+    return BadFieldError(f"messages: the tool call {next(iter(waiting))[:80]!r} has no result")

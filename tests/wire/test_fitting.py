@@ -1,0 +1,93 @@
+"""Ids and names that fit, and calls that have their results."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.wire.asks import ASKS, NAMES
+
+from holdfast.wire.fitting import ID, fitted, looks_fitted, paired, rounded
+from holdfast.wire.speech import Ask, BadFieldError, Text, ToolCall, ToolResult, Turn
+
+
+@given(st.text(max_size=100), st.sampled_from([40, 64, 128]))
+def test_anything_fits_and_always_in_the_same_way(name: str, most: int) -> None:
+    found = fitted(name, most)
+    assert len(found) <= most
+    assert ID.fullmatch(found)
+    assert fitted(name, most) == found == fitted(found, most)
+    assert found == name or looks_fitted(found)
+
+
+@given(NAMES)
+def test_what_fits_stays(name: str) -> None:
+    assert fitted(name, 40) == name
+
+
+@given(st.lists(st.text(max_size=60), unique=True, max_size=20))
+def test_two_names_do_not_become_one(names: list[str]) -> None:
+    assert len({fitted(name, 40) for name in names}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("schema", "found"),
+    [
+        (b"{}", b'{"type":"object","properties":{}}'),
+        (b'{"type": "object"}', b'{"type":"object","properties":{}}'),
+        (b'{"required": []}', b'{"type":"object","properties":{},"required":[]}'),
+        (b'{"properties": {"a": 1E2}}', b'{"type":"object","properties":{"a": 1E2}}'),
+        (b'{"type": "object", "properties": {}}', b'{"type": "object", "properties": {}}'),
+        (b'{"type":"string"}', b'{"type":"string"}'),
+        (b"5", b"5"),
+    ],
+)
+def test_a_schema_has_its_type_and_its_properties(schema: bytes, found: bytes) -> None:
+    assert json.loads(rounded(schema)) == json.loads(found)
+    if b"1E2" in schema:
+        assert b"1E2" in rounded(schema)
+
+
+@settings(max_examples=25)
+@given(ASKS)
+def test_calls_in_order_stay_as_they_are(ask: Ask) -> None:
+    assert paired(ask) == ask
+
+
+def ask(*turns: tuple[object, ...]) -> Ask:
+    found = [
+        Turn("assistant" if any(isinstance(p, ToolCall) for p in parts) else "user", parts)
+        for parts in turns
+    ]
+    return Ask(turns=(Turn("user", (Text("x"),)), *found))
+
+
+@given(st.lists(st.lists(st.sampled_from(["", "a", "b", "a_2"]), max_size=3), max_size=5))
+def test_every_call_gets_an_id_of_its_own(turns: list[list[str]]) -> None:
+    said = []
+    for ids in filter(None, turns):
+        said += [tuple(ToolCall(i, "f") for i in ids), tuple(ToolResult(i) for i in ids)]
+    found = paired(ask(*said))
+    calls = [p.id for turn in found.turns for p in turn.parts if isinstance(p, ToolCall)]
+    results = [p.id for turn in found.turns for p in turn.parts if isinstance(p, ToolResult)]
+    assert calls == results
+    assert len(set(calls)) == len(calls)
+    assert all(calls)
+
+
+@pytest.mark.parametrize(
+    ("turns", "says"),
+    [
+        ([(ToolResult("z"),)], "names the call 'z'"),
+        ([(ToolCall("a", "f"),), (ToolResult("a"), ToolResult("a"))], "names the call 'a'"),
+        ([(ToolCall("a", "f"),), (Text("x"),)], "'a' has no result"),
+        ([(ToolCall("a", "f"),), (ToolCall("b", "f"),)], "'a' has no result"),
+    ],
+)
+def test_calls_and_results_that_do_not_belong_together_are_named(
+    turns: list[tuple[object, ...]], says: str
+) -> None:
+    with pytest.raises(BadFieldError, match=says):
+        paired(ask(*turns))
