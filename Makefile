@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 OURSELVES := $(PIP) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-all check format docs bench shots lock clean
+.PHONY: help up test test-all test-clients check format docs bench shots lock clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -4
@@ -22,6 +22,10 @@ test: $(VENV)/dev.done $(VENV)/old-sdks.done
 
 test-all: $(VENV)/dev.done $(VENV)/old-sdks.done
 	$(BIN)/python -m pytest -n 2
+
+# The real clients, from npm and PyPI, each against a real gateway. ONLY="claude codex" names some.
+test-clients: $(VENV)/dev.done
+	$(BIN)/python -m tests.matrix --install $(ONLY)
 
 check: $(VENV)/dev.done
 	$(BIN)/ruff format --check .

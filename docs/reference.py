@@ -9,6 +9,7 @@ from pathlib import Path
 
 from holdfast.app.control import PAGES
 from holdfast.config.catalogue import catalogue
+from holdfast.config.tools import USUAL, Tool, known
 from holdfast.core.blame import EVIDENCE, TRANSIENT
 from holdfast.core.signatures import SIGNATURES, WHOSE, Signature
 from holdfast.face.cli import COMMANDS, parser
@@ -190,6 +191,54 @@ def reliability() -> str:
     return page()
 
 
+URL = "http://127.0.0.1:4141"
+CLIENTS = FOLDER.parent / "guide" / "clients.md"
+# What stands between the two is written from the data, the rest by hand.
+BLOCK = ("<!-- tools: written by `make docs` -->\n", "<!-- end of tools -->\n")
+
+
+def given(tool: Tool) -> str:
+    """What `holdfast run` gives a tool."""
+    parts = [f"`{name}={text}`" for name, text in tool.env.items()]
+    parts += [f"`{name}` unless you have a key set" for name in tool.keys]
+    parts += [f"a part of `{name}`" for name in tool.json]
+    parts += ["flags"] if tool.args else []
+    parts += [f"a `{name}` for this run" for name in tool.files]
+    return ", ".join(parts).replace("{url}", URL).replace("{folder}", "…")
+
+
+def tools() -> str:
+    """The tools that are known by name: a table, then each by itself."""
+    every = known()
+    usual = every.pop(USUAL)
+    rows = [
+        (
+            code(tool.commands),
+            tool.title,
+            tool.dialect,
+            given(tool) or "the usual",
+            ", ".join(tool.tested) or "not yet",
+        )
+        for tool in every.values()
+    ]
+    rows.append(("any other", usual.title, "", given(usual), ""))
+    head = ("command", "who", "speaks", "`holdfast run` sets, beside the usual", "tested with")
+    parts = [table(head, rows)]
+    for tool in every.values():
+        parts.append(f"### {tool.title}\n")
+        by_hand = tool.by_hand.replace("{url}", URL)
+        parts.append(f"By hand:\n\n```\n{by_hand}\n```\n")
+        parts += ["\n".join(f"- {note}" for note in tool.notes) + "\n"] if tool.notes else []
+    return "\n".join(parts)
+
+
+def clients() -> str:
+    """The guide to clients, with what the data says of tools in its place."""
+    before, begin, rest = CLIENTS.read_text(encoding="utf-8").partition(BLOCK[0])
+    _, end, after = rest.partition(BLOCK[1])
+    return f"{before}{begin}\n{tools()}\n{end}{after}"
+
+
 SHEETS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "http": http,
@@ -202,7 +251,8 @@ SHEETS: dict[str, Callable[[], str]] = {
 
 def written() -> dict[Path, str]:
     """Every sheet: its file and its text."""
-    return {FOLDER / f"{name}.md": NOTE + sheet() for name, sheet in SHEETS.items()}
+    sheets = {FOLDER / f"{name}.md": NOTE + sheet() for name, sheet in SHEETS.items()}
+    return {**sheets, CLIENTS: clients()}
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ def writer() -> ModuleType:
 
 def sheets() -> list[Path]:
     found = sorted((ROOT / "docs" / "reference").glob("*.md"))
+    found.append(ROOT / "docs" / "guide" / "clients.md")  # a part of it
     return [file for file in found if not file.read_text().startswith(MEASURED)]
 
 

@@ -17,7 +17,7 @@ Add = Callable[..., Any]
 
 COMMANDS = {
     "up": "run the gateway and the observatory",
-    "run": "run a tool with the variables set that point it at the gateway",
+    "run": "run a tool, set up so that it talks to the gateway",
     "check": "read the configuration and say everything that is wrong with it",
     "status": "the board: each segment, since when, whose fault",
     "diagnose": "is it them or is it me? A pasted error, or a look around",
@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _run_words(add: Add, _: argparse.ArgumentParser) -> None:
+    add("--list", action="store_true", help="show the tools that are known, and stop")
     add("words", nargs=argparse.REMAINDER, metavar="-- CMD …")
 
 
