@@ -7,15 +7,16 @@ knows another, and what crosses goes through the neutral form of `wire.speech`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
+import msgspec
 from msgspec import Struct
 
 from holdfast.facts.calls import Call, Headers, Peek
 from holdfast.facts.flights import Leg
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Said
-from holdfast.wire import anthropic, openai
+from holdfast.wire import anthropic, gemini, gemini_array, openai
 from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.fitting import fitted, looks_fitted, paired
@@ -24,7 +25,6 @@ from holdfast.wire.mend import Mender, deltas_of, mended_answer
 from holdfast.wire.needs import needs, without
 from holdfast.wire.packed import InflatingTap, UnreadableTap
 from holdfast.wire.speech import (
-    FOREIGN,
     Answer,
     Ask,
     BadBodyError,
@@ -55,17 +55,18 @@ __all__ = [
 ]
 
 LOST_CHARS_MAX = 180
-_FOREIGN = FOREIGN.encode()
-DIALECTS: dict[str, Speaking] = {"anthropic": anthropic, "openai": openai}
+DIALECTS: dict[str, Speaking] = {"anthropic": anthropic, "gemini": gemini, "openai": openai}
 
 
-def peek(dialect: str, body: bytes) -> Peek:  # noqa: ARG001 - both dialects ask alike
-    """What routing needs of a body. Raises BadBodyError with the field and the remedy."""
-    return peeking.peek(body)
+def peek(dialect: str, body: bytes, path: str = "") -> Peek:
+    """What routing needs of a request. Raises BadBodyError with the field and the remedy."""
+    return gemini.peek(body, path) if dialect == gemini.DIALECT else peeking.peek(body)
 
 
 def conversation(dialect: str, body: bytes) -> str:
     """A mark of a *continuing* conversation, the same on each of its turns; "" for a first turn."""
+    if dialect == gemini.DIALECT:
+        return gemini.conversation(body)
     return peeking.conversation(dialect, body)
 
 
@@ -107,11 +108,18 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
     if crossings is not None:
         ask = crossings.restored(ask, leg.target.provider, call.at)
     ask, model = paired(ask), leg.target.model
+    if call.stream and not ask.sampling.stream:  # the path says it, not the body
+        sampling = msgspec.structs.replace(ask.sampling, stream=True)
+        ask = msgspec.structs.replace(ask, sampling=sampling)
     written = Written(there.write_count(ask, model)) if counts else there.write_ask(ask, model)
     if ask.sampling.stream and ask.sampling.choices != 1:
         raise CannotCrossError("n: several choices cannot be streamed from another dialect")
     lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost))
-    path = there.COUNT_PATH if counts else there.path(model, stream=ask.sampling.stream)
+    path = (
+        there.COUNT_PATH.format(model=quote(model, safe=""))
+        if counts
+        else there.path(model, stream=ask.sampling.stream)
+    )
     return Outgoing(path, (*there.HEADERS, *JSON), written.body, here.OWN_PREFIXES, lost)
 
 
@@ -146,13 +154,12 @@ def _check_needs(call: Call, leg: Leg) -> None:
 def _passed(call: Call, leg: Leg) -> Outgoing:
     query = f"?{call.query}" if call.query else ""
     model, path, body = leg.target.model, call.path, call.body
-    if _FOREIGN in body and leg.dialect in DIALECTS:
+    if leg.dialect in DIALECTS:
         body = DIALECTS[leg.dialect].own(body)
     if model != call.model:
+        path = _renamed(path, call.model, model)
         if body:
             body = peeking.renamed(body, model)
-        elif call.surface == "models":
-            path = f"/v1/models/{quote(model, safe='')}"
     return Outgoing(path + query, (), body)
 
 
@@ -162,6 +169,15 @@ def _borne(lost: tuple[Lost, ...]) -> tuple[Lost, ...]:
     if grave:
         raise CannotCrossError("; ".join(grave)[:LOST_CHARS_MAX])
     return tuple(dict.fromkeys(lost))
+
+
+def _renamed(path: str, was: str, model: str) -> str:
+    """The path with this model's name in place of the one that it names, if it names one."""
+    before, named, rest = path.partition("/models/")
+    rest = unquote(rest)
+    if was and named and (rest == was or rest.startswith(f"{was}:")):
+        return f"{before}{named}{quote(model, safe='')}{rest[len(was) :]}"
+    return path
 
 
 def _lost_headers(call: Call, here: Speaking) -> Iterable[Lost]:
@@ -207,8 +223,8 @@ def _tap(
     crossings: Crossings | None,
 ) -> Tap:
     crosses = leg.dialect != call.dialect
-    there = DIALECTS.get(leg.dialect, openai)
-    here = DIALECTS.get(call.dialect, openai)
+    here = _asked(call.dialect, call.query)
+    there = DIALECTS.get(leg.dialect, openai) if crosses else here
     if not 200 <= status < 300:
         return ErrorTap(there, status, headers, here=here if crosses else None)
     if call.stream and not crosses and kind.startswith(_type_of(there)):
@@ -218,6 +234,13 @@ def _tap(
     if call.surface == here.SURFACE:
         return WholeTap(there, "answer")
     return WholeTap(there, "nothing" if call.surface == "batches" else "json")
+
+
+def _asked(dialect: str, query: str) -> Speaking:
+    """A client's dialect, with the form of streams that it asked for."""
+    if dialect == gemini.DIALECT and not gemini.as_events(query):
+        return gemini_array
+    return DIALECTS.get(dialect, openai)
 
 
 def _type_of(there: Speaking) -> bytes:
@@ -325,9 +348,9 @@ def error_reply(dialect: str, status: int, message: str) -> tuple[Headers, bytes
     return JSON, there.error_body(there.error_type(status), message)
 
 
-def error_event(dialect: str, status: int, message: str) -> bytes:
-    """An error inside a stream, in the client's dialect."""
-    there = DIALECTS[dialect]
+def error_event(dialect: str, status: int, message: str, query: str = "") -> bytes:
+    """An error inside a stream, in the client's dialect and, by its query, its form."""
+    there = _asked(dialect, query)
     return there.error_event(there.error_type(status), message)
 
 
