@@ -38,8 +38,18 @@ DOORS: dict[tuple[str, str], Door] = {
     ("POST", "/v1/chat/completions"): ("openai", "chat"),
     ("POST", "/v1/embeddings"): ("openai", "embeddings"),
 }
+# What can be asked of a model whose name stands in the path: `/v1beta/models/{m}:generateContent`.
+ACTIONS: dict[str, Surface] = {
+    "generateContent": "chat",
+    "streamGenerateContent": "chat",
+    "countTokens": "count_tokens",
+    "embedContent": "embeddings",
+    "batchEmbedContents": "embeddings",
+}
 BATCHES = "/v1/messages/batches"
 MODELS = "/v1/models"
+MODELS_BETA = "/v1beta/models"
+_OF_A_MODEL = (f"{MODELS}/", f"{MODELS_BETA}/")
 CACHED_ROUTES_MAX = 4096
 
 
@@ -102,19 +112,22 @@ class Front:
         """Handle one request of the listener."""
         path = request.path
         door = DOORS.get((request.method, path))
+        if door is None and "/models" in path:
+            request = keyed(request)
+            door = door_of(request.method, path)
         if door is not None:
             self._answer(request, reply, *door)
         elif path.startswith("/-/") or path == "/-":
             self._control(request, reply)
         elif path == "/" and request.method in ("GET", "HEAD"):
             reply.send(200, JSON, b'{"holdfast":"ready","see":"/-/status.json"}\n')
-        elif path == MODELS and request.method == "GET":
+        elif path in (MODELS, MODELS_BETA) and request.method == "GET":
             self._models(request, reply)
         elif _climbs(path):
             self._refuse(request, reply, 404, no_such_door(request))
         elif path == BATCHES or path.startswith(BATCHES + "/"):
             self._answer(request, reply, "anthropic", "batches")
-        elif path.startswith(MODELS + "/") and request.method == "GET":
+        elif path.startswith(_OF_A_MODEL) and request.method == "GET":
             self._answer(request, reply, dialect_of(request), "models")
         else:
             status = 405 if methods_of(path) else 404
@@ -133,10 +146,10 @@ class Front:
     def _call(self, request: Request, reply: Reply, dialect: Dialect, surface: Surface) -> None:
         model, stream = "", False
         if surface == "models":
-            model = unquote(request.path[len(MODELS) + 1 :])
+            model = unquote(request.path.partition("/models/")[2])
         elif request.method == "POST" and surface != "batches":
             try:
-                peek = speak.peek(dialect, request.body)
+                peek = speak.peek(dialect, request.body, request.path)
             except speak.BadBodyError as problem:
                 self._refuse(request, reply, 400, str(problem), dialect)
                 return
@@ -303,6 +316,10 @@ def dialect_of(request: Request) -> Dialect:
     """Whose shapes a client expects where the path does not say: its headers tell."""
     if request.header(b"anthropic-version") is not None or request.path.startswith("/v1/messages"):
         return "anthropic"
+    if request.path.startswith("/v1beta/") or door_of("POST", request.path) is not None:
+        return "gemini"
+    if any(request.header(name) is not None for name in (b"x-goog-api-key", b"x-goog-api-client")):
+        return "gemini"
     return "openai"
 
 
@@ -314,11 +331,48 @@ def _climbs(path: str) -> bool:
     return any(segment in (".", "..") for segment in re.split(r"[/\\]", unquote(unquote(path))))
 
 
+def door_of(method: str, path: str) -> Door | None:
+    """The door of a path that names a model and what is asked of it."""
+    if method != "POST" or not path.startswith(_OF_A_MODEL) or _climbs(path):
+        return None
+    surface = ACTIONS.get(path.rpartition(":")[2])
+    return None if surface is None else ("gemini", surface)
+
+
+# Credentials that may stand in a query, and the header that says the same, with its scheme.
+_KEYS = {
+    "key": (b"x-goog-api-key", ""),
+    "access_token": (b"authorization", "Bearer "),
+    "oauth_token": (b"authorization", "Bearer "),
+}
+
+
+def keyed(request: Request) -> Request:
+    """The request with a key that came in its query among its headers instead.
+
+    So it is treated as one: bound to its provider's host, and neither logged nor passed on.
+    """
+    pairs = request.query.split("&")
+    names = [unquote(pair.partition("=")[0]) for pair in pairs]
+    if not _KEYS.keys() & set(names):
+        return request
+    headers = list(request.headers)
+    for name, pair in zip(names, pairs, strict=True):
+        secret = unquote(pair.partition("=")[2]).strip()
+        if name in _KEYS and secret and secret.isascii() and secret.isprintable():
+            header, scheme = _KEYS[name]
+            headers.append((header, f"{scheme}{secret}".encode()))
+    kept = [pair for name, pair in zip(names, pairs, strict=True) if name not in _KEYS]
+    return request.with_headers(tuple(headers), "&".join(kept))
+
+
 def methods_of(path: str) -> str:
     """The methods that a path takes, as `allow` lists them; empty where there is no such path."""
     if path == "/":
         return "GET, HEAD"
-    if path == MODELS or path.startswith(MODELS + "/"):
+    if door_of("POST", path) is not None:
+        return "POST"
+    if path in (MODELS, MODELS_BETA) or path.startswith(_OF_A_MODEL):
         return "GET"
     return ", ".join(method for method, known in DOORS if known == path)
 
@@ -331,6 +385,6 @@ def no_such_door(request: Request) -> str:
     known = sorted({path for method, path in DOORS if method == request.method})
     return (
         f"holdfast: there is no {request.method} {request.path} here. It answers"
-        f" {', '.join([*known, MODELS, BATCHES])}. A base URL usually ends at the port"
-        f" (Anthropic) or in /v1 (OpenAI)."
+        f" {', '.join([*known, MODELS, BATCHES])}, {MODELS_BETA}/MODEL:generateContent. A base URL"
+        f" usually ends at the port (Anthropic, Gemini) or in /v1 (OpenAI)."
     )

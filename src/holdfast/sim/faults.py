@@ -107,9 +107,14 @@ def _half(ask: Ask) -> Script:
 # --------------------------------------------------------------- error answers
 
 
+def _of(problems: Mapping[str, Problem], dialect: str) -> Problem:
+    """A problem in a dialect's words; who has none of its own has OpenAI's, its statuses too."""
+    return problems.get(dialect) or problems.get("openai") or problems["anthropic"]
+
+
 def _status(problems: Mapping[str, Problem], extra: Headers = ()) -> Make:
     def make(ask: Ask) -> Script:
-        problem = problems.get(ask.dialect, problems["anthropic"])
+        problem = _of(problems, ask.dialect)
         head = Head(problem.status, (*ask.shape.headers(ask.asked, JSON), *extra))
         return (
             Step(ask.pace.first_s, head),
@@ -215,7 +220,7 @@ def _after_head(does: Does) -> Make:
 def _error_event(*, first: bool) -> Make:
     def make(ask: Ask) -> Script:
         shape, asked = ask.shape, ask.asked
-        problem = OVERLOADED[ask.dialect]
+        problem = _of(OVERLOADED, ask.dialect)
         if not asked.stream:
             head = Step(ask.pace.first_s, Head(200, shape.headers(asked, JSON)))
             return (head, Step(0.0, Bytes(shape.error(problem))), Step(0.0, End()))

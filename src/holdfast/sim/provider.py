@@ -31,6 +31,7 @@ from holdfast.sim.timeline import STEADY, Timeline
 SURFACES: dict[str, tuple[str, ...]] = {
     "anthropic": ("messages", "count_tokens", "models"),
     "openai": ("chat", "embeddings", "models"),
+    "gemini": ("chat", "count_tokens", "models"),
 }
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -56,7 +57,7 @@ class SimProvider:
     def __repr__(self) -> str:
         return f"SimProvider({self.name!r}, seed {self.seed}, {self.timeline.says})"
 
-    def answer(
+    def answer(  # noqa: PLR0913 - one request has as many parts
         self,
         at_s: float,
         dialect: str,
@@ -65,11 +66,14 @@ class SimProvider:
         body: bytes,
         credential: str,
         n: int,
+        *,
+        stream: bool = False,
     ) -> Script:
         """What request number `n` of this provider gets, at `at_s` on its own time.
 
-        `model` is only looked at where the body names none (the models surface). Never raises:
-        a request that is wrong is answered with the dialect's own error.
+        `model` is only looked at where the body names none (it stands in the path then), `stream`
+        says that the path asks for one. Never raises: a request that is wrong is answered with the
+        dialect's own error.
         """
         shape = SHAPES.get(dialect, SHAPES["openai"])
         fields, wrong = _read(surface, body)
@@ -81,7 +85,7 @@ class SimProvider:
         asked = Asked(
             surface=surface,
             model=name,
-            stream=fields.get("stream") is True and surface in ("messages", "chat"),
+            stream=(stream or fields.get("stream") is True) and surface in ("messages", "chat"),
             usage_asked=isinstance(options, dict) and options.get("include_usage") is True,
             tokens_in=heard.tokens_in,
             words=tuple(said),
@@ -95,7 +99,7 @@ class SimProvider:
             return BEHAVIOURS[fault].make(ask)
         if surface not in SURFACES.get(dialect, ()):
             return refusal(ask, 404, f"the simulated provider has no {surface} in this dialect")
-        wrong = wrong or _missing(surface, fields)
+        wrong = wrong or (_unsaid(fields) if dialect == "gemini" else _missing(surface, fields))
         return refusal(ask, 400, wrong) if wrong else good(ask)
 
     def models(self, dialect: str) -> bytes:
@@ -130,6 +134,13 @@ def _inputs(given: object) -> tuple[str, ...]:
     if isinstance(given, str):
         return (given,)
     return tuple(str(text) for text in given) if isinstance(given, list) else ()
+
+
+def _unsaid(fields: dict[str, Any]) -> str:
+    """The same for the dialect whose model stands in the path."""
+    inner = fields.get("generateContentRequest")
+    contents = (inner if isinstance(inner, dict) else fields).get("contents")
+    return "" if contents else "* GenerateContentRequest.contents: contents is not specified"
 
 
 def _missing(surface: str, fields: dict[str, Any]) -> str:
