@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -226,12 +226,14 @@ def _turns(fields: _Proto, lost: list[Lost]) -> tuple[Turn, ...]:
         if not parts:
             raise content.refuse("parts", "is missing or empty")
         if role == "model":
-            if calls.waiting:
+            said = _said(parts, lost, calls)
+            if turns and turns[-1].role == "assistant":  # clients keep each chunk of a stream
+                turns[-1] = Turn("assistant", _joined((*turns[-1].parts, *said)))
+            elif calls.waiting:
                 name = calls.waiting[0][1]
-                raise content.refuse(
-                    "parts", f"follows the call of {name[:80]!r}: it has no result"
-                )
-            turns.append(Turn("assistant", tuple(_said(parts, lost, calls))))
+                raise content.refuse("parts", f"follow the call of {name[:80]!r}: it has no result")
+            else:
+                turns.append(Turn("assistant", _joined(said)))
         else:
             found = [one for part in parts for one in _part(part, lost, calls)]
             found.sort(key=lambda part: not isinstance(part, ToolResult))
@@ -247,14 +249,24 @@ def _turns(fields: _Proto, lost: list[Lost]) -> tuple[Turn, ...]:
 
 
 def _said(parts: list[_Proto], lost: list[Lost], calls: _Calls) -> list[Part]:
-    """What a model said. A seal holds what was shown before it as a thought of nobody's."""
+    return [one for part in parts for one in _part(part, lost, calls)]
+
+
+def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """What a model said, its text going on from part to part.
+
+    A seal holds what was shown before it as a thought of nobody's.
+    """
+    sealed = any(isinstance(part, Thinking) and part.origin != DIALECT for part in parts)
     found: list[Part] = []
     for part in parts:
-        read = list(_part(part, lost, calls))
-        if any(isinstance(one, Thinking) and one.origin != DIALECT for one in read):
-            found = [one for one in found if not _is_shown(one)]
-        found += read
-    return [part for part in found if part != Text("")]
+        if part == Text("") or (sealed and _is_shown(part)):
+            continue
+        if isinstance(part, Text) and found and isinstance(found[-1], Text):
+            found[-1] = Text(found[-1].text + part.text)
+        else:
+            found.append(part)
+    return tuple(found)
 
 
 def _is_shown(part: Part) -> bool:
