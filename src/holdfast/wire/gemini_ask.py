@@ -226,14 +226,14 @@ def _turns(fields: _Proto, lost: list[Lost]) -> tuple[Turn, ...]:
         if not parts:
             raise content.refuse("parts", "is missing or empty")
         if role == "model":
-            said = _said(parts, lost, calls)
-            if turns and turns[-1].role == "assistant":  # clients keep each chunk of a stream
-                turns[-1] = Turn("assistant", _joined((*turns[-1].parts, *said)))
-            elif calls.waiting:
+            goes_on = bool(turns) and turns[-1].role == "assistant"
+            if calls.waiting and not goes_on:
                 name = calls.waiting[0][1]
                 raise content.refuse("parts", f"follow the call of {name[:80]!r}: it has no result")
-            else:
-                turns.append(Turn("assistant", _joined(said)))
+            said = [one for part in parts for one in _part(part, lost, calls)]
+            if goes_on:  # clients keep each chunk of a stream
+                said = [*turns.pop().parts, *said]
+            turns.append(Turn("assistant", _joined(said)))
         else:
             found = [one for part in parts for one in _part(part, lost, calls)]
             found.sort(key=lambda part: not isinstance(part, ToolResult))
@@ -246,10 +246,6 @@ def _turns(fields: _Proto, lost: list[Lost]) -> tuple[Turn, ...]:
     if calls.waiting:
         raise fields.refuse("contents", f"has no result of the call {calls.waiting[0][1][:80]!r}")
     return tuple(turns)
-
-
-def _said(parts: list[_Proto], lost: list[Lost], calls: _Calls) -> list[Part]:
-    return [one for part in parts for one in _part(part, lost, calls)]
 
 
 def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
