@@ -127,7 +127,7 @@ class Front:
             self._refuse(request, reply, 404, no_such_door(request))
         elif path == BATCHES or path.startswith(BATCHES + "/"):
             self._answer(request, reply, "anthropic", "batches")
-        elif path.startswith(_OF_A_MODEL) and request.method == "GET":
+        elif request.method == "GET" and path.startswith(_OF_A_MODEL) and methods_of(path) == "GET":
             self._answer(request, reply, dialect_of(request), "models")
         else:
             status = 405 if methods_of(path) else 404
@@ -314,10 +314,10 @@ JSON: Headers = ((b"content-type", b"application/json"),)
 
 def dialect_of(request: Request) -> Dialect:
     """Whose shapes a client expects where the path does not say: its headers tell."""
-    if request.header(b"anthropic-version") is not None or request.path.startswith("/v1/messages"):
-        return "anthropic"
     if request.path.startswith("/v1beta/") or door_of("POST", request.path) is not None:
         return "gemini"
+    if request.header(b"anthropic-version") is not None or request.path.startswith("/v1/messages"):
+        return "anthropic"
     if any(request.header(name) is not None for name in (b"x-goog-api-key", b"x-goog-api-client")):
         return "gemini"
     return "openai"
@@ -372,7 +372,9 @@ def methods_of(path: str) -> str:
         return "GET, HEAD"
     if door_of("POST", path) is not None:
         return "POST"
-    if path in (MODELS, MODELS_BETA) or path.startswith(_OF_A_MODEL):
+    if path.startswith(_OF_A_MODEL):
+        return "" if path.startswith(MODELS_BETA) and ":" in path else "GET"
+    if path in (MODELS, MODELS_BETA):
         return "GET"
     return ", ".join(method for method, known in DOORS if known == path)
 

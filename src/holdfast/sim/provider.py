@@ -99,7 +99,7 @@ class SimProvider:
             return BEHAVIOURS[fault].make(ask)
         if surface not in SURFACES.get(dialect, ()):
             return refusal(ask, 404, f"the simulated provider has no {surface} in this dialect")
-        wrong = wrong or (_unsaid(fields) if dialect == "gemini" else _missing(surface, fields))
+        wrong = wrong or _missing(dialect, surface, fields)
         return refusal(ask, 400, wrong) if wrong else good(ask)
 
     def models(self, dialect: str) -> bytes:
@@ -137,16 +137,18 @@ def _inputs(given: object) -> tuple[str, ...]:
 
 
 def _unsaid(fields: dict[str, Any]) -> str:
-    """The same for the dialect whose model stands in the path."""
+    """The same for a request whose model stands in the path."""
     inner = fields.get("generateContentRequest")
     contents = (inner if isinstance(inner, dict) else fields).get("contents")
     return "" if contents else "* GenerateContentRequest.contents: contents is not specified"
 
 
-def _missing(surface: str, fields: dict[str, Any]) -> str:
+def _missing(dialect: str, surface: str, fields: dict[str, Any]) -> str:
     """What the real API would miss, in its own words; "" where it would not."""
     if surface == "models":
         return ""
+    if dialect == "gemini":
+        return _unsaid(fields)
     if not isinstance(fields.get("model"), str):
         return "model: Field required"
     if surface == "embeddings":
