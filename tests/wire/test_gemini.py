@@ -171,7 +171,7 @@ def test_a_body_of_another_dialect_is_told_where_it_belongs(body: bytes, says: s
 
 
 def call(path: str = "/v1beta/models/m:generateContent", **more: object) -> Call:
-    fields = {"id": "x", "at": 0.0, "wall": 0.0, "dialect": "gemini", "surface": "chat"}
+    fields = {"id": "x", "at": 0.0, "wall": 0.0, "dialect": "gemini", "surface": "generate_content"}
     body = dumped({"contents": HI})
     return Call(**(fields | {"path": path, "model": "m", "body": body} | more))  # type: ignore[arg-type]
 
@@ -204,7 +204,7 @@ def test_whether_it_streams_crosses_from_the_path(there: Speaking, stream: bool)
 
 def test_a_request_for_a_target_of_this_dialect_has_its_path() -> None:
     body = dumped({"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True})
-    asked = call("/v1/chat/completions", dialect="openai", body=body, stream=True)
+    asked = call("/x", dialect="openai", surface="chat", body=body, stream=True)
     out = speak.compose(asked, leg("gemini", "g 3"))
     assert out.path == "/v1beta/models/g%203:streamGenerateContent?alt=sse"
     assert json.loads(out.body) == {"contents": HI}

@@ -75,7 +75,9 @@ def tap(client: str, target: str = "gemini", query: str = "alt=sse", kind: str =
         id="x", at=0.0, wall=0.0, dialect=client, surface=speak.DIALECTS[client].SURFACE,
         path="/", query=query, model="m", stream=True, body=b"{}",
     )  # fmt: skip
-    leg = Leg(target=Target("p", "m", "none"), dialect=target, surface="chat")
+    leg = Leg(
+        target=Target("p", "m", "none"), dialect=target, surface=speak.DIALECTS[target].SURFACE
+    )
     form = kind or ("text/event-stream" if "sse" in query else "application/json")
     return speak.tap(call, leg, 200, ((b"content-type", form.encode()),))
 

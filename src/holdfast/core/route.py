@@ -26,9 +26,13 @@ AFFINITY_MAX = 10_000
 CROSSING: dict[tuple[str, str], Surface] = {
     ("anthropic", "messages"): "messages",
     ("openai", "chat"): "chat",
-    ("gemini", "chat"): "chat",
+    ("gemini", "generate_content"): "generate_content",
 }
-TALK: dict[Dialect, Surface] = {"anthropic": "messages", "openai": "chat", "gemini": "chat"}
+TALK: dict[Dialect, Surface] = {
+    "anthropic": "messages",
+    "openai": "chat",
+    "gemini": "generate_content",
+}
 # Where tokens are counted, and may be counted for a client of another of these.
 COUNTING: frozenset[Dialect] = frozenset({"anthropic", "gemini"})
 

@@ -12,7 +12,9 @@ Dialect = Literal["anthropic", "openai", "openai-responses", "gemini", "ollama"]
 Kind = Literal["cloud", "local", "sim"]
 
 # A surface is a part of a provider that can fail by itself.
-Surface = Literal["messages", "count_tokens", "batches", "chat", "embeddings", "models"]
+Surface = Literal[
+    "messages", "count_tokens", "batches", "chat", "generate_content", "embeddings", "models"
+]
 
 
 class ModelFacts(Struct, frozen=True, kw_only=True):

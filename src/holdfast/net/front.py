@@ -40,8 +40,8 @@ DOORS: dict[tuple[str, str], Door] = {
 }
 # What can be asked of a model whose name stands in the path: `/v1beta/models/{m}:generateContent`.
 ACTIONS: dict[str, Surface] = {
-    "generateContent": "chat",
-    "streamGenerateContent": "chat",
+    "generateContent": "generate_content",
+    "streamGenerateContent": "generate_content",
     "countTokens": "count_tokens",
     "embedContent": "embeddings",
     "batchEmbedContents": "embeddings",

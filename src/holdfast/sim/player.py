@@ -23,8 +23,8 @@ DOORS: dict[tuple[str, str], tuple[str, str]] = {
 MODELS = "/v1/models"
 MODELS_BETA = "/v1beta/models"
 ACTIONS: dict[str, tuple[str, bool]] = {
-    "generateContent": ("chat", False),
-    "streamGenerateContent": ("chat", True),
+    "generateContent": ("generate_content", False),
+    "streamGenerateContent": ("generate_content", True),
     "countTokens": ("count_tokens", False),
 }
 

@@ -26,12 +26,12 @@ from holdfast.sim.faults import (
 )
 from holdfast.sim.script import Script
 from holdfast.sim.shapes import SHAPES, Asked
-from holdfast.sim.timeline import STEADY, Timeline
+from holdfast.sim.timeline import STEADY, TALK, Timeline
 
 SURFACES: dict[str, tuple[str, ...]] = {
     "anthropic": ("messages", "count_tokens", "models"),
     "openai": ("chat", "embeddings", "models"),
-    "gemini": ("chat", "count_tokens", "models"),
+    "gemini": ("generate_content", "count_tokens", "models"),
 }
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -85,7 +85,7 @@ class SimProvider:
         asked = Asked(
             surface=surface,
             model=name,
-            stream=(stream or fields.get("stream") is True) and surface in ("messages", "chat"),
+            stream=(stream or fields.get("stream") is True) and surface in TALK,
             usage_asked=isinstance(options, dict) and options.get("include_usage") is True,
             tokens_in=heard.tokens_in,
             words=tuple(said),

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 # One surface has two names, by the dialect in which it is asked.
-TALK = ("messages", "chat")
+TALK = ("messages", "chat", "generate_content")
 
 
 class Span(Struct, frozen=True, kw_only=True):

@@ -52,7 +52,7 @@ from holdfast.wire.sse import SseReader
 
 DIALECT = gemini_ask.DIALECT
 VERSION = "/v1beta"
-SURFACE = "chat"
+SURFACE = "generate_content"
 STREAM = b"text/event-stream"
 HEADERS: Headers = ()
 OWN_PREFIXES: tuple[bytes, ...] = (b"x-goog-",)
