@@ -8,6 +8,7 @@ on the wire). A process imports its SDK once, which is the slow part, and serves
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import subprocess
@@ -338,6 +339,85 @@ class _Ollama:
         told.items = [*(shown.capabilities or ()), shown.modelinfo]
 
 
+class _Gemini:
+    def __init__(self) -> None:
+        from google import genai
+
+        self.sdk = genai
+        self.version = genai.__version__
+
+    def client(self, task: dict[str, Any]) -> Any:
+        options = {"base_url": task["url"], "timeout": int(task.get("timeout_s", 30.0) * 1000)}
+        if "version" in task:
+            options["api_version"] = task["version"]
+        return self.sdk.Client(api_key=task.get("key", "client-key"), http_options=options)
+
+    def _request(self, task: dict[str, Any]) -> dict[str, Any]:
+        config = {"max_output_tokens": 64, **task.get("config", {})}
+        if task.get("system", True):
+            config["system_instruction"] = SYSTEM
+        said = task.get("contents", task.get("prompt", PROMPT))
+        return {"model": task["model"], "contents": said, "config": config}
+
+    def plain(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        reply = client.models.generate_content(**self._request(task))
+        self._told(told, reply, start)
+        told.headers = dict(reply.sdk_http_response.headers)
+
+    def stream(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        for reply in client.models.generate_content_stream(**self._request(task)):
+            self._told(told, reply, start)
+            told.headers = dict(reply.sdk_http_response.headers)
+
+    @staticmethod
+    def _told(told: Told, reply: Any, start: float) -> None:
+        for candidate in reply.candidates or ():
+            for part in (candidate.content and candidate.content.parts) or ():
+                told.items.append(part.model_dump(mode="json", exclude_none=True))
+                if part.text and not part.thought:
+                    _heard(told, part.text, start)
+            if candidate.finish_reason:
+                told.stop = candidate.finish_reason.value
+        if reply.usage_metadata:
+            told.tokens = reply.usage_metadata.candidates_token_count
+
+    def chat(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        """Two turns of the SDK's own chat, streamed; it hands back what it was told."""
+        config = self._request(task)["config"]
+        talk = client.chats.create(model=task["model"], config=config)
+        for prompt in (PROMPT, "Go on."):
+            for reply in talk.send_message_stream(prompt):
+                self._told(told, reply, start)
+
+    def loop(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        """A tool that the SDK runs by itself: the call, and the answer to its result."""
+
+        def now(tz: str) -> str:
+            """The time.
+
+            Args:
+              tz: The time zone.
+            """
+            told.items.append(tz)
+            return f"noon in {tz}"
+
+        config = {**self._request(task)["config"], "tools": [now]}
+        reply = client.models.generate_content(model=task["model"], contents=PROMPT, config=config)
+        self._told(told, reply, start)
+
+    def count(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        del start
+        told.tokens = client.models.count_tokens(model=task["model"], contents=PROMPT).total_tokens
+
+    def model(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        del start
+        told.items = [client.models.get(model=task["model"]).name]
+
+    def models(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        del task, start
+        told.items = [model.name for model in client.models.list()]
+
+
 def _run(driver: Any, task: dict[str, Any]) -> Told:
     """One task; an exception is a result like another."""
     told = Told(version=driver.version)
@@ -348,11 +428,12 @@ def _run(driver: Any, task: dict[str, Any]) -> Told:
             getattr(driver, task["do"])(client, task, told, start)
     except Exception as problem:  # noqa: BLE001  # whatever it is, the test is told
         told.error, told.error_text = type(problem).__name__, str(problem)
-        told.status = getattr(problem, "status_code", None)
+        told.status = getattr(problem, "status_code", None) or getattr(problem, "code", None)
         if (response := getattr(problem, "response", None)) is not None:
-            told.headers = dict(response.headers)
-            if told.status and told.status >= 400:
-                told.body = base64.b64encode(response.content).decode()
+            told.headers = dict(getattr(response, "headers", {}))
+            with contextlib.suppress(Exception):  # a stream that broke has no body any more
+                if told.status and told.status >= 400:
+                    told.body = base64.b64encode(response.content).decode()
     told.seconds = time.monotonic() - start
     return told
 
@@ -364,6 +445,7 @@ def main(name: str) -> None:
         "openai": _OpenAI,
         "responses": _Responses,
         "ollama": _Ollama,
+        "gemini": _Gemini,
     }
     driver = makers[name]()
     for line in sys.stdin:

@@ -445,4 +445,4 @@ def test_a_part_that_is_left_out_covers_all(parts: Any, leaf: Any) -> None:
 
 
 def test_every_surface_that_answers_has_a_dialect() -> None:
-    assert {kind.dialect for kind in KINDS.values()} == {"anthropic", "openai"}
+    assert {kind.dialect for kind in KINDS.values()} == {"anthropic", "gemini", "openai"}

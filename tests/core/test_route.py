@@ -47,7 +47,7 @@ PROVIDERS = {
     for each in (
         provider("first", serves=("claude-*",)),
         provider("second", "openai", serves=("gpt-*",)),
-        provider("third", "gemini", serves=("gemini-*",)),
+        provider("third", "unspoken", serves=("gemini-*",)),
     )
 }
 
@@ -163,6 +163,24 @@ def test_every_dialect_of_conversation_crosses_into_every_other() -> None:
         assert said == TALK[dialect]
         own = {dialect: surface}
         assert [(leg.dialect, leg.surface) for leg in found] == list((TALK | own).items())
+
+
+def test_tokens_are_counted_for_a_client_of_another_dialect_where_they_are_counted() -> None:
+    providers = PROVIDERS | {"fourth": provider("fourth", "openai", "gemini")}
+    routes = (Route("*", ("second/x", "fourth/y", "first/*")),)
+    found = candidates(routes, providers, asking("m", "anthropic", "count_tokens"), LIMITS)
+    assert isinstance(found, tuple)
+    assert [(leg.target.provider, leg.dialect, leg.surface) for leg in found] == [
+        ("fourth", "gemini", "count_tokens"),
+        ("first", "anthropic", "count_tokens"),
+    ]
+    # In this dialect nobody counts.
+    ask = asking("m", "openai", "count_tokens")
+    only = (Route("*", ("second/x",)),)
+    assert isinstance(
+        candidates(only, PROVIDERS, asking("m", surface="count_tokens"), LIMITS), NoRoute
+    )
+    assert targets(*routes, ask=ask, providers=providers) == ["second/x", "fourth/y", "first/m"]
 
 
 def test_the_first_that_can_is_the_first_choice() -> None:

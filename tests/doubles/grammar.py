@@ -1,8 +1,8 @@
 """The dialects as the doubles speak them: what they refuse, and the exact shape of answers.
 
-After the public API references: Anthropic Messages (streaming, errors), OpenAI Chat Completions
-OpenAI Responses and Ollama's own API. A double refuses what the real API refuses, so that a broken
-request is seen.
+After the public API references: Anthropic Messages (streaming, errors), OpenAI Chat Completions,
+OpenAI Responses, Ollama's own API and Gemini's generateContent. A double refuses what the real API
+refuses, so that a broken request is seen.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ class Frame(NamedTuple):
     words: int
 
 
-def dumps(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+def dumps(value: object, *, indent: int | None = None) -> bytes:
+    separators = (",", ":") if indent is None else (",", ": ")
+    return json.dumps(value, ensure_ascii=False, separators=separators, indent=indent).encode()
 
 
 # ------------------------------------------------------------------ Anthropic Messages
@@ -215,6 +216,10 @@ def _model(dialect: str, name: str) -> Json:
     if dialect == "anthropic":
         more = {"display_name": name, "created_at": "2026-01-01T00:00:00Z"}
         return {"type": "model", "id": name, **more}
+    if dialect == "gemini":
+        methods = ["generateContent", "countTokens"]
+        more = {"version": "3", "supportedGenerationMethods": methods}
+        return {"name": f"models/{name}", "displayName": name, "inputTokenLimit": 1048576, **more}
     return {"id": name, "object": "model", "created": 1764000000, "owned_by": "x"}
 
 
@@ -580,6 +585,150 @@ def ollama_models(models: tuple[str, ...]) -> bytes:
     return dumps({"models": [{"name": name, "model": name} for name in models]})
 
 
+# ------------------------------------------------------------ Gemini's generateContent
+
+GEMINI_FIELDS = {
+    "contents", "systemInstruction", "tools", "toolConfig", "safetySettings", "generationConfig",
+    "cachedContent", "model", "store", "serviceTier",
+}  # fmt: skip
+GEMINI_DRAWING = {
+    "stopSequences", "responseMimeType", "responseSchema", "responseJsonSchema", "candidateCount",
+    "responseModalities", "maxOutputTokens", "temperature", "topP", "topK", "seed", "logprobs",
+    "presencePenalty", "frequencyPenalty", "responseLogprobs", "thinkingConfig", "mediaResolution",
+}  # fmt: skip
+GEMINI_DATA = {
+    "text", "inlineData", "fileData", "functionCall", "functionResponse", "executableCode",
+    "codeExecutionResult",
+}  # fmt: skip
+GEMINI_SCHEMA = {
+    "type", "format", "title", "description", "nullable", "enum", "maxItems", "minItems",
+    "properties", "required", "minProperties", "maxProperties", "minLength", "maxLength",
+    "pattern", "example", "anyOf", "propertyOrdering", "default", "items", "minimum", "maximum",
+}  # fmt: skip
+GEMINI_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+GEMINI_HEADERS = ("anthropic-version", "x-api-key", "authorization")
+
+
+def gemini_error(status: int, message: str = "", type_: str = "") -> bytes:
+    kind = GEMINI_STATUSES.get(status, "INTERNAL")
+    said = message or {503: "The model is overloaded. Please try again later."}.get(status, kind)
+    return dumps({"error": {"code": status, "message": said, "status": kind}}, indent=2)
+
+
+def _unknown(name: str, where: str) -> Refusal:
+    return _bad(f"Invalid JSON payload received. Unknown name \"{name}\" at '{where}'")
+
+
+def check_gemini(headers: Mapping[str, str], model: str, body: Json) -> Refusal | None:
+    """The refusals of generateContent and countTokens."""
+    if found := [name for name in GEMINI_HEADERS if name in headers]:
+        return _bad(f"{found[0]}: a header of another provider's API travelled here")
+    body = body.get("generateContentRequest", body)
+    if extra := sorted(set(body) - GEMINI_FIELDS):
+        return _unknown(extra[0], "")
+    drawing = body.get("generationConfig", {})
+    if extra := sorted(set(drawing) - GEMINI_DRAWING):
+        return _unknown(extra[0], "generation_config")
+    if {"thinkingLevel", "thinkingBudget"} <= set(drawing.get("thinkingConfig", {})):
+        return _bad("You can only set only one of thinking budget and thinking level.")
+    if len(drawing.get("stopSequences", ())) > 5:
+        return _bad("The number of stop sequences must be at most 5")
+    declared = [f for tool in body.get("tools", ()) for f in tool.get("functionDeclarations", ())]
+    for function in declared:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}", function["name"]):
+            return _bad("Invalid function name. Must start with a letter or an underscore.")
+        if (wrong := _wrong_schema(function.get("parameters"))) is not None:
+            return wrong
+    if (wrong := _wrong_schema(drawing.get("responseSchema"))) is not None:
+        return wrong
+    contents = body.get("contents")
+    if not isinstance(contents, list) or not contents:
+        return _bad("* GenerateContentRequest.contents: contents is not specified")
+    return next(_wrong_contents(contents, model), None)
+
+
+def _wrong_schema(schema: Any) -> Refusal | None:
+    if schema is None:
+        return None
+    if extra := sorted(set(schema) - GEMINI_SCHEMA):
+        return _unknown(extra[0], "parameters")
+    if schema.get("type", "").lower() == "object" and not schema.get("properties"):
+        return _bad("parameters.properties: should be non-empty for OBJECT type")
+    inner = [*schema.get("properties", {}).values(), *schema.get("anyOf", ())]
+    inner += [schema["items"]] if "items" in schema else []
+    return next((wrong for one in inner if (wrong := _wrong_schema(one)) is not None), None)
+
+
+def _wrong_contents(contents: list[Any], model: str) -> Iterator[Refusal]:
+    calls = 0
+    for number, content in enumerate(contents):
+        if content.get("role", "user") not in ("user", "model") or not content.get("parts"):
+            yield _bad(f"* GenerateContentRequest.contents[{number}]: role or parts")
+            return
+        parts = content["parts"]
+        for part in parts:
+            if len(set(part) & GEMINI_DATA) != 1:
+                yield _bad("required oneof field 'data' must have one initialized field")
+            if "thoughtSignature" in part:
+                base64.urlsafe_b64decode(part["thoughtSignature"] + "==")
+            if "inlineData" in part:
+                base64.b64decode(part["inlineData"]["data"], validate=True)
+        answered = sum("functionResponse" in part for part in parts)
+        if calls != answered:
+            yield _bad("the number of function response parts is not that of function call parts")
+        called = [part for part in parts if "functionCall" in part]
+        calls = len(called)
+        if called and model.startswith("gemini-3") and "thoughtSignature" not in called[0]:
+            yield _bad("Function call is missing a thought_signature in functionCall parts.")
+
+
+def _gemini(body: Json, said: str, words: int, stop: str | None) -> Json:
+    content = {"parts": [{"text": said}], "role": "model"}
+    finish = {} if stop is None else {"finishReason": stop}
+    prompt = len(dumps(body.get("contents", ""))) // 4
+    return {
+        "candidates": [{"content": content, **finish, "index": 0}],
+        "usageMetadata": {
+            "promptTokenCount": prompt,
+            "candidatesTokenCount": words,
+            "totalTokenCount": prompt + words,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": prompt}],
+        },
+        "modelVersion": "gemini-3-pro",
+        "responseId": "mN4laZqhCZ3tz7IPxcHg0AU",
+    }
+
+
+def gemini_whole(name: str, body: Json, words: int) -> bytes:
+    said = "".join(word(name, number) for number in range(1, words + 1))
+    return dumps(_gemini(body, said, words, "STOP"), indent=2)
+
+
+def gemini_stream(name: str, body: Json, words: int) -> Iterator[Frame]:
+    """A chunk for each word; the last has the finish reason, and nothing follows it."""
+    for number in range(1, words + 1):
+        chunk = _gemini(body, word(name, number), number, None)
+        yield Frame(b"data: %b\r\n\r\n" % dumps(chunk), number)
+    last = _gemini(body, "", words, "STOP")
+    yield Frame(b"data: %b\r\n\r\n" % dumps(last), words + 1)
+
+
+def gemini_fault(_: str) -> bytes:
+    return b"data: %b\r\n\r\n" % dumps(json.loads(gemini_error(503)))
+
+
+def gemini_models(models: tuple[str, ...]) -> bytes:
+    return dumps({"models": [_model("gemini", name) for name in models]})
+
+
 class Grammar(NamedTuple):
     """All that a double needs of one dialect."""
 
@@ -630,5 +779,14 @@ GRAMMARS = {
         b'{"model":"llama3.2","mess\x00<<\xff\n',
         ollama_models,
         "application/x-ndjson",
+    ),
+    "gemini": Grammar(
+        ("gemini-3-pro", "gemini-2.5-flash"),
+        gemini_error,
+        gemini_stream,
+        gemini_whole,
+        gemini_fault,
+        b'data: {"candidates":[{"cont\x00<<\xff\r\n\r\n',
+        gemini_models,
     ),
 }

@@ -31,8 +31,11 @@ class Pages:
 
     def answer(self, method: str, path: str, body: Any) -> Page:
         """The page of this path; `body` is the JSON that came, None without one."""
-        parts = path.removeprefix("/v1/").split("/")
+        parts = path.removeprefix("/v1beta/").removeprefix("/v1/").split("/")
         match parts:
+            case ["models", name] if method == "POST" and name.endswith(":countTokens"):
+                asked = body.get("generateContentRequest", body)
+                return Page(200, dumps({"totalTokens": len(dumps(asked["contents"])) // 4}))
             case ["models"] if method == "GET":
                 return Page(200, self._grammar.list_models(self._grammar.models))
             case ["models", name] if method == "GET" and name in self._grammar.models:

@@ -14,6 +14,7 @@ import contextlib
 import gzip
 import http.client
 import json
+import re
 import socket
 import ssl
 import threading
@@ -31,6 +32,8 @@ from tests.doubles.wire import AmbiguousError, Wire
 
 # Paths that ask for an answer.
 TALK = ("/v1/messages", "/v1/chat/completions", "/v1/responses", "/api/chat", "/api/generate")
+# Gemini's paths name the model and what is asked of it.
+OF_A_MODEL = re.compile(r"/v1(?:beta)?/models/([^:/]+):(\w+)")
 PAUSE_S = 0.05  # lets the peer read what was said before a reset throws its buffer away
 
 
@@ -54,6 +57,24 @@ class Seen:
     @property
     def path(self) -> str:
         return self.target.partition("?")[0]
+
+    @property
+    def named(self) -> tuple[str, str]:
+        """The model that the path names, and what is asked of it; empty where it names none."""
+        found = OF_A_MODEL.fullmatch(self.path)
+        return (found[1], found[2]) if found else ("", "")
+
+    @property
+    def talks(self) -> bool:
+        """Whether it asks for an answer."""
+        return self.path in TALK or self.named[1].endswith("enerateContent")
+
+    @property
+    def streams(self) -> bool:
+        """Whether it asks for a stream; Ollama's own API gives one where nothing is said."""
+        if self.named[1]:
+            return self.named[1] == "streamGenerateContent"
+        return bool(self.json.get("stream", self.path.startswith("/api/")))
 
     @property
     def json(self) -> Any:
@@ -124,7 +145,7 @@ class Provider:
 
     @property
     def calls(self) -> list[Seen]:
-        return [s for s in self.seen if s.path in TALK]
+        return [s for s in self.seen if s.talks]
 
     def text(self, words: int = 20) -> str:
         """What a whole answer of this double says."""
@@ -250,8 +271,10 @@ class Provider:
     def _refusal(self, seen: Seen) -> grammar.Refusal | None:
         headers = dict(seen.headers)
         given = [headers.get("authorization", "").removeprefix("Bearer ")]
-        if self.dialect == "anthropic":
-            given.append(headers.get("x-api-key", ""))
+        own = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}.get(self.dialect, "")
+        given.append(headers.get(own, ""))
+        if re.search(r"[?&]key=", seen.target):
+            self.complaints.append("a key came in the query")
         if any(key and key != self.key for key in given) or self.key not in given:
             said = "invalid x-api-key" if self.dialect == "anthropic" else "Incorrect API key"
             return grammar.Refusal(401, "", said)
@@ -265,15 +288,19 @@ class Provider:
             return grammar.Refusal(400, "", f"the body is not JSON: {problem}")
         if not isinstance(body, dict):
             return grammar.Refusal(400, "", "the body is not an object")
-        if (wrong := self._check(seen.path, headers, body)) is not None:
+        if (wrong := self._check(seen, headers, body)) is not None:
             return wrong
         if seen.path == BATCHES:
             return None
-        if body.get("model") not in self.models:
-            return grammar.Refusal(404, "", f"model: {body.get('model')}")
+        model = seen.named[0] or body.get("model")
+        if model not in self.models:
+            return grammar.Refusal(404, "", f"model: {model}")
         return None
 
-    def _check(self, path: str, headers: dict[str, str], body: Any) -> grammar.Refusal | None:
+    def _check(self, seen: Seen, headers: dict[str, str], body: Any) -> grammar.Refusal | None:
+        path, model = seen.path, seen.named[0]
+        if self.dialect == "gemini" and model:
+            return grammar.check_gemini(headers, model, body)
         if self.dialect == "anthropic" and path == BATCHES:
             return grammar.check_batch(headers, body)
         if self.dialect == "anthropic" and path.startswith("/v1/messages"):
@@ -294,7 +321,7 @@ class Provider:
             body = self._grammar.error(refusal.status, refusal.message, refusal.type)
             await wire.send(_head(refusal.status, length=len(body)) + body)
             return True
-        if seen.path in TALK:
+        if seen.talks:
             seen.act = self._script.popleft() if self._script else self._usual
             return await self._perform(wire, seen)
         page = self._pages.answer(seen.method, seen.path, seen.json if seen.body else None)
@@ -316,7 +343,7 @@ class Provider:
             head = _head(act.status, length=len(body), type_=act.content_type, extra=act.headers)
             await wire.send(head + body)
             return True
-        if seen.json.get("stream", self.dialect == "ollama"):
+        if seen.streams:
             return await self._stream(wire, seen)
         return await self._whole(wire, seen)
 

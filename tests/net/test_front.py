@@ -125,6 +125,9 @@ def test_the_error_has_the_shape_that_the_client_reads() -> None:
         (b"OPTIONS", b"/v1/messages", "POST"),
         (b"DELETE", b"/v1/models", "GET"),
         (b"PATCH", b"/v1/models/x", "GET"),
+        (b"GET", b"/v1beta/models/x:generateContent", "POST"),
+        (b"POST", b"/v1beta/models/x", "GET"),
+        (b"DELETE", b"/v1beta/models", "GET"),
         (b"DELETE", b"/", "GET, HEAD"),
         (b"GET", b"/api/show", "POST"),
         (b"POST", b"/api/version", "GET"),
@@ -385,6 +388,104 @@ def test_models_are_listed_in_the_clients_shape() -> None:
         assert own["has_more"] is False
         for listed in (theirs, own):
             assert [entry["id"] for entry in listed["data"]] == ["alpha/claude-x", "fast"]
+
+
+# ------------------------------------------------- models and keys in the path
+
+CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
+GEMINI = "gemini-3-pro"
+
+
+def to_gemini(path: str, body: object = CONTENTS, *lines: bytes) -> bytes:
+    data = json.dumps(body).encode()
+    framing = b"content-length: %d" % len(data)
+    kind = b"content-type: application/json"
+    return get(path.encode(), kind, framing, *lines, method=b"POST") + data
+
+
+@contextmanager
+def gemini() -> Iterator[tuple[DataPlane, Double]]:
+    with Double("mu", "gemini") as double:
+        with DataPlane({"*": ("mu/*",)}, provider(double), key=double.key.encode()) as plane:
+            yield plane, double
+            assert list(plane.front.crashes) == []
+        assert double.complaints == []
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+@pytest.mark.parametrize("action", ["generateContent", "streamGenerateContent", "countTokens"])
+def test_a_model_may_stand_in_the_path(version: str, action: str) -> None:
+    with gemini() as (plane, double):
+        path = f"/{version}/models/{GEMINI}:{action}?alt=sse"
+        assert plane.ask(to_gemini(path)).status == 200
+        (seen,) = double.seen
+        assert seen.target == path
+        assert seen.json == CONTENTS
+
+
+def test_models_are_listed_and_told_of_by_their_paths() -> None:
+    with gemini() as (plane, double):
+        for request in (
+            get(b"/v1beta/models?pageSize=5"),
+            get(b"/v1/models", b"x-goog-api-key: k"),
+            get(b"/v1/models?key=k"),
+        ):
+            assert "models" in json.loads(plane.ask(request).body)
+        assert double.seen == []
+        for path in (b"/v1beta/models/", b"/v1/models/"):
+            told = plane.ask(get(path + GEMINI.encode(), b"x-goog-api-key: k"))
+            assert json.loads(told.body)["name"] == f"models/{GEMINI}"
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("key=canary", ""),
+        ("alt=sse&key=canary", "?alt=sse"),
+        ("k%65y=canary&alt=sse&x=%20", "?alt=sse&x=%20"),
+        ("key=canary&key=canary2&a", "?a"),
+        ("access_token=canary", ""),
+        ("key=canary%0d%0ax:y", ""),
+        ("key=", ""),
+        ("monkey=1", "?monkey=1"),
+    ],
+)
+def test_a_key_in_a_query_becomes_a_header_and_leaves_no_trace(query: str, kept: str) -> None:
+    with gemini() as (plane, double):
+        path = f"/v1beta/models/{GEMINI}:generateContent"
+        assert plane.ask(to_gemini(f"{path}?{query}")).status == 200
+        (seen,) = double.seen
+        assert seen.target == path + kept
+        assert b"canary" not in seen.head
+        assert "canary" not in repr([vars(plane.book), plane.front.crashes])
+
+
+def test_a_clients_key_in_its_query_is_its_own_credential() -> None:
+    with Double("mu", "gemini") as double:
+        place = provider(double, key="client")
+        with DataPlane({"*": ("mu/*",)}, place, key=b"") as plane:
+            path = f"/v1beta/models/{GEMINI}:generateContent?key={double.key}"
+            assert plane.ask(to_gemini(path)).status == 200
+            (seen,) = double.seen
+            assert seen.header("x-goog-api-key") == double.key
+            assert "?" not in seen.target
+        assert double.complaints == []
+
+
+def test_what_is_wrong_with_it_is_said_in_its_dialect() -> None:
+    with gemini() as (plane, double):
+        for path, body, status in (
+            ("/v1beta/models/m:generateContent", {"messages": []}, 400),
+            ("/v1beta/models/:generateContent", CONTENTS, 400),
+            ("/v1beta/models/m:predict", CONTENTS, 404),
+            ("/v1beta/models/m", CONTENTS, 405),
+            ("/v1beta/nowhere", CONTENTS, 404),
+        ):
+            answer = plane.ask(to_gemini(path, body))
+            error = json.loads(answer.body)["error"]
+            assert answer.status == status
+            assert set(error) == {"code", "message", "status"}
+        assert double.seen == []
 
 
 # -------------------------------------------------------------------- joining

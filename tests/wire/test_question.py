@@ -41,7 +41,17 @@ def test_a_count_costs_nothing_and_has_no_limit_in_it() -> None:
     assert grammar.check_messages(headers, said(asked.body), counting=True) is None
 
 
-@pytest.mark.parametrize("dialect", ["anthropic", "openai"])
+def test_a_model_in_the_path_is_asked_and_counted_for() -> None:
+    asked = question("gemini", "generate_content", "gemini-3-pro")
+    assert asked.path == "/v1beta/models/gemini-3-pro:streamGenerateContent?alt=sse"
+    assert asked.stream
+    assert grammar.check_gemini({}, "gemini-3-pro", said(asked.body)) is None
+    asked = question("gemini", "count_tokens", "gemini-3-pro")
+    assert asked.path == "/v1beta/models/gemini-3-pro:countTokens"
+    assert grammar.check_gemini({}, "gemini-3-pro", said(asked.body)) is None
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "openai", "gemini"])
 def test_the_list_of_models_is_only_read(dialect: Any) -> None:
     asked = question(dialect, "models")
     assert (asked.method, asked.path, asked.body) == ("GET", "/v1/models", b"")
@@ -49,7 +59,7 @@ def test_the_list_of_models_is_only_read(dialect: Any) -> None:
 
 @pytest.mark.parametrize(
     ("dialect", "surface"),
-    [("openai", "count_tokens"), ("anthropic", "chat"), ("gemini", "models"), ("openai", "")],
+    [("openai", "count_tokens"), ("anthropic", "chat"), ("unspoken", "models"), ("openai", "")],
 )
 def test_what_a_dialect_does_not_have_is_not_asked(dialect: Any, surface: str) -> None:
     with pytest.raises(CannotCrossError, match=r"probes do not speak|has no question"):

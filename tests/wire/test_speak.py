@@ -297,8 +297,8 @@ def test_other_surfaces_travel_on_but_do_not_cross(dialect: str, surface: str, p
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_dialect_that_is_not_spoken_yet_is_not_crossed_into(dialect: str) -> None:
     body = json.dumps({"model": "m", "max_tokens": 5, "messages": HI}).encode()
-    foreign = Leg(target=Target("p", "n", "none"), dialect="gemini", surface="chat")
-    with pytest.raises(CannotCrossError, match="gemini"):
+    foreign = Leg(target=Target("p", "n", "none"), dialect="unspoken", surface="chat")
+    with pytest.raises(CannotCrossError, match="unspoken"):
         speak.compose(call(dialect, body), foreign)
 
 

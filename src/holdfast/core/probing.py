@@ -134,6 +134,7 @@ class Kind(Struct, frozen=True):
 KINDS: dict[str, Kind] = {
     "messages": Kind("anthropic", ("count_tokens", "models")),
     "chat": Kind("openai", ("models",)),
+    "generate_content": Kind("gemini", ("count_tokens", "models")),
     "embeddings": Kind("openai", ("models",), answers=False),
 }
 # Statuses by which a server says that it has no such endpoint.

@@ -30,13 +30,17 @@ CROSSING: dict[tuple[str, str], Surface] = {
     ("openai-responses", "responses"): "responses",
     ("ollama", "chat"): "chat",
     ("ollama", "generate"): "chat",
+    ("gemini", "generate_content"): "generate_content",
 }
 TALK: dict[Dialect, Surface] = {
     "anthropic": "messages",
     "openai": "chat",
     "openai-responses": "responses",
     "ollama": "chat",
+    "gemini": "generate_content",
 }
+# Where tokens are counted, and may be counted for a client of another of these.
+COUNTING: frozenset[Dialect] = frozenset({"anthropic", "gemini"})
 
 
 class NoRoute(Struct, frozen=True):
@@ -100,12 +104,10 @@ def _leg(provider: Provider, model: str, call: Call, limits: Limits) -> Leg | No
     surface: Surface = call.surface
     dialect = call.dialect
     if dialect not in provider.dialects:
-        if (dialect, surface) not in CROSSING:
+        other = _other(provider, dialect, surface)
+        if other is None:
             return None
-        dialect = provider.dialects[0]
-        if dialect not in TALK:
-            return None
-        surface = TALK[dialect]
+        dialect, surface = other
     facts = next((f for f in provider.models if fnmatchcase(model, f.model)), None)
     # Clients that bring their own keys are told apart: a bad one speaks for nobody else's.
     credential = f"client:{call.credential_mark}" if provider.key == "client" else provider.key
@@ -117,6 +119,19 @@ def _leg(provider: Provider, model: str, call: Call, limits: Limits) -> Leg | No
         limits=limits,
         lacks=_lacks(facts) if facts is not None else frozenset(),
     )
+
+
+def _other(
+    provider: Provider, dialect: Dialect, surface: Surface
+) -> tuple[Dialect, Surface] | None:
+    """In which of its own dialects a provider can be asked this, and on which surface."""
+    if surface == "count_tokens" and dialect in COUNTING:
+        counting = next((known for known in provider.dialects if known in COUNTING), None)
+        return None if counting is None else (counting, surface)
+    spoken = provider.dialects[0]
+    if (dialect, surface) not in CROSSING or spoken not in TALK:
+        return None
+    return spoken, TALK[spoken]
 
 
 def _lacks(facts: ModelFacts) -> frozenset[str]:

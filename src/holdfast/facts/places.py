@@ -18,6 +18,7 @@ Surface = Literal[
     "batches",
     "chat",
     "generate",
+    "generate_content",
     "responses",
     "stored",  # answers and conversations that the provider keeps
     "embeddings",

@@ -42,9 +42,19 @@ DOORS: dict[tuple[str, str], Door] = {
     ("POST", "/api/chat"): ("ollama", "chat"),
     ("POST", "/api/generate"): ("ollama", "generate"),
 }
+# What can be asked of a model whose name stands in the path: `/v1beta/models/{m}:generateContent`.
+ACTIONS: dict[str, Surface] = {
+    "generateContent": "generate_content",
+    "streamGenerateContent": "generate_content",
+    "countTokens": "count_tokens",
+    "embedContent": "embeddings",
+    "batchEmbedContents": "embeddings",
+}
 BATCHES = "/v1/messages/batches"
 STORED = (f"{stored.RESPONSES}/", f"{stored.CONVERSATIONS}/")
 MODELS = "/v1/models"
+MODELS_BETA = "/v1beta/models"
+_OF_A_MODEL = (f"{MODELS}/", f"{MODELS_BETA}/")
 CACHED_ROUTES_MAX = 4096
 
 
@@ -107,6 +117,9 @@ class Front:
         """Handle one request of the listener."""
         path = request.path
         door = DOORS.get((request.method, path))
+        if door is None and "/models" in path:
+            request = keyed(request)
+            door = door_of(request.method, path)
         if door is not None:
             self._answer(request, reply, *door)
         elif path.startswith("/-/") or path == "/-":
@@ -121,7 +134,7 @@ class Front:
             self._answer(request, reply, "anthropic", "batches")
         elif path.startswith(STORED) or path == stored.CONVERSATIONS:
             self._stored(request, reply)
-        elif path.startswith(MODELS + "/") and request.method == "GET":
+        elif request.method == "GET" and path.startswith(_OF_A_MODEL) and methods_of(path) == "GET":
             self._answer(request, reply, dialect_of(request), "models")
         else:
             status = 405 if methods_of(path) else 404
@@ -163,11 +176,11 @@ class Front:
     def _call(self, request: Request, reply: Reply, dialect: Dialect, surface: Surface) -> None:
         model, stream, body = "", False, request.body
         if surface == "models":
-            model = unquote(request.path[len(MODELS) + 1 :])
+            model = unquote(request.path.partition("/models/")[2])
         elif request.method == "POST" and surface not in ("batches", "stored"):
             try:
                 body = speak.reshaped(surface, body)
-                peek = speak.peek(dialect, body)
+                peek = speak.peek(dialect, body, request.path)
             except speak.BadBodyError as problem:
                 self._refuse(request, reply, 400, str(problem), dialect)
                 return
@@ -355,6 +368,7 @@ JSON: Headers = ((b"content-type", b"application/json"),)
 # ruff: noqa: SLF001
 PAGES: dict[tuple[str, str], Callable[[Front, Request, Reply], None]] = {
     ("GET", MODELS): Front._models,
+    ("GET", MODELS_BETA): Front._models,
     ("GET", "/api/tags"): Front._models,
     ("GET", "/api/version"): Front._version,
     ("POST", "/api/show"): Front._show,
@@ -365,8 +379,12 @@ def dialect_of(request: Request) -> Dialect:
     """Whose shapes a client expects where the path does not say: its headers tell."""
     if request.path.startswith("/api/"):
         return "ollama"
+    if request.path.startswith("/v1beta/") or door_of("POST", request.path) is not None:
+        return "gemini"
     if request.header(b"anthropic-version") is not None or request.path.startswith("/v1/messages"):
         return "anthropic"
+    if any(request.header(name) is not None for name in (b"x-goog-api-key", b"x-goog-api-client")):
+        return "gemini"
     return "openai"
 
 
@@ -378,12 +396,49 @@ def _climbs(path: str) -> bool:
     return any(segment in (".", "..") for segment in re.split(r"[/\\]", unquote(unquote(path))))
 
 
+def door_of(method: str, path: str) -> Door | None:
+    """The door of a path that names a model and what is asked of it."""
+    if method != "POST" or not path.startswith(_OF_A_MODEL) or _climbs(path):
+        return None
+    surface = ACTIONS.get(path.rpartition(":")[2])
+    return None if surface is None else ("gemini", surface)
+
+
+# Credentials that may stand in a query, and the header that says the same, with its scheme.
+_KEYS = {
+    "key": (b"x-goog-api-key", ""),
+    "access_token": (b"authorization", "Bearer "),
+    "oauth_token": (b"authorization", "Bearer "),
+}
+
+
+def keyed(request: Request) -> Request:
+    """The request with a key that came in its query among its headers instead.
+
+    So it is treated as one: bound to its provider's host, and neither logged nor passed on.
+    """
+    pairs = request.query.split("&")
+    names = [unquote(pair.partition("=")[0]) for pair in pairs]
+    if not _KEYS.keys() & set(names):
+        return request
+    headers = list(request.headers)
+    for name, pair in zip(names, pairs, strict=True):
+        secret = unquote(pair.partition("=")[2]).strip()
+        if name in _KEYS and secret and secret.isascii() and secret.isprintable():
+            header, scheme = _KEYS[name]
+            headers.append((header, f"{scheme}{secret}".encode()))
+    kept = [pair for name, pair in zip(names, pairs, strict=True) if name not in _KEYS]
+    return request.with_headers(tuple(headers), "&".join(kept))
+
+
 def methods_of(path: str) -> str:
     """The methods that a path takes, as `allow` lists them; empty where there is no such path."""
     if path == "/":
         return "GET, HEAD"
-    if path.startswith(MODELS + "/"):
-        return "GET"
+    if door_of("POST", path) is not None:
+        return "POST"
+    if path.startswith(_OF_A_MODEL):
+        return "" if path.startswith(MODELS_BETA) and ":" in path else "GET"
     return ", ".join(method for method, door in (*DOORS, *PAGES) if door == path)
 
 
@@ -393,8 +448,9 @@ def no_such_door(request: Request) -> str:
     if allowed and not _climbs(request.path):
         return f"holdfast: {request.path} takes {allowed}, not {request.method}."
     doors = {path for method, path in (*DOORS, *PAGES) if method == request.method}
+    doors |= {MODELS, BATCHES, f"{MODELS_BETA}/MODEL:generateContent"}
     return (
         f"holdfast: there is no {request.method} {request.path} here. It answers"
-        f" {', '.join(sorted(doors | {MODELS, BATCHES}))}. A base URL usually ends at the port"
-        f" (Anthropic) or in /v1 (OpenAI)."
+        f" {', '.join(sorted(doors))}. A base URL usually ends at the port (Anthropic, Gemini) or in"
+        f" /v1 (OpenAI)."
     )

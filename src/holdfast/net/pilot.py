@@ -430,7 +430,7 @@ class Pilot:
         data = command.data
         if not data:
             text = sentence(command.verdict, f"{self._leg.target}" if self._leg else "")
-            data = speak.error_event(self.call.dialect, 529, text)
+            data = speak.error_event(self.call.dialect, 529, text, self.call.query)
         self._say(data)
 
     def _decline(self, command: Decline) -> None:

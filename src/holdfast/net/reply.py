@@ -71,6 +71,13 @@ class Request:
         request.keep_alive = self.keep_alive
         return request
 
+    def with_headers(self, headers: Headers, query: str) -> Request:
+        """The same request with other headers and another query; the first of a name counts."""
+        request = Request(self.method, self.path, query, headers, dict(headers[::-1]))
+        for name in ("body", "http10", "keep_alive", "peer", "received_at"):
+            setattr(request, name, getattr(self, name))
+        return request
+
     def header(self, name: bytes) -> bytes | None:
         """The value of a header by its lower-case name; the first, where it is repeated."""
         return self._named.get(name)

@@ -108,9 +108,8 @@ def _half(ask: Ask) -> Script:
 
 
 def _said(problems: Mapping[str, Problem], dialect: str) -> Problem:
-    """The problem in this dialect's words; dialects of one family share theirs."""
-    family = dialect.partition("-")[0]
-    return problems.get(dialect) or problems.get(family) or problems["anthropic"]
+    """A problem in a dialect's words; who has none of its own has OpenAI's, its statuses too."""
+    return problems.get(dialect) or problems.get("openai") or problems["anthropic"]
 
 
 def _status(problems: Mapping[str, Problem], extra: Headers = ()) -> Make:

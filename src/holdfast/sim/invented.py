@@ -31,6 +31,7 @@ class Heard(msgspec.Struct, frozen=True):
 def listen(fields: dict[str, Any]) -> Heard:
     """Read a request of any dialect. Never raises: what is not text counts as nothing."""
     texts: list[str] = []
+    fields = _likened(fields)
     _texts(fields.get("system"), texts)
     _texts(fields.get("instructions"), texts)
     messages, given = fields.get("messages"), fields.get("input")
@@ -53,6 +54,24 @@ def listen(fields: dict[str, Any]) -> Heard:
     limit = next((n for n in limits if isinstance(n, int) and not isinstance(n, bool)), None)
     tokens = sum(len(text.split()) for text in texts)
     return Heard("".join(last), max(1, tokens), limit)
+
+
+def _likened(fields: dict[str, Any]) -> dict[str, Any]:
+    """The request with the names that the other dialects give to what it says."""
+    inner = fields.get("generateContentRequest")
+    fields = inner if isinstance(inner, dict) else fields
+    contents = fields.get("contents")
+    if not isinstance(contents, list):
+        return fields
+    said = [one for one in contents if isinstance(one, dict)]
+    system, drawing = fields.get("systemInstruction"), fields.get("generationConfig")
+    return {
+        "system": system.get("parts") if isinstance(system, dict) else None,
+        "messages": [
+            {"role": one.get("role") or "user", "content": one.get("parts")} for one in said
+        ],
+        "max_tokens": drawing.get("maxOutputTokens") if isinstance(drawing, dict) else None,
+    }
 
 
 def _texts(content: object, into: list[str]) -> None:

@@ -224,7 +224,7 @@ class Pilot:
         data = command.data
         if not data:
             text = sentence(command.verdict, self._served)
-            data = speak.error_event(self.call.dialect, 529, text)
+            data = speak.error_event(self.call.dialect, 529, text, self.call.query)
         self._said.append(data)
 
     def _finish(self, _: Finish) -> None:

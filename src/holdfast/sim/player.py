@@ -7,6 +7,8 @@ closes it without a byte instead.
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 from holdfast.facts.calls import Headers
 from holdfast.sim.provider import SimProvider
 from holdfast.sim.script import Bytes, End, Head, Script, Step
@@ -21,6 +23,12 @@ DOORS: dict[tuple[str, str], tuple[str, str]] = {
     ("POST", "/v1/embeddings"): ("openai", "embeddings"),
 }
 MODELS = "/v1/models"
+MODELS_BETA = "/v1beta/models"
+ACTIONS: dict[str, tuple[str, bool]] = {
+    "generateContent": ("generate_content", False),
+    "streamGenerateContent": ("generate_content", True),
+    "countTokens": ("count_tokens", False),
+}
 
 
 class Player:
@@ -43,23 +51,35 @@ class Player:
         door = DOORS.get((method, path))
         if door is not None:
             return self.provider.answer(at_s, *door, "", body, credential, n)
-        anthropic = any(name == b"anthropic-version" for name, _ in headers)
-        dialect = "anthropic" if anthropic else "openai"
-        if method == "GET" and path == MODELS:
+        dialect = _dialect(path, headers)
+        model, _, action = unquote(path.partition("/models/")[2]).rpartition(":")
+        if method == "POST" and model and action in ACTIONS:
+            surface, stream = ACTIONS[action]
+            asked = (at_s, "gemini", surface, model, body, credential, n)
+            return self.provider.answer(*asked, stream=stream)
+        if method == "GET" and path in (MODELS, MODELS_BETA):
             listed = self.provider.answer(at_s, dialect, "models", "", b"", credential, n)
             return _with_body(listed, self.provider.models(dialect))
-        if method == "GET" and path.startswith(f"{MODELS}/"):
-            model = path[len(MODELS) + 1 :]
+        if method == "GET" and path.startswith((f"{MODELS}/", f"{MODELS_BETA}/")):
+            model = unquote(path.partition("/models/")[2])
             return self.provider.answer(at_s, dialect, "models", model, b"", credential, n)
         if method in ("GET", "HEAD") and path == "/":
             return (Step(0.0, Head(200, MARK)), Step(0.0, End()))
         return self.provider.answer(at_s, dialect, path, "", b"{}", credential, n)
 
 
+def _dialect(path: str, headers: Headers) -> str:
+    """Whose shapes a client expects where the path does not say."""
+    names = {name for name, _ in headers}
+    if path.startswith("/v1beta/") or b"x-goog-api-key" in names:
+        return "gemini"
+    return "anthropic" if b"anthropic-version" in names else "openai"
+
+
 def _credential(headers: Headers) -> str:
     """The credential as it came: it is only compared with names in a timeline."""
     for name, value in headers:
-        if name in (b"x-api-key", b"authorization"):
+        if name in (b"x-api-key", b"x-goog-api-key", b"authorization"):
             return value.decode("latin-1").removeprefix("Bearer ")
     return ""
 

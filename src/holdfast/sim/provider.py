@@ -26,12 +26,13 @@ from holdfast.sim.faults import (
 )
 from holdfast.sim.script import Script
 from holdfast.sim.shapes import SHAPES, Asked
-from holdfast.sim.timeline import STEADY, Timeline
+from holdfast.sim.timeline import STEADY, TALK, Timeline
 
 SURFACES: dict[str, tuple[str, ...]] = {
     "anthropic": ("messages", "count_tokens", "models"),
     "openai": ("chat", "embeddings", "models"),
     "openai-responses": ("responses", "count_tokens", "models"),
+    "gemini": ("generate_content", "count_tokens", "models"),
 }
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -57,7 +58,7 @@ class SimProvider:
     def __repr__(self) -> str:
         return f"SimProvider({self.name!r}, seed {self.seed}, {self.timeline.says})"
 
-    def answer(
+    def answer(  # noqa: PLR0913 - one request has as many parts
         self,
         at_s: float,
         dialect: str,
@@ -66,11 +67,14 @@ class SimProvider:
         body: bytes,
         credential: str,
         n: int,
+        *,
+        stream: bool = False,
     ) -> Script:
         """What request number `n` of this provider gets, at `at_s` on its own time.
 
-        `model` is only looked at where the body names none (the models surface). Never raises:
-        a request that is wrong is answered with the dialect's own error.
+        `model` is only looked at where the body names none (it stands in the path then), `stream`
+        says that the path asks for one. Never raises: a request that is wrong is answered with the
+        dialect's own error.
         """
         shape = SHAPES.get(dialect, SHAPES["openai"])
         fields, wrong = _read(surface, body)
@@ -82,7 +86,7 @@ class SimProvider:
         asked = Asked(
             surface=surface,
             model=name,
-            stream=fields.get("stream") is True and surface in ("messages", "chat", "responses"),
+            stream=(stream or fields.get("stream") is True) and surface in TALK,
             usage_asked=isinstance(options, dict) and options.get("include_usage") is True,
             tokens_in=heard.tokens_in,
             words=tuple(said),
@@ -96,7 +100,7 @@ class SimProvider:
             return BEHAVIOURS[fault].make(ask)
         if surface not in SURFACES.get(dialect, ()):
             return refusal(ask, 404, f"the simulated provider has no {surface} in this dialect")
-        wrong = wrong or _missing(surface, fields)
+        wrong = wrong or _missing(dialect, surface, fields)
         return refusal(ask, 400, wrong) if wrong else good(ask)
 
     def models(self, dialect: str) -> bytes:
@@ -133,10 +137,19 @@ def _inputs(given: object) -> tuple[str, ...]:
     return tuple(str(text) for text in given) if isinstance(given, list) else ()
 
 
-def _missing(surface: str, fields: dict[str, Any]) -> str:
+def _unsaid(fields: dict[str, Any]) -> str:
+    """The same for a request whose model stands in the path."""
+    inner = fields.get("generateContentRequest")
+    contents = (inner if isinstance(inner, dict) else fields).get("contents")
+    return "" if contents else "* GenerateContentRequest.contents: contents is not specified"
+
+
+def _missing(dialect: str, surface: str, fields: dict[str, Any]) -> str:
     """What the real API would miss, in its own words; "" where it would not."""
     if surface == "models":
         return ""
+    if dialect == "gemini":
+        return _unsaid(fields)
     if not isinstance(fields.get("model"), str):
         return "model: Field required"
     if surface in ("embeddings", "responses") or (surface == "count_tokens" and "input" in fields):

@@ -1,4 +1,4 @@
-"""The bytes of each dialect as a provider writes them, after the public API references.
+"""The bytes of the dialects as a provider writes them, after the public API references.
 
 Written apart from `wire` on purpose: a simulator that spoke through the gateway's own writers
 would share its misunderstandings.
@@ -7,7 +7,7 @@ would share its misunderstandings.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -380,7 +380,77 @@ class ResponsesShape(OpenAiShape):
         return self._event(9999, "error", error={**said, "param": None})
 
 
+class GeminiShape:
+    """Gemini's generateContent, token counting and the list of models."""
+
+    _STATUSES: ClassVar[dict[int, str]] = {
+        400: "INVALID_ARGUMENT",
+        401: "UNAUTHENTICATED",
+        402: "FAILED_PRECONDITION",
+        403: "PERMISSION_DENIED",
+        404: "NOT_FOUND",
+        429: "RESOURCE_EXHAUSTED",
+        503: "UNAVAILABLE",
+    }
+
+    def headers(self, asked: Asked, kind: bytes) -> Headers:
+        timing = b"gfet4t7; dur=%d" % (len(asked.words) + 1)
+        return ((b"content-type", kind), (b"server-timing", timing), *MARK)
+
+    @staticmethod
+    def _event(value: Json) -> bytes:
+        return b"data: " + _encode(value) + b"\r\n\r\n"
+
+    def _reply(self, asked: Asked, text: str, output: int, stop: str | None) -> Json:
+        content = {"parts": [{"text": text}], "role": "model"}
+        finish = {} if stop is None else {"finishReason": stop}
+        counts = {"promptTokenCount": asked.tokens_in, "totalTokenCount": asked.tokens_in + output}
+        return {
+            "candidates": [{"content": content, **finish, "index": 0}],
+            "usageMetadata": {**counts, "candidatesTokenCount": output},
+            "modelVersion": asked.model,
+            "responseId": _id("sim", asked),
+        }
+
+    def opening(self, asked: Asked) -> bytes:
+        return self._event(self._reply(asked, "", 0, None))
+
+    def word(self, asked: Asked, word: str) -> bytes:
+        return self._event(self._reply(asked, word, 1, None))
+
+    def _stop(self, asked: Asked) -> str:
+        return "STOP" if asked.whole else "MAX_TOKENS"
+
+    def closing(self, asked: Asked) -> tuple[bytes, bytes]:
+        return self._event(self._reply(asked, "", len(asked.words), self._stop(asked))), b""
+
+    def whole(self, asked: Asked) -> bytes:
+        if asked.surface == "count_tokens":
+            return _encode({"totalTokens": asked.tokens_in})
+        if asked.surface == "models":
+            return _encode(self._model(asked.model))
+        return _encode(self._reply(asked, asked.text, len(asked.words), self._stop(asked)))
+
+    @staticmethod
+    def _model(name: str) -> Json:
+        methods = ["generateContent", "countTokens"]
+        named = {"name": f"models/{name}", "displayName": f"{name} (sim)"}
+        return {**named, "version": "sim", "supportedGenerationMethods": methods}
+
+    def models(self, names: list[str]) -> bytes:
+        return _encode({"models": [self._model(name) for name in names]})
+
+    def error(self, problem: Problem) -> bytes:
+        status = self._STATUSES.get(problem.status, "INTERNAL")
+        said = {"code": problem.status, "message": problem.message, "status": status}
+        return _encode({"error": said})
+
+    def error_event(self, problem: Problem) -> bytes:
+        return b"data: " + self.error(problem) + b"\r\n\r\n"
+
+
 SHAPES: dict[str, Shape] = {
+    "gemini": GeminiShape(),
     "anthropic": AnthropicShape(),
     "openai": OpenAiShape(),
     "openai-responses": ResponsesShape(),

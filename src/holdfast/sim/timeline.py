@@ -13,8 +13,8 @@ from types import MappingProxyType
 import msgspec
 from msgspec import Struct
 
-# One surface has two names, by the dialect in which it is asked.
-TALK = ("messages", "chat")
+# One surface has several names, by the dialect in which it is asked.
+TALK = ("messages", "chat", "responses", "generate_content")
 
 
 class Span(Struct, frozen=True, kw_only=True):

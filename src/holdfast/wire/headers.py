@@ -180,7 +180,10 @@ def credential_headers(dialect: Dialect, secret: bytes, own: tuple[str, bytes] |
     """The credential as the dialect wants it; `own` is the client's, as `client_credential` says.
 
     Anthropic takes both forms; a client that used Bearer keeps it, and OAuth tokens need it.
+    Gemini's dialect takes keys in a header of its own and nothing but OAuth tokens as Bearer.
     """
+    if dialect == "gemini" and not secret.startswith(b"ya29."):
+        return ((b"x-goog-api-key", secret),)
     bearer = own is not None and own[0] == "bearer"
     if dialect == "anthropic" and not bearer and not is_subscription(secret):
         return ((b"x-api-key", secret),)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from msgspec import Struct
 
 from holdfast.facts.calls import Headers
@@ -46,5 +48,6 @@ def question(dialect: Dialect, surface: str, model: str = "") -> Question:
         return Question(method="POST", path=path, headers=said, body=body, stream=True)
     if surface == "count_tokens" and there.COUNT_PATH:
         body = there.write_count(ask, model)
-        return Question(method="POST", path=there.COUNT_PATH, headers=said, body=body)
+        path = there.COUNT_PATH.format(model=quote(model, safe=""))
+        return Question(method="POST", path=path, headers=said, body=body)
     raise CannotCrossError(f"{dialect} has no question for {surface}")

@@ -7,7 +7,7 @@ knows another, and what crosses goes through the neutral form of `wire.speech`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 from msgspec import Struct
@@ -16,7 +16,15 @@ from holdfast.facts.calls import Call, Headers, Peek
 from holdfast.facts.flights import Leg
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Said
-from holdfast.wire import anthropic, ollama, ollama_generate, openai, responses
+from holdfast.wire import (
+    anthropic,
+    gemini,
+    gemini_array,
+    ollama,
+    ollama_generate,
+    openai,
+    responses,
+)
 from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.fitting import fitted, looks_fitted, paired
@@ -26,7 +34,6 @@ from holdfast.wire.mend import Mender, deltas_of, mended_answer
 from holdfast.wire.needs import needs, without
 from holdfast.wire.packed import InflatingTap, UnreadableTap
 from holdfast.wire.speech import (
-    FOREIGN,
     Answer,
     Ask,
     BadBodyError,
@@ -58,12 +65,12 @@ __all__ = [
 ]
 
 LOST_CHARS_MAX = 180
-_FOREIGN = FOREIGN.encode()
 DIALECTS: dict[str, Speaking] = {
     "anthropic": anthropic,
     "openai": openai,
     "openai-responses": responses,
     "ollama": ollama,
+    "gemini": gemini,
 }
 # Other ways of asking in a dialect, by their surface; its targets are asked in its usual way.
 _ALSO: dict[tuple[str, str], Speaking] = {("ollama", "generate"): ollama_generate}
@@ -71,8 +78,10 @@ _ALSO: dict[tuple[str, str], Speaking] = {("ollama", "generate"): ollama_generat
 STREAM_UNASKED = frozenset({"ollama"})
 
 
-def peek(dialect: str, body: bytes) -> Peek:
-    """What routing needs of a body. Raises BadBodyError with the field and the remedy."""
+def peek(dialect: str, body: bytes, path: str = "") -> Peek:
+    """What routing needs of a request. Raises BadBodyError with the field and the remedy."""
+    if dialect == gemini.DIALECT:
+        return gemini.peek(body, path)
     found = peeking.peek(body, unsaid=dialect in STREAM_UNASKED)
     if dialect == responses.DIALECT:
         responses.check(body)
@@ -101,6 +110,8 @@ def conversation(dialect: str, body: bytes) -> str:
     """A mark of a *continuing* conversation, the same on each of its turns; "" for a first turn."""
     if dialect == responses.DIALECT:
         return responses.conversation(body)
+    if dialect == gemini.DIALECT:
+        return gemini.conversation(body)
     return peeking.conversation(dialect, body)
 
 
@@ -145,17 +156,31 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
     if crossings is not None:
         ask = crossings.restored(ask, leg.target.provider, call.at)
     ask, model = paired(ask), leg.target.model
+    if call.stream and not ask.sampling.stream:  # the path says it, not the body
+        sampling = msgspec.structs.replace(ask.sampling, stream=True)
+        ask = msgspec.structs.replace(ask, sampling=sampling)
     written = Written(there.write_count(ask, model)) if counts else there.write_ask(ask, model)
     if ask.sampling.stream and ask.sampling.choices != 1:
         raise CannotCrossError("n: several choices cannot be streamed from another dialect")
     lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost))
-    path = there.COUNT_PATH if counts else there.path(model, stream=ask.sampling.stream)
+    path = (
+        there.COUNT_PATH.format(model=quote(model, safe=""))
+        if counts
+        else there.path(model, stream=ask.sampling.stream)
+    )
     return Outgoing(path, (*there.HEADERS, *JSON), written.body, here.OWN_PREFIXES, lost)
 
 
 def _spoken(call: Call) -> Speaking | None:
-    """The module of what a client speaks."""
-    return _ALSO.get((call.dialect, call.surface)) or DIALECTS.get(call.dialect)
+    """The module of what a client speaks, in the form of streams that it asked for."""
+    return _ALSO.get((call.dialect, call.surface)) or _formed(call.dialect, call.query)
+
+
+def _formed(dialect: str, query: str) -> Speaking | None:
+    """The module of a dialect, in the form of streams that the query asks for."""
+    if dialect == gemini.DIALECT and not gemini.as_events(query):
+        return gemini_array
+    return DIALECTS.get(dialect)
 
 
 def _suited(ask: Ask, leg: Leg) -> Ask:
@@ -189,13 +214,12 @@ def _check_needs(call: Call, leg: Leg) -> None:
 def _passed(call: Call, leg: Leg) -> Outgoing:
     query = f"?{call.query}" if call.query else ""
     model, path, body = leg.target.model, call.path, call.body
-    if _FOREIGN in body and leg.dialect in DIALECTS:
+    if leg.dialect in DIALECTS:
         body = DIALECTS[leg.dialect].own(body)
     if model != call.model:
+        path = _renamed(path, call.model, model)
         if body:
             body = peeking.renamed(body, model)
-        elif call.surface == "models":
-            path = f"/v1/models/{quote(model, safe='')}"
     return Outgoing(path + query, (), body)
 
 
@@ -205,6 +229,15 @@ def _borne(lost: tuple[Lost, ...]) -> tuple[Lost, ...]:
     if grave:
         raise CannotCrossError("; ".join(grave)[:LOST_CHARS_MAX])
     return tuple(dict.fromkeys(lost))
+
+
+def _renamed(path: str, was: str, model: str) -> str:
+    """The path with this model's name in place of the one that it names, if it names one."""
+    before, named, rest = path.partition("/models/")
+    rest = unquote(rest)
+    if was and named and (rest == was or rest.startswith(f"{was}:")):
+        return f"{before}{named}{quote(model, safe='')}{rest[len(was) :]}"
+    return path
 
 
 def _lost_headers(call: Call, here: Speaking) -> Iterable[Lost]:
@@ -262,8 +295,8 @@ def _tap(
     crossings: Crossings | None,
 ) -> Tap:
     crosses = leg.dialect != call.dialect
-    there = DIALECTS.get(leg.dialect, openai)
     here = _spoken(call) or openai
+    there = DIALECTS.get(leg.dialect, openai) if crosses else here
     if not 200 <= status < 300:
         return ErrorTap(there, status, headers, here=here if crosses else None)
     if call.stream and not crosses and kind.startswith(_type_of(there)):
@@ -380,9 +413,9 @@ def error_reply(dialect: str, status: int, message: str) -> tuple[Headers, bytes
     return JSON, there.error_body(there.error_type(status), message)
 
 
-def error_event(dialect: str, status: int, message: str) -> bytes:
-    """An error inside a stream, in the client's dialect."""
-    there = DIALECTS[dialect]
+def error_event(dialect: str, status: int, message: str, query: str = "") -> bytes:
+    """An error inside a stream, in the client's dialect and, by its query, its form."""
+    there = _formed(dialect, query) or openai
     return there.error_event(there.error_type(status), message)
 
 

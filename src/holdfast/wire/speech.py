@@ -292,7 +292,8 @@ class Speaking(Protocol):
     `OWN_PREFIXES`. `OVERLOADED` is the status by which its providers say that they cannot, for
     now. `STREAM` is the content type of its streams. `ID_CHARS_MAX` and `NAME_CHARS_MAX` bound the
     ids of calls and the names of tools. `SIGNS`: its clients hand back what a provider signed.
-    `COUNT_PATH` is where tokens are counted, "" where nobody does.
+    `COUNT_PATH` is where tokens are counted, `{model}` in the place of its name where the path
+    has it; "" where nobody does.
     """
 
     DIALECT: str
