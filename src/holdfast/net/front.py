@@ -451,6 +451,6 @@ def no_such_door(request: Request) -> str:
     doors |= {MODELS, BATCHES, f"{MODELS_BETA}/MODEL:generateContent"}
     return (
         f"holdfast: there is no {request.method} {request.path} here. It answers"
-        f" {', '.join(sorted(doors))}. A base URL usually ends at the port (Anthropic, Gemini) or in"
-        f" /v1 (OpenAI)."
+        f" {', '.join(sorted(doors))}. A base URL usually ends at the port (Anthropic, Gemini)"
+        f" or in /v1 (OpenAI)."
     )
