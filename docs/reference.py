@@ -14,7 +14,7 @@ from holdfast.core.blame import EVIDENCE, TRANSIENT
 from holdfast.core.signatures import SIGNATURES, WHOSE, Signature
 from holdfast.face.cli import COMMANDS, parser
 from holdfast.facts.flights import Limits
-from holdfast.net.front import DOORS
+from holdfast.net.front import ACTIONS, DOORS, MODELS_BETA, door_of
 from holdfast.sim.faults import BEHAVIOURS
 from holdfast.sim.timeline import SCENARIOS
 
@@ -23,8 +23,10 @@ NOTE = "<!-- Written by `make docs` from the code. Do not edit. -->\n"
 
 
 BESIDES = (
-    "Besides: `GET /v1/models` (the shape by the client's headers), `GET /v1/models/ID`,"
-    " `/v1/messages/batches…` (passed on to the first provider of the dialect), `GET /`.\n"
+    "Gemini's paths are the same under `/v1/`. Besides: `GET /v1/models` (the shape by the client's"
+    " headers), `GET /v1beta/models`, each with `/ID`; `GET /api/tags`, `GET /api/version`,"
+    " `POST /api/show`; `/v1/responses/ID…` and `/v1/conversations…` (what has a name);"
+    " `/v1/messages/batches…` (passed on to the first provider of the dialect); `GET /`.\n"
 )
 ROWS = (
     "The first row that fits says what the bytes may mean: whose fault such bytes have been, how"
@@ -69,6 +71,8 @@ def commands() -> str:
 def http() -> str:
     """What the gateway answers."""
     doors = [(f"`{method} {path}`", *door) for (method, path), door in DOORS.items()]
+    named = [f"{MODELS_BETA}/MODEL:{action}" for action in ACTIONS]
+    doors += [(f"`POST {path}`", *door) for path in named if (door := door_of("POST", path))]
     limits = Limits()
     times = [(f"`{name}`", f"{getattr(limits, name):g}") for name in Limits.__struct_fields__]
     return "\n".join(
