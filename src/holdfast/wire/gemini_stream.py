@@ -394,11 +394,11 @@ class StreamWriter:
     """Writes a stream of events, or one of the elements of an array."""
 
     __slots__ = (
-        "_after",
         "_array",
         "_before",
         "_behind",
         "_call",
+        "_due",
         "_head",
         "_signing",
         "_thought",
@@ -415,19 +415,24 @@ class StreamWriter:
         self._thought: Thinking | None = None  # the thought that is being said
         self._call: list[str] = []  # the call that is being said: its id, its name, its arguments
         self._usage = Usage()
-        self._after = b"" if array else b"\r\n\r\n"
+        self._due = False  # whether a signature waits for a part
 
     def write(self, delta: Delta) -> bytes:
         """The chunks that say this delta."""
-        if isinstance(delta, TextDelta) and not self._signing.due:
-            return self._framed(b"%b%b%b" % (self._before, _encode(delta.text), self._behind))
+        if type(delta) is TextDelta and self._written and not self._due:
+            return b"%b%b%b" % (self._before, _encode(delta.text), self._behind)
         return _WRITE[type(delta)](self, delta)
 
     def _framed(self, json: bytes) -> bytes:
+        first, self._written = not self._written, True
         if not self._array:
             return b"data: %b\r\n\r\n" % json
-        first, self._written = not self._written, True
         return (b"[%b" if first else b",\r\n%b") % json
+
+    def _signed(self, part: dict[str, Any]) -> bytes:
+        """A chunk of this part, with the signature that was due."""
+        self._due = False
+        return self._framed(self._chunk([self._signing.signed(part)]))
 
     def _chunk(self, parts: list[dict[str, Any]], stop: str | None = None) -> bytes:
         candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"}}
@@ -439,13 +444,16 @@ class StreamWriter:
     def _opened(self, delta: Opened) -> bytes:
         self._head = {"modelVersion": delta.model, "responseId": delta.id or UNNAMED}
         before, _, behind = self._chunk([{"text": ""}]).partition(b'""')
-        self._before, self._behind = before, behind
+        if self._array:
+            self._before, self._behind = b",\r\n" + before, behind
+        else:
+            self._before, self._behind = b"data: " + before, behind + b"\r\n\r\n"
         return b""
 
     def _words(self, delta: TextDelta | RefusalDelta) -> bytes:
         if not delta.text:
             return b""
-        return self._framed(self._chunk([self._signing.signed({"text": delta.text})]))
+        return self._signed({"text": delta.text})
 
     def _thinking(self, delta: ThinkingDelta) -> bytes:
         known = self._thought or Thinking()
@@ -468,13 +476,12 @@ class StreamWriter:
     def _ended(self, _: BlockEnded) -> bytes:
         if self._thought is not None:
             self._signing.think(self._thought)
-            self._thought = None
+            self._thought, self._due = None, self._signing.due
         if not self._call:
             return b""
         id_, name, *json = self._call
         self._call = []
-        part = called(ToolCall(id_, name, "".join(json) or "{}"))
-        return self._framed(self._chunk([self._signing.signed(part)]))
+        return self._signed(called(ToolCall(id_, name, "".join(json) or "{}")))
 
     def _seen(self, delta: UsageSeen) -> bytes:
         self._usage = delta.usage
