@@ -54,6 +54,16 @@ def test_suspected_at_once_declared_with_patience_and_over_by_good_answers() -> 
     assert incident.timeline == tuple(tale.events)
 
 
+def test_the_longer_it_lasts_the_surer() -> None:
+    tale = Tale()
+    tale.minutes(30, MESSAGES)
+    tale.minutes(20, fails(MESSAGES))
+    (incident,) = tale.incidents.view()
+    opened = tale.events[-1]
+    assert opened.event == "opened"
+    assert opened.confidence < 0.9 < incident.confidence <= 1.0
+
+
 def test_a_blip_is_suspected_and_forgotten() -> None:
     tale = Tale()
     tale.minutes(30, MESSAGES)

@@ -56,7 +56,7 @@ def test_an_opening_says_everything() -> None:
     said = letter("m1", [change], {"i1": INCIDENT}, VOICE, NOON + 1300)
     assert said.title == "Down: acme messages"
     assert said.text.splitlines() == [
-        "Since 12:00 (22 min). Whose fault: theirs, not yours (94 % sure, overloaded).",
+        "Since 12:00 (22 min, 94 % sure). Whose fault: theirs, not yours (overloaded).",
         "Because: 6 of 6 calls failed with 529; two models alike.",
         "Standing in: other/large.",
         "Back in 30 min to 3 h, most likely.",
@@ -115,7 +115,7 @@ def test_who_must_act_is_told_what_to_do() -> None:
     said = letter("m1", [change], {}, VOICE, NOON)
     text = said.text
     assert said.changes[0].segments == keyed.segments
-    assert "on your side: the account or its key (99 % sure, invalid key)" in text
+    assert "on your side: the account or its key (invalid key)" in text
     assert "ask again. It is the key from env:ACME_KEY." in text
     alone = letter("m1", [Change(incident="i", kind="opened", event=OVERLOADED)], {}, VOICE, NOON)
     assert "A stand-in in the routes would answer meanwhile." in alone.text

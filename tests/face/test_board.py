@@ -25,10 +25,10 @@ def test_trouble_at_a_glance_in_eighty_columns() -> None:
     assert lines[:9] == [
         "Some of it is them, some of it is on your side.  http://127.0.0.1:4141",
         "",
-        "○ acme messages down 12 min · their fault, 94 % sure · overloaded",
+        "○ acme messages down 12 min, 94 % sure · their fault · overloaded",
         "  other/large stands in · back in 30 min – 3 h (even odds: 58 min)",
         "  their page still says all is well: “All Systems Operational” (read 3 min ago)",
-        "○ third chat down 60 s · your account or key, 80 % sure · invalid key",
+        "○ third chat down 60 s, 80 % sure · your account or key · invalid key",
         "  nobody stands in",
         "  the key was never accepted here",
         "✓ other chat small back since 53 min · down for 47 min · their fault · acme/lar…",
@@ -38,6 +38,12 @@ def test_trouble_at_a_glance_in_eighty_columns() -> None:
     assert "probes today: acme 12/500 free, 0/20 paid" in text
     assert "claude-*   other/large (stand-in)" in text
     assert max(map(len, lines)) <= 80
+
+
+def test_a_suspicion_is_one_line_and_no_incident() -> None:
+    one = {"since": AT - 40, "segments": [segment("acme", "chat")], "because": ["HTTP 529"]}
+    lines = shown({**old(), "suspected": [one]})
+    assert "◐ acme chat suspected for 40 s, not sure yet · HTTP 529" in lines
 
 
 def test_an_incident_takes_three_lines_at_most_however_narrow() -> None:

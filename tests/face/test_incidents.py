@@ -72,8 +72,7 @@ def test_one_line_each_the_newest_last() -> None:
     lines = shown([SUSPECTED, OPEN, WHOLE], whole=False).splitlines()
     assert [line[0] for line in lines] == ["✓", "○", "◐"]
     assert lines[0][19:] == (
-        "acme messages · for 47 min · their fault, 94 % sure · overloaded"
-        " · other/large stood in  i-1"
+        "acme messages · for 47 min · their fault · overloaded · other/large stood in  i-1"
     )
     assert lines[1][19:] == "b chat · still open · whose fault is not clear yet  i-2"
     assert shown([], whole=False) == "No incident yet.\n"
@@ -83,15 +82,15 @@ def test_a_timeline_is_in_order_with_its_evidence() -> None:
     lines = [line[12:] for line in shown([WHOLE], whole=True).splitlines()[2:]]
     assert lines == [
         "the first failure that belongs to it",
-        "◐ suspected  acme messages · their fault, 94 % sure · overloaded",
+        "◐ suspected  acme messages · 94 % sure · their fault · overloaded",
         "2 calls failed",
         "the provider's page claims it began now",
-        "○ opened  acme messages · their fault, 94 % sure · overloaded",
+        "○ opened  acme messages · 94 % sure · their fault · overloaded",
         "6 of 6 calls failed",
         "this key worked a minute ago",
         "the provider's page admits it, 17 min after we declared it",
         "the first good answer of the recovery",
-        "✓ resolved  acme messages · their fault, 94 % sure · overloaded",
+        "✓ resolved  acme messages · 94 % sure · their fault · overloaded",
     ]
     assert "reopened 2 times" in shown([WHOLE], whole=True)
 

@@ -47,6 +47,11 @@ def test_a_suspicion_and_a_fresh_end() -> None:
     assert line({**old(), "incidents": [incident(resolved=AT - 700)]}) == "● holdfast ok"
 
 
+def test_what_only_the_observatory_suspects() -> None:
+    one = {"since": AT - 40, "segments": [segment("acme", "chat")], "because": ["HTTP 529"]}
+    assert line({**old(), "suspected": [one]}) == "◐ acme chat suspected 40s"
+
+
 def test_the_network_and_a_range_that_is_of_no_use() -> None:
     own = incident(
         segments=[segment("")], whose="network", stood_in=[], eta={"quantiles_min": {"10": 1}}

@@ -70,7 +70,9 @@ class Client:
 
     @property
     def is_there(self) -> bool:
-        return (PLACE / ("npm/node_modules" if self.from_npm else "") / self.package).is_dir()
+        if self.from_npm:
+            return (PLACE / "npm" / "node_modules" / self.package).is_dir()
+        return (PLACE / self.package / "installed").is_file()
 
     @property
     def from_npm(self) -> bool:

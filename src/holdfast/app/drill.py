@@ -22,7 +22,9 @@ from holdfast.app.gateway import Gateway
 from holdfast.app.stage import Stage
 from holdfast.config.notify import Notify
 from holdfast.config.read import Config, GatewayConfig
+from holdfast.core.letters import parts
 from holdfast.facts.calls import Headers
+from holdfast.facts.incidents import Event, EventKind
 from holdfast.facts.outcomes import Failure
 from holdfast.facts.places import Provider, Route
 from holdfast.net.dial import Dialer, Origin
@@ -76,7 +78,8 @@ class Stretch(Struct, frozen=True):
 
 class Report(Struct, frozen=True, kw_only=True):
     """A whole drill. `back_s`: scenario seconds from the recovery to the first choice's next
-    answer on a surface that had failed; None where that was not reached.
+    answer on a surface that had failed; None where that was not reached. `noticed`: when the
+    observatory suspected, declared, and saw it end (scenario seconds).
     """
 
     scenario: str
@@ -88,6 +91,7 @@ class Report(Struct, frozen=True, kw_only=True):
     calls: tuple[Seen, ...]
     exchanges: tuple[ExchangeLine, ...]
     told: tuple[tuple[float, str], ...]
+    noticed: tuple[tuple[float, EventKind], ...]
     back_s: float | None
 
     @property
@@ -156,6 +160,7 @@ class Drill:
         self._folder = folder
         self._tell = tell
         self._told: list[tuple[float, str]] = []
+        self._noticed: list[tuple[float, EventKind]] = []
         self._calls: list[Seen] = []
         self._began_s = 0.0
 
@@ -173,6 +178,7 @@ class Drill:
             wall=lambda: wall_0 + loop.time(),
         )
         try:
+            gateway.observatory.hear = self._notice
             stage.begin()
             self._began_s = asyncio.get_running_loop().time()
             await asyncio.gather(*(self._client(gateway, *kind) for kind in KINDS))
@@ -189,6 +195,7 @@ class Drill:
             calls=calls,
             exchanges=tuple(Reader(self._folder).exchanges(limit=len(calls) + 10)),
             told=tuple(self._told),
+            noticed=tuple(self._noticed),
             back_s=back_s(calls, self._timeline),
         )
 
@@ -198,6 +205,12 @@ class Drill:
     def _hear(self, sentence: str) -> None:
         self._told.append((self._now_s(), sentence))
         self._tell(self._now_s(), sentence)
+
+    def _notice(self, event: Event) -> None:
+        self._noticed.append((self._now_s(), event.event))
+        if event.event == "suspected":  # the rest is told anyway
+            why = "; ".join(event.because)
+            self._hear(f"suspected: {parts(event.segments)} ({why}); calls avoid it from now on")
 
     async def _client(self, gateway: Gateway, surface: str, asking: Asking) -> None:
         dialer = Dialer()

@@ -89,6 +89,8 @@ class Observatory:
         self._known: dict[str, Incident] = {}
         self._prints_at = desk.clock()
         self._alarms: dict[str, str] = {}
+        # Whoever wants to hear of each event at once, suspicions too: a rehearsal does.
+        self.hear: Callable[[Event], None] = lambda _: None
         self.incidents = desk.board.incidents
         self.outlooks = Outlooks()
         kept = self._read_prints()
@@ -159,6 +161,7 @@ class Observatory:
             self.scouts.learn(obs)
             for event in self.incidents.observe(obs):
                 self.herald.hear(event)
+                self.hear(event)
                 if event.event != "suspected":
                     self._say(event_told(event, self.incidents.view()))
         alive = self.alive(wall)
@@ -349,7 +352,7 @@ def event_told(event: Event, incidents: Iterable[Incident]) -> str:
     if event.event == "resolved":
         ended = next((one for one in incidents if one.id == event.incident), None)
         return f"{TOLD[event.event]} {where}. {back_sentence(ended) if ended else ''}".rstrip()
-    sure = f"{WHOSE[event.whose]}, {sureness(event.confidence)}"
+    sure = f"{sureness(event.confidence)}; whose fault: {WHOSE[event.whose]}"
     return plain(f"{TOLD[event.event]}: {where} ({sure}): {'; '.join(event.because[:2])}", 400)
 
 

@@ -42,6 +42,7 @@ LIMITS = frozenset({"rate_limit", "quota_or_billing"})
 # Findings of a look at the network that leave open whether it works.
 UNTELLING = frozenset({"unclear", "intercepted"})
 STOOD_IN_MAX = 10
+SURER = 0.01
 
 
 class Params(Struct, frozen=True, kw_only=True):
@@ -223,6 +224,11 @@ class Incidents:
     def _worse(self, place: Place, stretch: Stretch, leaf: Leaf, wall: float) -> list[Event]:
         events = []
         leaf.failed_wall = wall
+        if stretch.open and leaf.key in stretch.inside:
+            # The longer it goes on, the surer; in steps, so that it is no news each time.
+            sure = leaf.belief.outage(self.expected)
+            if sure >= stretch.confidence + SURER:
+                stretch.confidence = sure
         if leaf.since is None:
             leaf.since = wall
         news = not leaf.suspected and leaf.belief.trouble() >= self.params.told

@@ -105,7 +105,7 @@ def parts(segments: Iterable[Segment], most: int = PARTS) -> str:
 
 
 def sureness(confidence: float) -> str:
-    """How sure in whole percent; nothing here is ever quite sure."""
+    """How sure it is that it is down, in whole percent; nothing here is ever quite sure."""
     return f"{min(99, max(1, round(confidence * 100)))} % sure"
 
 
@@ -226,9 +226,9 @@ def back_sentence(incident: Incident, waiting: int = 0) -> str:
 
 def _whose(event: Event, incident: Incident, voice: Voice, wall: float) -> str:
     cause = event.cause.replace("_", " ")
-    sure = ", ".join(text for text in (sureness(event.confidence), cause) if text)
-    since = f"Since {voice.local(incident.since)} ({span(wall - incident.since)})."
-    return f"{since} Whose fault: {WHOSE[event.whose]} ({sure})."
+    lasts = f"{span(wall - incident.since)}, {sureness(event.confidence)}"
+    since = f"Since {voice.local(incident.since)} ({lasts})."
+    return f"{since} Whose fault: {WHOSE[event.whose]}{f' ({cause})' if cause else ''}."
 
 
 def _because(event: Event) -> str:

@@ -63,7 +63,14 @@ def board(status: Json) -> RenderableType:
     blocks: list[list[RenderableType]] = [
         [Text.assemble((sentence, f"bold {colour}"), f"  {status.get('url', '')}")],
         list(warnings(status, at)),
-        [line for one in status.get("incidents") or () for line in incident_lines(one, status, at)],
+        [
+            *(
+                line
+                for one in status.get("incidents") or ()
+                for line in incident_lines(one, status, at)
+            ),
+            *(suspicion(one, at) for one in status.get("suspected") or ()),
+        ],
         [segments(rows, at)] if (rows := status.get("segments")) else [],
         [routes(rows)] if (rows := status.get("routes")) else [],
         list(notes(status, at)),
@@ -102,11 +109,11 @@ def incident_lines(one: Json, status: Json, at: float) -> list[Text]:
     whose = str(one.get("whose") or "unknown")
     if one.get("resolved") is not None:
         return [over(one, at)]
-    sure = sureness(float(one.get("confidence") or 0.0)) if whose != "unknown" else ""
-    blamed = joined((WHOSE.get(whose, whose), sure), ", ")
+    # How sure it is that it is down, not whose fault: so it stands beside that.
+    sure = sureness(float(one.get("confidence") or 0.0))
     cause = str(one.get("cause") or "").replace("_", " ")
     lasts = span(max(0.0, at - float(one.get("since") or at)))
-    rest = joined((lasts, blamed, cause))
+    rest = joined((f"{lasts}, {sure}", WHOSE.get(whose, whose), cause))
     told = [row((DOWN[0], DOWN[1]), f" {parts(dict(one))} ", ("down ", "red"), rest)]
     stood = ", ".join(one.get("stood_in") or ())
     second = joined((f"{stood} stands in" if stood else "nobody stands in", outlook(one)))
@@ -116,6 +123,14 @@ def incident_lines(one: Json, status: Json, at: float) -> list[Text]:
     if third or because:
         told.append(row((f"  {third or because}", "dim")))
     return told
+
+
+def suspicion(one: Json, at: float) -> Text:
+    """What may be the beginning of trouble, or a blip: calls avoid it, nobody is told."""
+    lasts = span(max(0.0, at - float(one.get("since") or at)))
+    because = "; ".join(one.get("because") or ())
+    rest = joined((f"suspected for {lasts}, not sure yet", because))
+    return row(("◐", "yellow"), (f" {parts(dict(one))} {rest}", "dim"))
 
 
 def over(one: Json, at: float) -> Text:

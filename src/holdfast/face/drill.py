@@ -85,6 +85,7 @@ def show(report: Report, screen: Console) -> None:
     if first is not None:
         lines.append(f"The first call that met the trouble, {span(first.took_s)} in all:")
         lines += [f"  {step}" for step in steps(report, first)]
+    lines += noticed(report)
     if report.back_s is not None:
         lines.append(
             f"Back on the first choice {span(report.back_s)} after its recovery"
@@ -97,6 +98,22 @@ def show(report: Report, screen: Console) -> None:
     if not report.held:
         me = how_called()
         screen.print(f"Not every call held. For each of them: {me} drill --json", markup=False)
+
+
+def noticed(report: Report) -> list[str]:
+    """What the observatory made of it."""
+    first: dict[str, float] = {}
+    for at_s, kind in report.noticed:
+        first.setdefault(kind, at_s)
+    if "suspected" not in first:
+        return []
+    told = f"The observatory suspected trouble at {first['suspected']:.0f} s"
+    if "opened" not in first:
+        why = "it was over before that could be told from a blip, which takes some minutes"
+        return [f"{told} and declared none: {why}. People are told of declared trouble only."]
+    back = max((at_s for at_s, kind in report.noticed if kind == "resolved"), default=None)
+    end = f", and said “It's back!” at {back:.0f} s" if back is not None else ""
+    return [f"{told}, declared it at {first['opened']:.0f} s{end}."]
 
 
 def show_attempts(report: Report, screen: Console) -> None:

@@ -93,13 +93,18 @@ def headline(one: Incident) -> Text:
     if one.opened is None:
         mark, style = MARKS["suspected"]
     end = one.back if one.back is not None else one.resolved
-    lasted = "still open" if end is None else f"for {span(max(0.0, end - one.since))}"
+    if end is not None:
+        lasted = f"for {span(max(0.0, end - one.since))}"
+    elif one.opened is not None and one.confidence > 0:
+        lasted = f"still open, {sureness(one.confidence)}"
+    else:
+        lasted = "still open"
     stood = ", ".join(one.stood_in)
     told = joined(
         (
             plain(parts(one.segments), TEXT_CHARS),
             lasted,
-            blamed(one),
+            WHOSE[one.whose],
             plain(one.cause.replace("_", " "), TEXT_CHARS),
             plain(f"{stood} stood in" if stood else "", TEXT_CHARS),
         )
@@ -108,12 +113,6 @@ def headline(one: Incident) -> Text:
     return Text.assemble(
         (mark, style), " ", (day, "dim"), told, (f"  {plain(one.id, TEXT_CHARS)}", "dim")
     )
-
-
-def blamed(one: Incident | Event) -> str:
-    """Whose fault, and how sure that is."""
-    sure = sureness(one.confidence) if one.whose != "unknown" else ""
-    return joined((WHOSE[one.whose], sure), ", ")
 
 
 def timeline(one: Incident) -> list[Text]:
@@ -147,6 +146,8 @@ def timeline(one: Incident) -> list[Text]:
 def entry(event: Event) -> list[Text]:
     """One entry of a timeline, with its evidence."""
     mark, style = MARKS[event.event]
-    told = joined((plain(parts(event.segments, most=10), TEXT_CHARS), blamed(event), event.cause))
+    sure = sureness(event.confidence)  # that it is down; at the end, that it is back
+    where = plain(parts(event.segments, most=10), TEXT_CHARS)
+    told = joined((where, sure, WHOSE[event.whose], event.cause.replace("_", " ")))
     head = Text.assemble((f"{mark} {event.event}", style), f"  {plain(told, TEXT_CHARS)}")
     return [head, *(Text(plain(why, TEXT_CHARS), style="dim") for why in event.because)]

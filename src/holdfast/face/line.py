@@ -84,6 +84,10 @@ def line(status: dict[str, Any]) -> str:
         whose = WHOSE.get(first.get("whose") or "", "not clear yet")
         since = brief(at - float(first.get("since") or at))
         return fitted(f"◐ {part(first['segment'])} failing {since}{more}", f" ({whose})")
+    suspected = status.get("suspected") or []
+    if suspected:
+        since = brief(at - float(suspected[0].get("since") or at))
+        return fitted(f"◐ {parts(suspected[0])} suspected {since}")
     fresh = [one for one in incidents if at - float(one.get("resolved") or 0.0) < FRESH_S]
     if fresh:
         since = brief(at - float(fresh[0]["resolved"]))

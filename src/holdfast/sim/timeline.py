@@ -122,6 +122,12 @@ SCENARIOS: Mapping[str, Timeline] = MappingProxyType(
             "bursts of 529, then 403 “no longer a member of the organization” on two surfaces of"
             " three (messages and token counting; models and embeddings work), then recovery",
         ),
+        "outage": Timeline(
+            (Span(from_s=60, until_s=660, fault="error"),),
+            900.0,
+            "for ten minutes every request fails with 500: long enough for people to be told, and"
+            " to be told that it is back (try it with --speed 20)",
+        ),
         "flapping": Timeline(_flapping(10, 6), 150.0, "10 s well, 10 s overloaded, six times"),
         "blackhole": Timeline(
             (Span(from_s=10, until_s=70, fault="blackhole"),),
