@@ -144,13 +144,13 @@ def test_a_body_that_only_its_provider_can_judge_passes(fields: dict[str, object
 def test_a_body_on_the_path_of_chat_becomes_one_of_chat() -> None:
     """Some clients send these there, and want the answers of Chat."""
     fields = {"model": "m", "input": [HI], "stream": True, "tools": []}
-    found = json.loads(speak.reshaped("chat", json.dumps(fields).encode()))
+    found = json.loads(speak.reshaped("openai", "chat", json.dumps(fields).encode()))
     assert found["messages"] == [HI]
     assert (found["model"], found["stream"]) == ("m", True)
     with pytest.raises(BadBodyError, match=r"holdfast: input\[0\].role"):
-        speak.reshaped("chat", b'{"model":"m","input":[{"role":"king","content":""}]}')
+        speak.reshaped("openai", "chat", b'{"model":"m","input":[{"role":"king","content":""}]}')
     with pytest.raises(BadBodyError, match="previous_response_id"):
-        speak.reshaped("chat", b'{"model":"m","input":"x","previous_response_id":"r"}')
+        speak.reshaped("openai", "chat", b'{"model":"m","input":"x","previous_response_id":"r"}')
 
 
 @pytest.mark.parametrize(
@@ -165,17 +165,18 @@ def test_a_body_on_the_path_of_chat_becomes_one_of_chat() -> None:
     ],
 )
 def test_any_other_body_stays_as_it_is(body: bytes) -> None:
-    assert speak.reshaped("chat", body) is body
+    assert speak.reshaped("openai", "chat", body) is body
     ours = b'{"model":"m","input":"x"}'
-    for surface in ("messages", "responses", "embeddings"):
-        assert speak.reshaped(surface, ours) is ours
+    doors = (("anthropic", "messages"), ("openai-responses", "responses"), ("openai", "embeddings"))
+    for dialect, surface in (*doors, ("ollama", "chat")):
+        assert speak.reshaped(dialect, surface, ours) is ours
 
 
 @given(st.binary(max_size=40))
 def test_no_bytes_whatever_make_it_raise_anything_else(dirty: bytes) -> None:
     for body in (dirty, b'{"input":' + dirty, b'{"model":"m","input":' + dirty + b"}"):
         try:
-            assert isinstance(speak.reshaped("chat", body), bytes)
+            assert isinstance(speak.reshaped("openai", "chat", body), bytes)
             speak.peek("openai-responses", body)
         except BadBodyError as error:
             assert str(error).startswith("holdfast: ")  # noqa: PT017 - either is right

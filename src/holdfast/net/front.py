@@ -179,7 +179,7 @@ class Front:
             model = unquote(request.path.partition("/models/")[2])
         elif request.method == "POST" and surface not in ("batches", "stored"):
             try:
-                body = speak.reshaped(surface, body)
+                body = speak.reshaped(dialect, surface, body)
                 peek = speak.peek(dialect, body, request.path)
             except speak.BadBodyError as problem:
                 self._refuse(request, reply, 400, str(problem), dialect)

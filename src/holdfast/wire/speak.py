@@ -88,13 +88,14 @@ def peek(dialect: str, body: bytes, path: str = "") -> Peek:
     return found
 
 
-def reshaped(surface: str, body: bytes) -> bytes:
+def reshaped(dialect: str, surface: str, body: bytes) -> bytes:
     """A body of the dialect that its path says, though the client wrote it in another.
 
     Some send Responses' bodies to the path of Chat, and want Chat's answers. Raises BadBodyError
     where that cannot be said; any other body stays as it is.
     """
-    if surface != openai.SURFACE or not responses.is_ours(body):
+    chat = (dialect, surface) == (openai.DIALECT, openai.SURFACE)
+    if not chat or not responses.is_ours(body):
         return body
     try:
         model = peeking.peek(body).model
