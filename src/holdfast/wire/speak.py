@@ -94,8 +94,7 @@ def reshaped(dialect: str, surface: str, body: bytes) -> bytes:
     Some send Responses' bodies to the path of Chat, and want Chat's answers. Raises BadBodyError
     where that cannot be said; any other body stays as it is.
     """
-    chat = (dialect, surface) == (openai.DIALECT, openai.SURFACE)
-    if not chat or not responses.is_ours(body):
+    if (dialect, surface) != ("openai", openai.SURFACE) or not responses.is_ours(body):
         return body
     try:
         model = peeking.peek(body).model
