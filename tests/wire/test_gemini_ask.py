@@ -110,14 +110,14 @@ def test_names_may_be_written_in_either_spelling(ask: Ask) -> None:
         (b"parametersJsonSchema", b"parameters_json_schema"),
         (b"functionCallingConfig", b"function_calling_config"),
         (b"toolConfig", b"tool_config"),
-        (b'functionCall"', b'function_call"'),
+        (b"functionCall", b"function_call"),
         (b"functionResponse", b"function_response"),
         (b"thoughtSignature", b"thought_signature"),
         (b"inlineData", b"inline_data"),
         (b"mimeType", b"mime_type"),
         (b"maxOutputTokens", b"max_output_tokens"),
     ):
-        snake = snake.replace(name, other)
+        snake = snake.replace(b'"%b":' % name, b'"%b":' % other)  # no text holds a bare quote
     assert read_ask(snake) == read_ask(body)
 
 
