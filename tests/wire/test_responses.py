@@ -167,8 +167,9 @@ def test_a_body_on_the_path_of_chat_becomes_one_of_chat() -> None:
 def test_any_other_body_stays_as_it_is(body: bytes) -> None:
     assert speak.reshaped("openai", "chat", body) is body
     ours = b'{"model":"m","input":"x"}'
-    for surface in ("messages", "responses", "embeddings"):
-        assert speak.reshaped("openai", surface, ours) is ours
+    doors = (("anthropic", "messages"), ("openai-responses", "responses"), ("openai", "embeddings"))
+    for dialect, surface in (*doors, ("ollama", "chat")):
+        assert speak.reshaped(dialect, surface, ours) is ours
 
 
 @given(st.binary(max_size=40))
