@@ -3,7 +3,7 @@
     python -m tests.matrix --install                 as `make test-clients` does
     python -m tests.matrix claude codex --cells plain tools --targets anthropic
 
-Each cell says `ok`, names the client's own limit, or fails. A target that the gateway does not
+Each cell says `ok`, names the client's or the target's own limit, or fails. A target that the gateway does not
 speak yet is left out. Exit status 1 where a cell fails.
 """
 
@@ -43,6 +43,8 @@ from holdfast.wire import speak
 # To whom the calls of each dialect cross when nothing else is said.
 CROSSED = {"anthropic": "openai", "openai": "anthropic", "openai-responses": "anthropic"}
 _ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
+# The gateway's own words where the target's dialect cannot say what the client insists on.
+_UNSAYABLE = re.compile(r"not asked: (tool_choice: [^)]*)\)")
 FAULT_TIMES = 2  # so often in a row; who asks a third time gets the answer
 
 
@@ -113,6 +115,8 @@ def judge(client: Client, cell: Cell, code: int | None, said: str) -> tuple[str,
         return _judge_fault(client, cell, code, said)
     if code is None:
         return "FAIL", "it did not end"
+    if not cell.seen and (found := _UNSAYABLE.search(said)):
+        return "limit", f"the target's: {found[1]}"
     if not cell.seen:
         return "FAIL", f"nothing reached the model: {_last(said)}"
     text = _plain(said)
@@ -217,7 +221,7 @@ def main() -> int:
 
 
 def table(rows: dict[str, dict[str, Outcome]], cells: list[str]) -> str:
-    """All rows in one Markdown table; `–` is a limit of the client's own, told above."""
+    """All rows in one Markdown table; `–` is a limit of the client's own, or of the target's; told above."""
     wide = max(map(len, rows), default=0)
     shown = {"ok": "ok", "limit": "–", "FAIL": "FAIL"}
     lines = [

@@ -78,11 +78,14 @@ def answer(cell: Cell, body: Json) -> str | list[Call]:
     """What the model says to this request: words or tool calls."""
     said = json.dumps(body, ensure_ascii=False)
     offered = names_of(body.get("tools"))
-    known = next((name for name in cell.arguments if name in offered), None)
-    if cell.name == "structured":
-        if known is not None and "call_out" not in said:
+    formed = cell.name == "structured"
+    playable = [n for n, given in cell.arguments.items() if (given == (CITY,)) == formed]
+    known = next((name for name in playable if name in offered), None)
+    if formed:
+        # Either a tool of the client's own takes the answer, or it is said as the schema wants it.
+        asked = any(seen.answer == "calls" for seen in cell.seen)
+        if known is not None and not asked:
             return [Call("call_out", known, CITY)]
-        # What the client asked for in words or a schema; a tool of the client's own is called.
         return json.dumps(CITY, ensure_ascii=False) if "city" in said else f"{BEGIN} {END}"
     wanted = {"tools": 1, "parallel": 2}.get(cell.name, 0)
     if wanted and known is not None and not all(word in said for word in FOUND[:wanted]):

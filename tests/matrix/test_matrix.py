@@ -45,6 +45,8 @@ def played(name: str, *seen: tuple[object, str]) -> Cell:
         (played("tools", ("hi", "calls"), ("nothing", WHOLE)), 0, WHOLE, "FAIL"),
         (played("parallel", ("hi", "calls"), ("kingfisher", WHOLE)), 0, WHOLE, "FAIL"),
         (played("structured", ("hi", "")), 0, str(CITY), "FAIL"),
+        (played("structured"), 1, "(up/m: not asked: tool_choice: none such). Whose", "limit"),
+        (played("structured"), 1, "(up/m: not asked: messages: odd). Whose", "FAIL"),
         (played("403", ("hi", "")), 1, "403 Forbidden", "ok"),
         (played("cut", ("hi", "")), 0, BEGIN, "FAIL"),
         (played("cut", ("hi", "")), 0, WHOLE, "ok"),
