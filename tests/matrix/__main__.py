@@ -3,8 +3,8 @@
     python -m tests.matrix --install                 as `make test-clients` does
     python -m tests.matrix claude codex --cells plain tools --targets anthropic
 
-Each cell says `ok`, names the client's or the target's own limit, or fails. A target that the gateway does not
-speak yet is left out. Exit status 1 where a cell fails.
+Each cell says `ok`, names the client's or the target's own limit, or fails. A target
+that the gateway does not speak yet is left out. Exit status 1 where a cell fails.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def main() -> int:
 
 
 def table(rows: dict[str, dict[str, Outcome]], cells: list[str]) -> str:
-    """All rows in one Markdown table; `–` is a limit of the client's own, or of the target's; told above."""
+    """All rows in one Markdown table; `–` is a limit of the client or the target, told above."""
     wide = max(map(len, rows), default=0)
     shown = {"ok": "ok", "limit": "–", "FAIL": "FAIL"}
     lines = [
