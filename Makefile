@@ -61,6 +61,8 @@ $(VENV)/made:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("holdfast needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 $(MAKECMDGOALS)")'
 	@echo "holdfast: making the virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
+	@# Pythons before 3.12 put in a builder that nothing here builds with.
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet uninstall --yes setuptools 2>/dev/null || true
 	@touch $@
 
 $(VENV)/up.done: $(VENV)/made requirements/run.txt requirements/build.txt pyproject.toml

@@ -235,7 +235,7 @@ def start(bench: Bench) -> list[Row]:
 
 
 def installed(bench: Bench) -> list[Row]:
-    """The packages of a new virtual environment with the locked run-time dependencies alone."""
+    """The packages of a virtual environment as `make up` makes it: run-time dependencies alone."""
     row = Row("installed, our own code included", "MB", 60.0)
     bench.say(f"{row.title}: making a virtual environment")
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
@@ -249,17 +249,16 @@ def installed(bench: Bench) -> list[Row]:
         if done.returncode:
             bench.trouble.append("installed: pip could not install the locked dependencies")
             return []
+        # As `make up` does: what old Pythons add to a new environment, and nothing here needs.
+        unwanted = [*pip, "uninstall", "--yes", "setuptools"]
+        subprocess.run(unwanted, capture_output=True, check=False)
         packages = next(Path(folder).glob("lib/python*/site-packages"))
         ours, stale = packages / "holdfast", shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "src" / "holdfast", ours, ignore=stale)
         compileall.compile_dir(ours, quiet=1)
         row.add(HOLDFAST, _size_mb(packages))
-        tools = [
-            *packages.glob("pip*"),
-            *packages.glob("setuptools*"),
-            *packages.glob("_distutils*"),
-        ]
-        row.note = f"{sum(_size_mb(tool) for tool in tools):.0f} of them pip's own"
+        own = sum(_size_mb(part) for part in packages.glob("pip*"))
+        row.note = f"{own:.0f} of them pip's own"
     return [row]
 
 
