@@ -19,6 +19,7 @@ from holdfast.core.blame import judge
 from holdfast.core.board import Board
 from holdfast.core.probing import Probe
 from holdfast.facts.evidence import Circumstances
+from holdfast.facts.fingerprints import Evidence
 from holdfast.facts.flights import Leg, Limits
 from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Failure, Verdict
@@ -47,12 +48,16 @@ def carry(
     *,
     book: Book | None = None,
     tls: ssl.SSLContext | None = None,
+    shown: list[Evidence | None] | None = None,
 ) -> Observation | None:
-    """Make one probe; what was learnt."""
+    """Make one probe; what was learnt. `shown` takes what was seen of who answered."""
     learnt: list[Observation | None] = []
 
     async def flight(dialer: Dialer) -> None:
-        prober = Prober(desk(dialer, book or Book(), where), verdict, "t", IMPATIENT)
+        made = desk(dialer, book or Book(), where)
+        if shown is not None:
+            made.shown = lambda _provider, _surface, evidence: shown.append(evidence)
+        prober = Prober(made, verdict, "t", IMPATIENT)
         learnt.append(await prober.carry(probe))
 
     on_loop("uvloop", flight, ssl_context=tls)
@@ -90,6 +95,32 @@ def probe(double: Double, way: Any) -> Probe:
 
 def reach(url: str) -> Probe:
     return Probe(way="reach", provider="north", surface="chat_site", url=url)
+
+
+# ------------------------------------------------------- who answers there
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "openai"])
+def test_a_list_of_models_is_kept_with_what_the_connection_showed(dialect: str) -> None:
+    seen: list[Evidence | None] = []
+    with Double("north", dialect) as double:
+        carry(probe(double, "models"), place(double), shown=seen)
+        models = set(double.models)
+    (evidence,) = seen
+    assert evidence is not None
+    assert set(evidence.models) == models
+    assert evidence.address == "127.0.0.1"
+    assert evidence.error == ""
+
+
+def test_an_error_shows_the_shape_of_its_envelope() -> None:
+    seen: list[Evidence | None] = []
+    with Double("north", "anthropic") as double:
+        double.always(acts.status(529))
+        carry(probe(double, "generation"), place(double), shown=seen)
+    (evidence,) = seen
+    assert evidence is not None
+    assert evidence.error.startswith("{error:{message,type}")
 
 
 # ---------------------------------------------------------------------- well

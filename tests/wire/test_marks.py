@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.wire.marks import MARKS_MAX, SHAPE_MAX, VALUE_MAX, marks_of, shape_of
+from holdfast.wire.marks import MARKS_MAX, SHAPE_MAX, VALUE_MAX, marks_of, models_of, shape_of
 
 
 def test_marks_are_those_of_servers_edges_and_request_ids_alone() -> None:
@@ -71,3 +71,17 @@ TREES = st.recursive(
 def test_the_order_of_keys_does_not_change_a_shape(tree: dict[str, object]) -> None:
     turned = dict(reversed(tree.items()))
     assert shape_of(json.dumps(tree).encode()) == shape_of(json.dumps(turned).encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "models"),
+    [
+        (b'{"data":[{"id":"b"},{"id":"a","type":"model"}],"has_more":false}', ("b", "a")),
+        (b'{"models":[{"name":"models/g-3","version":"1"},{}]}', ("models/g-3",)),
+        (b'{"data":"none"}', ()),
+        (b"<html>", ()),
+        (b"[" * 100_000, ()),
+    ],
+)
+def test_models_are_read_from_a_list_of_any_dialect(body: bytes, models: tuple[str, ...]) -> None:
+    assert models_of(body) == models

@@ -15,6 +15,7 @@ from typing import Any
 from holdfast.core.flight import Flight
 from holdfast.core.words import ascii_header, declined_status, refusal, sentence
 from holdfast.facts.calls import Call, Headers
+from holdfast.facts.fingerprints import Evidence
 from holdfast.facts.flights import (
     AttemptEnded,
     Begin,
@@ -52,6 +53,7 @@ from holdfast.net.mask import masked_failure, masked_headers, masked_pieces
 from holdfast.net.reply import Reply
 from holdfast.wire import speak
 from holdfast.wire.headers import lost_value, to_client
+from holdfast.wire.marks import marks_of, shape_of
 from holdfast.wire.tap import Tap
 
 # A client's own retry comes back within half a second (both SDKs: 0.5 s less up to a quarter);
@@ -465,6 +467,8 @@ class Pilot:
         status, kind, text = self._status or None, "", ""
         if failure is not None:
             status, kind, text = failure.status, failure.kind, failure.text
+            if status is not None:
+                desk.shown(target.provider, leg.surface, answered(failure))
         desk.book.settle(
             Settled(
                 id=attempt_id(call, note.attempt),
@@ -531,6 +535,11 @@ class Pilot:
         )
         for reply in self.replies:
             reply.on_gone = reply.on_writable = None
+
+
+def answered(failure: Failure) -> Evidence:
+    """What an error shows of who answered it."""
+    return Evidence(headers=marks_of(failure.headers), error=shape_of(failure.body))
 
 
 @lru_cache(1024)

@@ -12,6 +12,8 @@ from itertools import count
 from typing import cast
 from urllib.parse import urlsplit
 
+import msgspec
+
 from holdfast.core.probing import Probe
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import Leg, Limits, Settled
@@ -24,6 +26,7 @@ from holdfast.net.entries import attempt_id, exchange_of, intent_of
 from holdfast.net.mask import masked_failure
 from holdfast.wire import speak
 from holdfast.wire.headers import credential_headers, is_subscription
+from holdfast.wire.marks import models_of, shape_of
 from holdfast.wire.question import question
 from holdfast.wire.tap import Tap
 
@@ -124,6 +127,7 @@ class Prober:
             if costs:
                 self._settle(call, answer, None)
             raise
+        self._show(probe, answer)
         told = self._observation(probe, answer, secret)
         if costs:
             self._settle(call, answer, told)
@@ -162,6 +166,19 @@ class Prober:
                 answer.line.hang_up()
 
     # ------------------------------------------------------------- the facts
+
+    def _show(self, probe: Probe, answer: _Answer) -> None:
+        """What the connection, the error or the list of models shows of who answers there."""
+        evidence = answer.line.evidence if answer.line is not None else None
+        failure = answer.failure
+        if evidence is None:
+            return
+        if failure is not None and failure.status is not None:
+            error = shape_of(failure.body)
+            evidence = msgspec.structs.replace(evidence, error=error)
+        elif probe.way == "models":
+            evidence = msgspec.structs.replace(evidence, models=models_of(answer.listed))
+        self._desk.shown(probe.provider, probe.surface, evidence)
 
     def _observation(self, probe: Probe, answer: _Answer, secret: bytes | None) -> Observation:
         failure = answer.failure
@@ -244,6 +261,7 @@ class _Answer:
         "headers_s",
         "leg",
         "line",
+        "listed",
         "over",
         "status",
     )
@@ -261,6 +279,7 @@ class _Answer:
         self.headers_s: float | None = None
         self.content_s: float | None = None
         self.bytes_in = 0
+        self.listed = b""  # a list of models, where it came whole
         self.begun = asyncio.Event()
         self.over = asyncio.Event()
 
@@ -321,4 +340,6 @@ class _Answer:
             elif piece.kind in (PieceKind.CONTENT, PieceKind.END) and not self.over.is_set():
                 # A model that reasons may come to the end of its few tokens before it says a word.
                 self.content_s = self._clock() - self._began
+                if self.leg.surface == "models":
+                    self.listed = piece.data
                 self.finish(None)

@@ -7,6 +7,7 @@ today from yesterday's. Marks only: no cookies, no limits, nothing of a request.
 from __future__ import annotations
 
 import msgspec
+from msgspec import Struct
 
 from holdfast.facts.calls import Headers
 from holdfast.wire.speech import UNREADABLE
@@ -38,6 +39,28 @@ def marks_of(headers: Headers) -> tuple[tuple[str, str], ...]:
             if len(found) == MARKS_MAX:
                 break
     return tuple(found)
+
+
+class _Model(Struct):
+    id: str = ""
+    name: str = ""
+
+
+class _Listed(Struct):
+    data: list[_Model] = []
+    models: list[_Model] = []
+
+
+_listed = msgspec.json.Decoder(_Listed).decode
+
+
+def models_of(body: bytes) -> tuple[str, ...]:
+    """The ids in a list of models, in whichever dialect; empty for anything else. Never raises."""
+    try:
+        found = _listed(body)
+    except UNREADABLE:
+        return ()
+    return tuple(name for one in (*found.data, *found.models) if (name := one.id or one.name))
 
 
 def _text(value: bytes) -> str:
