@@ -12,6 +12,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import msgspec
 
@@ -100,18 +101,7 @@ class Gateway:
             prefix=prefix,
             control=Control(self),
         )
-        self.observatory = Observatory(
-            self.desk,
-            ledger,
-            config.gateway.data_dir,
-            judge=self.front.judge,
-            fault=self._scout_failed,
-            say=say,
-            prefix=prefix,
-        )
-        self.desk.observe = self.observatory.observe
-        self.desk.shown = self.observatory.shown
-        self.desk.outlook = self.observatory.since_when
+        self.observatory = self._observatory(config.gateway.data_dir, prefix)
         gate = config.gateway
         self.listener = Listener(
             self.front, doorman=Doorman.of(gate.host, gate.port), on_crash=self._crashed
@@ -122,6 +112,22 @@ class Gateway:
         self._knocking: dict[str, asyncio.Task[None]] = {}
         self._reloading: asyncio.Task[None] | None = None
         self._stale = False  # whether the file is to be read (once more)
+
+    def _observatory(self, data_dir: Path, prefix: str) -> Observatory:
+        """The observatory, listening at the desk."""
+        made = Observatory(
+            self.desk,
+            self.ledger,
+            data_dir,
+            judge=self.front.judge,
+            fault=self._scout_failed,
+            say=self._say,
+            prefix=prefix,
+        )
+        self.desk.observe = made.observe
+        self.desk.shown = made.shown
+        self.desk.outlook = made.since_when
+        return made
 
     @classmethod
     async def start(

@@ -154,10 +154,7 @@ class Observatory:
         """Once a second: write down, fold, tell, and send the scouts."""
         if not self.recalled:
             return
-        batch, self._inbox = merged(self._inbox), []
-        if batch:
-            self._ledger.observe(batch)
-        for obs in batch:
+        for obs in self._note_down():
             self.scouts.learn(obs)
             for event in self.incidents.observe(obs):
                 self.herald.hear(event)
@@ -178,14 +175,16 @@ class Observatory:
             self._recalling.cancel()
         await self.scouts.close()
         if self.recalled and self._inbox:
-            self.beat_down()
+            self._note_down()
         await self.herald.close()
         self._keep_prints()
 
-    def beat_down(self) -> None:
-        """The last of what was learnt goes into the journal."""
+    def _note_down(self) -> list[Observation]:
+        """What waits goes into the journal; the same is to be folded."""
         batch, self._inbox = merged(self._inbox), []
-        self._ledger.observe(batch)
+        if batch:
+            self._ledger.observe(batch)
+        return batch
 
     # ------------------------------------------------------------ recalling
 

@@ -28,7 +28,7 @@ WHOSE: dict[Whose, str] = {
     "intermediary": "something in between: a proxy, a gateway, a portal",
     "unknown": "not clear yet",
 }
-_TODO: dict[Whose, str] = {
+_REMEDY: dict[Whose, str] = {
     "provider": "Nothing needs mending on your side.",
     "account": "Look at the key and the account's plan, then ask again.",
     "request": "Change what is asked; asking again as it is will not help.",
@@ -254,11 +254,11 @@ def _page(incident: Incident, voice: Voice) -> str:
 
 def _todo(event: Event, incident: Incident) -> str:
     if event.whose == "provider" and not incident.stood_in:
-        return f"{_TODO['provider']} A stand-in in the routes would answer meanwhile."
+        return f"{_REMEDY['provider']} A stand-in in the routes would answer meanwhile."
     if event.whose == "account":
         credential = next((one.credential for one in event.segments if one.credential), None)
-        return _TODO["account"] + (f" It is the key from {credential}." if credential else "")
-    return _TODO[event.whose]
+        return _REMEDY["account"] + (f" It is the key from {credential}." if credential else "")
+    return _REMEDY[event.whose]
 
 
 def _between(change: Change, voice: Voice) -> str:
