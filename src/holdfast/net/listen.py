@@ -11,6 +11,7 @@ import asyncio
 import errno
 from collections.abc import Callable
 
+from holdfast.net.cork import Cork
 from holdfast.net.doorman import Doorman, Refusal
 from holdfast.net.familiar import Familiar
 from holdfast.net.guest import FRESH_S, Guest, Handler
@@ -39,6 +40,7 @@ class Listener:
         "_servers",
         "_sweeping",
         "bounds",
+        "cork",
         "doorman",
         "draining",
         "familiar",
@@ -58,6 +60,7 @@ class Listener:
         self.handler = handler
         self.doorman = doorman
         self.familiar = Familiar()
+        self.cork = Cork()
         self.bounds = bounds
         self.draining = False
         self.refuses: dict[int, int] = {}
