@@ -183,6 +183,7 @@ class Pilot:
         line = self._part()
         if line is not None:
             line.hang_up()
+            desk.promise()
             unknown = Settled(
                 id=f"{self.call.id}.{self._attempt}", outcome="unknown", wall=desk.wall()
             )
@@ -360,9 +361,7 @@ class Pilot:
             return
         if leg.trial:
             desk.board.claim(leg, at)
-        desk.book.intend(
-            intent_of(call, leg, command.attempt, desk.wall(), len(outgoing.body), leg.why)
-        )
+        desk.intend(intent_of(call, leg, command.attempt, desk.wall(), len(outgoing.body), leg.why))
         self._lost = lost_value(outgoing.lost) if outgoing.lost else b""
         line = self._line = desk.dialer.ask(
             place.origin,
