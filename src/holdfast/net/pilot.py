@@ -130,7 +130,7 @@ class Pilot:
     def take_off(self) -> None:
         """Begin. Everything else comes by callbacks."""
         self._desk.flying.add(self)
-        self._feed_safely(Started(self._desk.clock()))
+        self._feed_safely(Started(self.call.at))
 
     # ------------------------------------------------------------ the Sink
 
@@ -220,6 +220,7 @@ class Pilot:
         if leg is None:
             return
         tap = self._tap = self._tapped(leg, status, headers)
+        self._line = None  # it is over
         self._bytes_in += len(body)
         pieces = [*tap.feed(body), *tap.close()]
         if pieces:
@@ -398,8 +399,9 @@ class Pilot:
             announce=False,
             whole=self.whole,
         )
-        if line.reused:
-            line.announce()
+        if line.reused:  # the word of it would come from within `ask`, before there was a line
+            line.announced = True
+            self.feed(Sent(at, command.attempt))
 
     # ------------------------------------------------------------- replying
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from holdfast.facts.calls import Headers
-from holdfast.facts.outcomes import Said, Usage
+from holdfast.facts.outcomes import Said
 from holdfast.wire import anthropic_ask
 from holdfast.wire.anthropic_ask import signed, thinking_of
 from holdfast.wire.anthropic_stream import (
@@ -21,8 +21,8 @@ from holdfast.wire.anthropic_stream import (
     DeltaReader,
     StreamReader,
     StreamWriter,
-    merged,
     usage_body,
+    usage_of,
 )
 from holdfast.wire.fitting import fitted
 from holdfast.wire.said import read_said
@@ -136,7 +136,7 @@ def read_whole(body: bytes) -> Whole:
     return Whole(
         answer=bytes(found.content).startswith(b"["),
         error=bytes(found.error) not in (b"", b"null"),
-        usage=merged(Usage(), found.usage),
+        usage=usage_of(found.usage),
     )
 
 
@@ -145,9 +145,7 @@ def read_answer(body: bytes) -> Answer:
     found = _decode_answer(body)
     parts = tuple(part for block in found.content if (part := _part(block)) is not None)
     choice = Choice(parts, STOPS.get(found.stop_reason or "", "end"), found.stop_sequence or "")
-    return Answer(
-        id=found.id, model=found.model, choices=(choice,), usage=merged(Usage(), found.usage)
-    )
+    return Answer(id=found.id, model=found.model, choices=(choice,), usage=usage_of(found.usage))
 
 
 def _part(block: _Block) -> Part | None:

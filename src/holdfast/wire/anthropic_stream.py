@@ -130,6 +130,20 @@ def _loosely(data: bytes) -> _Event:
         return _Event()
 
 
+def usage_of(raw: Raw) -> Usage:
+    """The usage that is said here; none where it is odd."""
+    try:
+        found = _decode_usage(raw)
+    except UNREADABLE:
+        return Usage()
+    return Usage(
+        found.input_tokens,
+        found.output_tokens,
+        found.cache_read_input_tokens,
+        found.cache_creation_input_tokens,
+    )
+
+
 def merged(usage: Usage, raw: Raw) -> Usage:
     """The usage so far, with what is found here put over it; all of it where that is odd."""
     try:

@@ -143,7 +143,8 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
         body = crossings.conversations.told(call.body, leg.target.provider, call.at)
         call = msgspec.structs.replace(call, body=body)
     if leg.dialect == call.dialect:
-        _check_needs(call, leg)
+        if leg.lacks:
+            _check_needs(call, leg)
         return _passed(call, leg)
     there = DIALECTS.get(leg.dialect)
     here = _spoken(call)
@@ -202,7 +203,7 @@ def _check_needs(call: Call, leg: Leg) -> None:
     What cannot be read passes; its own dialect will tell the client what is wrong.
     """
     here = _spoken(call)
-    if not leg.lacks or here is None or call.surface != here.SURFACE:
+    if here is None or call.surface != here.SURFACE:
         return
     try:
         ask = here.read_ask(call.body)
