@@ -99,7 +99,7 @@ def stream_writer(asked: bytes, created: int) -> StreamWriter:  # noqa: ARG001 -
 # ------------------------------------------------------------- whole answers
 
 
-class _Whole(Struct):
+class _Whole(Struct, gc=False):
     content: Raw = Raw()
     usage: Raw = Raw()
     error: Raw = Raw()

@@ -70,7 +70,7 @@ STOP_NAMES: dict[Stop, str] = {
 }
 
 
-class UsageFields(Struct):
+class UsageFields(Struct, gc=False):
     """Usage as this dialect writes it; input excludes what the cache read or took."""
 
     input_tokens: int | None = None

@@ -70,7 +70,7 @@ class _Details(Struct):
     cached_tokens: int | None = None
 
 
-class UsageFields(Struct):
+class UsageFields(Struct, gc=False):
     """Usage as this dialect writes it; the prompt includes what a cache gave."""
 
     prompt_tokens: int | None = None

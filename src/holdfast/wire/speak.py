@@ -118,7 +118,7 @@ def conversation(dialect: str, body: bytes) -> str:
 # ------------------------------------------------------------------ requests
 
 
-class Outgoing(Struct, frozen=True):
+class Outgoing(Struct, frozen=True, gc=False):
     """A request as one target wants it.
 
     `headers` stand in place of the client's own; its others travel on, but for those whose names
