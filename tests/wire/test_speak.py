@@ -897,9 +897,9 @@ def test_a_list_of_models_is_of_the_clients_dialect(ids: list[str]) -> None:
 # ------------------------------------------------------------ conversation
 
 
-def marked(dialect: str, turns: list, **more: object) -> str:
+def marked(dialect: str, turns: list, *, first_turns: bool = False, **more: object) -> str:
     fields = {"model": "m", "messages": turns, **more}
-    return speak.conversation(dialect, json.dumps(fields).encode())
+    return speak.conversation(dialect, json.dumps(fields).encode(), first_turns=first_turns)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -913,6 +913,10 @@ def test_a_conversation_keeps_its_mark_while_it_goes_on(dialect, said, system: s
     marks.add(marked(dialect, [{"role": "system", "content": system}, *turns]))
     assert len(marks) == 1
     assert marks != {""}
+    # Where a first turn is to be known again, it has the mark of what follows it.
+    for n in range(1, len(turns) + 1):
+        marks.add(marked(dialect, turns[:n], first_turns=True))
+    assert len(marks) == 1
 
 
 @given(SENTENCES, SENTENCES)
@@ -968,6 +972,8 @@ def test_pictures_are_part_of_what_was_said() -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_what_is_no_conversation_has_no_mark(dialect: str, body: bytes) -> None:
     assert speak.conversation(dialect, body) == ""
+    if b'"user"},{"role":null' not in body:
+        assert speak.conversation(dialect, body, first_turns=True) == ""
 
 
 @given(VALUES, st.binary(max_size=40))

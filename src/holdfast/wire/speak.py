@@ -106,13 +106,16 @@ def reshaped(dialect: str, surface: str, body: bytes) -> bytes:
     return written.body
 
 
-def conversation(dialect: str, body: bytes) -> str:
-    """A mark of a *continuing* conversation, the same on each of its turns; "" for a first turn."""
+def conversation(dialect: str, body: bytes, *, first_turns: bool = False) -> str:
+    """A mark of a *continuing* conversation, the same on each of its turns; "" for a first turn.
+
+    `first_turns`: that has one, too, the one of the turns that follow it.
+    """
     if dialect == responses.DIALECT:
-        return responses.conversation(body)
+        return responses.conversation(body, first_turns=first_turns)
     if dialect == gemini.DIALECT:
-        return gemini.conversation(body)
-    return peeking.conversation(dialect, body)
+        return gemini.conversation(body, first_turns=first_turns)
+    return peeking.conversation(dialect, body, first_turns=first_turns)
 
 
 # ------------------------------------------------------------------ requests
