@@ -354,6 +354,26 @@ def test_a_stand_in_is_named() -> None:
         assert answer.header("x-holdfast-served-by") == f"beta/{MODEL}"
 
 
+def test_where_losses_are_forbidden_the_next_is_asked_or_the_field_is_named() -> None:
+    lossy = BODY | {"top_k": 5}
+    with Double("gamma", "openai") as gamma, Double("alpha", "anthropic") as alpha:
+        keys = {double.name: double.key.encode() for double in (gamma, alpha)}
+        other = f"gamma/{gamma.models[0]}"
+        routes = {MODEL: (other, "alpha/*"), "*": (other,)}
+        places = (provider(gamma), provider(alpha))
+        with DataPlane(routes, *places, key=b"", keys=keys, losses="forbidden") as plane:
+            assert plane.ask(asking(BODY)).header("x-holdfast-served-by") == other
+            answer = plane.ask(asking(lossy))
+            assert answer.header("x-holdfast-served-by") == f"alpha/{MODEL}"
+            assert answer.header("x-holdfast-lost") is None
+            refused = plane.ask(asking(lossy | {"model": "lone"}))
+        assert refused.status == 400
+        kind, said = anthropic_error(refused)
+        assert kind == "invalid_request_error"
+        assert "the route forbids losses, and there is no word for top_k" in said
+        assert len(gamma.calls) == 1
+
+
 def test_tools_of_local_engines_find_their_pages() -> None:
     """The list, a model's window and abilities, a version; errors are a sentence there."""
     facts = (ModelFacts(model="known", context_tokens=65536, vision=False),)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import string
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -577,6 +578,21 @@ def test_a_loss_that_can_be_borne_is_told(way, extra: dict, lost: str) -> None:
     here, there = way
     body = json.dumps({"model": "m", "max_tokens": 5, "messages": HI} | extra).encode()
     assert [loss.field for loss in speak.compose(call(here, body), leg(there)).lost] == [lost]
+    strict = msgspec.structs.replace(leg(there), losses="forbidden")
+    with pytest.raises(CannotCrossError, match=f"the route forbids losses.*{lost}"):
+        speak.compose(call(here, body), strict)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_where_losses_are_forbidden_what_loses_nothing_crosses(way) -> None:
+    here, there = way
+    strict = msgspec.structs.replace(leg(there), losses="forbidden")
+    body = json.dumps({"model": "m", "max_tokens": 5, "messages": HI}).encode()
+    assert speak.compose(call(here, body), strict) == speak.compose(call(here, body), leg(there))
+    # Of the same dialect everything passes, known or not.
+    odd = json.dumps({"model": "m", "messages": HI, "made_up_next_year": 1}).encode()
+    own = msgspec.structs.replace(leg(here), losses="forbidden")
+    assert json.loads(speak.compose(call(here, odd), own).body)["made_up_next_year"] == 1
 
 
 LACKS = Leg(
