@@ -372,6 +372,10 @@ def test_where_losses_are_forbidden_the_next_is_asked_or_the_field_is_named() ->
         assert kind == "invalid_request_error"
         assert "the route forbids losses, and there is no word for top_k" in said
         assert len(gamma.calls) == 1
+        with DataPlane(routes, *places, key=b"", keys=keys) as plane:
+            assert plane.ask(asking(lossy)).header("x-holdfast-lost") == "top_k"
+            (settled,) = plane.book.settled
+            assert settled.lost == ("top_k: this dialect has none",)
 
 
 def test_tools_of_local_engines_find_their_pages() -> None:

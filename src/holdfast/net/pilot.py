@@ -42,6 +42,7 @@ from holdfast.facts.flights import (
     Started,
     Unfit,
 )
+from holdfast.facts.losses import Lost
 from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Failure, Usage
 from holdfast.facts.places import Target
@@ -52,7 +53,7 @@ from holdfast.net.entries import attempt_id, exchange_of, intent_of
 from holdfast.net.mask import masked_failure, masked_headers, masked_pieces
 from holdfast.net.reply import Reply
 from holdfast.wire import speak
-from holdfast.wire.headers import lost_value, to_client
+from holdfast.wire.headers import lost_told, lost_value, to_client
 from holdfast.wire.marks import marks_of, shape_of
 from holdfast.wire.tap import Tap
 
@@ -116,7 +117,7 @@ class Pilot:
         self._line: Line | None = None
         self._tap: Tap | None = None
         self._head: Headers = ()
-        self._lost = b""  # what of the request did not reach this target
+        self._lost: tuple[Lost, ...] = ()  # what of the request did not reach this target
         self._slowed: Headers = ()
         if slowed_s:
             self._slowed = ((b"x-holdfast-slowed", b"%d" % max(1, round(slowed_s))),)
@@ -369,7 +370,7 @@ class Pilot:
         desk.book.intend(
             intent_of(call, leg, command.attempt, desk.wall(), len(outgoing.body), leg.why)
         )
-        self._lost = lost_value(outgoing.lost) if outgoing.lost else b""
+        self._lost = outgoing.lost
         line = self._line = desk.dialer.ask(
             place.origin,
             call.method,
@@ -398,7 +399,7 @@ class Pilot:
         leg = self._leg
         if not attempt or leg is None:
             return ours
-        lost = ((b"x-holdfast-lost", self._lost),) if self._lost else ()
+        lost = ((b"x-holdfast-lost", lost_value(self._lost)),) if self._lost else ()
         return ours + _signature(leg.target, leg.stand_in) + lost
 
     def _reply_headers(self, attempt: int) -> Headers:
@@ -490,6 +491,7 @@ class Pilot:
                 usage=tap.usage if tap is not None else Usage(),
                 times=note.times,
                 bytes_in=self._bytes_in,
+                lost=lost_told(self._lost) if self._lost else (),
             )
         )
         if note.outcome == "abandoned":
