@@ -754,3 +754,45 @@ def test_whole_answers_slow_nobody() -> None:
         assert {tool.ask().header("x-holdfast-slowed") for _ in range(2 * MANY)} == {None}
         assert len(double.calls) == 2 * MANY
         assert len(plane.desk.runaways) == 0
+
+
+# ------------------------------------------- conversations that are known by a name
+
+
+def responding(body: dict[str, Any], key: bytes) -> bytes:
+    return posting("/v1/responses", {"model": GPT, **body}, b"authorization: Bearer " + key)
+
+
+def test_an_answers_name_is_good_for_its_own_key_and_not_over_a_restart() -> None:
+    """Behind a target that keeps nothing the gateway does; who cannot go on hears what to do."""
+    go_on = {"input": "again", "previous_response_id": ""}
+
+    def refused(answer: Answer, status: int = 400) -> dict[str, Any]:
+        assert answer.status == status
+        error: dict[str, Any] = json.loads(answer.body)["error"]
+        assert error["type"] == "invalid_request_error"
+        return error
+
+    with Double("gamma", "openai") as double:
+        key, place = double.key.encode(), provider(double)
+        with DataPlane({"*": ("gamma/*",)}, place, key=key) as plane:
+            first = json.loads(plane.ask(responding({"input": "hello"}, b"key-a")).body)
+            go_on["previous_response_id"] = name = first["id"]
+            error = refused(plane.ask(responding(go_on, b"key-b")))
+            assert error["code"] == "previous_response_not_found"
+            whole = (b"/v1/responses/" + name.encode(), b"authorization: Bearer ")
+            refused(plane.ask(get(whole[0], whole[1] + b"key-b")), 404)
+            shown = plane.ask(get(whole[0], whole[1] + b"key-a"))
+            assert json.loads(shown.body) == first
+            assert len(double.calls) == 1
+            assert plane.ask(responding(go_on, b"key-a")).status == 200
+            said = [turn["content"] for turn in double.calls[1].json["messages"]]
+            assert said == ["hello", acts.text(double.name), "again"]
+            assert [line.outcome for line in plane.book.exchanges] == ["ok", "declined", "ok"]
+        with DataPlane({"*": ("gamma/*",)}, place, key=key) as plane:  # nothing is remembered
+            answer = plane.ask(responding(go_on, b"key-a"))
+            error = refused(answer)
+            assert error["param"] == "previous_response_id"
+            assert "not over a restart: send the whole conversation in `input`" in error["message"]
+            assert answer.header("x-should-retry") == "false"
+        assert len(double.calls) == 2
