@@ -126,7 +126,13 @@ class Left(Struct, frozen=True):
     at: float
 
 
-Event = Started | Sent | Opened | Heard | Closed | Failed | Unfit | Rang | Left
+class Stopping(Struct, frozen=True):
+    """The gateway is stopped, and the answer has had its time to end."""
+
+    at: float
+
+
+Event = Started | Sent | Opened | Heard | Closed | Failed | Unfit | Rang | Left | Stopping
 
 # -------------------------------------------------------------- commands
 

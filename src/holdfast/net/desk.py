@@ -172,6 +172,11 @@ class Desk:
         if mark:
             self.runaways.ended(mark, at, whole=whole, name=call.tool)
 
+    def stop(self) -> None:
+        """End every call that is still in the air, so that each client hears why."""
+        for pilot in tuple(self.flying):
+            pilot.stop()
+
     def wake_by(self, deadline: float) -> None:
         """Look at the flights' deadlines at this time (the clock's), or earlier.
 

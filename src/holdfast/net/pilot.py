@@ -40,6 +40,7 @@ from holdfast.facts.flights import (
     Sent,
     Settled,
     Started,
+    Stopping,
     Unfit,
 )
 from holdfast.facts.losses import Lost
@@ -307,6 +308,11 @@ class Pilot:
             self._be_patient()
             return
         self._feed_safely(Rang(now))
+
+    def stop(self) -> None:
+        """The house closes, and this call's time to end by itself is over."""
+        at = self._desk.clock()
+        self._feed_safely(Stopping(at) if self.replies else Left(at))
 
     def _obey(self, commands: Sequence[Command]) -> None:
         if (
