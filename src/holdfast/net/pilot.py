@@ -191,10 +191,10 @@ class Pilot:
         line = self._part()
         if line is not None:
             line.hang_up()
-            unknown = Settled(
-                id=f"{self.call.id}.{self._attempt}", outcome="unknown", wall=desk.wall()
-            )
-            desk.book.settle(unknown)
+            name = attempt_id(self.call, self._attempt)
+            desk.book.settle(Settled(id=name, outcome="unknown", wall=desk.wall()))
+            if self._leg is not None and self._leg.trial:
+                desk.board.unclaim(self._leg, name)
         for reply in self.replies:
             reply.on_gone = reply.on_writable = None
             if reply.begun and not reply.ended:
@@ -372,7 +372,7 @@ class Pilot:
             self.feed(Unfit(at, command.attempt, str(reason)))
             return
         if leg.trial:
-            desk.board.claim(leg, at)
+            desk.board.claim(leg, at, attempt_id(call, command.attempt))
         desk.book.intend(
             intent_of(call, leg, command.attempt, desk.wall(), len(outgoing.body), leg.why)
         )
@@ -502,7 +502,7 @@ class Pilot:
         )
         if note.outcome == "abandoned":
             if leg.trial:
-                desk.board.unclaim(leg)
+                desk.board.unclaim(leg, attempt_id(call, note.attempt))
             return
         ok = note.outcome == "ok"
         if ok:
@@ -520,6 +520,7 @@ class Pilot:
                 credential=target.credential,
                 ok=ok,
                 trial=leg.trial,
+                trial_of=attempt_id(call, note.attempt) if leg.trial else "",
                 status=status,
                 failure_kind=kind,
                 verdict=verdict,
