@@ -565,6 +565,41 @@ def test_a_clients_own_retry_joins_its_call(body: dict[str, Any], leaves: bool) 
         assert [line.outcome for line in plane.book.exchanges] == ["ok"]
 
 
+@pytest.mark.parametrize("body", [STREAM, BODY], ids=["streamed", "whole"])
+def test_an_answer_that_came_while_its_client_was_away_is_there_for_it(
+    body: dict[str, Any],
+) -> None:
+    """Within the grace; paid once, and by the same bytes."""
+    with flying() as (plane, double):
+        double.always(acts.slow(first_s=0.1))
+        with Returning(plane, double, body) as client:
+            client.first.sock.close()
+            eventually(lambda: plane.book.exchanges)
+            with Returning(plane, double, body | {"max_tokens": 51}) as other:
+                usual = other.first.answer()
+            answer = client.again(RETRY).answer()
+            stranger = client.again(RETRY, key=b"another-key").answer()
+        assert (answer.status, answer.body, answer.whole) == (200, usual.body, True)
+        assert answer.header("content-type") == usual.header("content-type")
+        assert answer.header("x-holdfast-served-by") == f"alpha/{MODEL}"
+        assert answer.header("x-holdfast-exchange") != stranger.header("x-holdfast-exchange")
+        assert len(double.calls) == 3
+        eventually(lambda: not plane.desk.kept)
+
+
+def test_what_is_too_long_or_went_wrong_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client asks anew."""
+    monkeypatch.setattr("holdfast.net.pilot.TRANSCRIPT_BYTES_MAX", 100)
+    with flying() as (plane, double):
+        double.always(acts.slow(first_s=0.1))
+        with Returning(plane, double, BODY) as client:
+            client.first.sock.close()
+            eventually(lambda: plane.book.exchanges)
+            assert plane.desk.kept == set()
+            assert client.again(RETRY).answer().status == 200
+        assert len(double.calls) == 2
+
+
 def test_who_joins_in_mid_stream_gets_it_from_the_first_byte() -> None:
     with flying() as (plane, double):
         double.always(acts.slow(gap_s=0.03))

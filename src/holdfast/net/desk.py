@@ -103,6 +103,7 @@ class Desk:
     `observe` takes what attempts found out, to the board first of all. `outlook` says, in a
     sentence for a call that nobody could answer, since when it lasts and when it may be over.
     `shown` takes what a new connection showed of who answers there: provider, surface, evidence.
+    `kept` are calls that ended whole just after their client left, which may come back at once.
     `alarm_at` is when the flights' deadlines are looked at next (the clock's; infinity: never).
     """
 
@@ -117,6 +118,7 @@ class Desk:
         "crossings",
         "dialer",
         "flying",
+        "kept",
         "observe",
         "outlook",
         "places",
@@ -150,6 +152,7 @@ class Desk:
         self.shown: Callable[[str, str, Evidence | None], None] = lambda *_: None
         self.places: dict[str, Place] = {}
         self.flying: set[Pilot] = set()
+        self.kept: set[Pilot] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self.alarm_at = math.inf
 

@@ -328,8 +328,10 @@ class Front:
         )
 
     def _join(self, call: Call, reply: Reply) -> bool:
-        """Attach a client's own retry to the same call still in the air, if there is one."""
-        for pilot in self.desk.flying:
+        """Attach a client's own retry to the same call, still in the air or just landed, if there
+        is one.
+        """
+        for pilot in (*self.desk.flying, *self.desk.kept):
             other = pilot.call
             if (
                 pilot.joinable

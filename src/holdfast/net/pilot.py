@@ -236,6 +236,10 @@ class Pilot:
 
     def join(self, reply: Reply) -> None:
         """Attach a client's own retry to this call: it gets the answer from its first byte."""
+        if self in self._desk.kept:
+            status, headers = self._begun_with or (0, ())
+            reply.send(status, headers, b"".join(self._transcript or ()))
+            return
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
@@ -273,6 +277,7 @@ class Pilot:
 
     def _leave(self) -> None:
         self._grace = None
+        self._desk.kept.discard(self)
         if not self.replies:
             self._feed_safely(Left(self._desk.clock()))
 
@@ -417,6 +422,10 @@ class Pilot:
     def _send_whole(self, begin: Begin, data: bytes) -> None:
         headers = self._reply_headers(begin.attempt)
         self._status = begin.status
+        if not self.replies:  # its client may come back for it
+            self._begun_with = (begin.status, headers)
+            self._say(data)
+            return
         self._bytes_out += len(data)
         for reply in self.replies:
             reply.send(begin.status, headers, data)
@@ -531,7 +540,9 @@ class Pilot:
 
     def _flight_ended(self, note: FlightEnded) -> None:
         desk, call = self._desk, self.call
-        if self._grace is not None:
+        if self._grace is not None and note.outcome == "ok" and self.joinable:
+            desk.kept.add(self)  # until the grace is over
+        elif self._grace is not None:
             self._grace.cancel()
             self._grace = None
         desk.flying.discard(self)
