@@ -30,6 +30,7 @@ class WholeTap:
     error in a success is one of it, too.
     """
 
+    stopped = True
     __slots__ = (
         "_demand",
         "_done",
@@ -143,6 +144,7 @@ class ErrorTap:
     of the failure.
     """
 
+    stopped = False
     __slots__ = (
         "_headers",
         "_here",
