@@ -323,6 +323,7 @@ def test_tools_and_how_they_are_chosen_are_read() -> None:
             ]
         },
         {"googleSearch": {"x": 1}},
+        {"codeExecution": {}, "urlContext": None},
     ]
 
     def chosen(**config: Any) -> Ask:
@@ -333,7 +334,10 @@ def test_tools_and_how_they_are_chosen_are_read() -> None:
     assert json.loads(ask.tools[0].schema)["properties"] == {"a": {"type": "string"}}
     assert ask.tools[1].schema == b'{"$ref": "#"}'
     assert ask.tools[2].schema == Tool("h").schema
-    assert [(loss.field, loss.tolerable) for loss in ask.lost] == [("tools[1].googleSearch", True)]
+    assert [(loss.field, loss.tolerable) for loss in ask.lost] == [
+        ("tools[1].googleSearch", True),
+        ("tools[2].codeExecution", True),  # which has no settings, and is one all the same
+    ]
     assert ask.tool_choice == ToolChoice("auto")
     assert chosen(mode="any").tool_choice == ToolChoice("any")
     assert chosen(mode="NONE").tool_choice == ToolChoice("none")

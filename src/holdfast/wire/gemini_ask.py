@@ -427,7 +427,7 @@ def _tools(fields: _Proto, lost: list[Lost]) -> tuple[Tool, ...]:
         for declared in tool.several("functionDeclarations"):
             tools.append(_tool(declared))
             lost += declared.losses()
-        for name in tool.left():
+        for name in tool.held():
             grave = name.endswith(_CLIENTS_OWN)
             lost.append(Lost(name, "a tool of the provider's own", tolerable=not grave))
     return tuple(tools)
