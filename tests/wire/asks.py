@@ -74,10 +74,21 @@ SAMPLINGS = st.builds(
     stop=st.lists(TEXT, max_size=4).map(tuple),
     stream=st.booleans(),
 )
+KINDS = st.sampled_from([{"type": "string"}, {"type": "integer"}, {"enum": ["a", "b"]}])
 FORMS = st.builds(
     Form,
     kind=st.just("json_schema"),
-    schema=OBJECTS.map(lambda text: text.encode()),
+    # As the strictest want it: no field that may be there or not.
+    schema=st.dictionaries(NAMES, KINDS, min_size=1, max_size=3).map(
+        lambda fields: json.dumps(
+            {
+                "type": "object",
+                "properties": fields,
+                "required": list(fields),
+                "additionalProperties": False,
+            }
+        ).encode()
+    ),
     name=st.just("answer"),
     strict=st.just(True),
 )

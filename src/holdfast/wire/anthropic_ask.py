@@ -9,8 +9,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from holdfast.facts.losses import Lost
+from holdfast.wire.anthropic_schema import enforceable
 from holdfast.wire.fields import Fields, objects
 from holdfast.wire.fitting import fitted, rounded
+from holdfast.wire.forms import IN_JSON
 from holdfast.wire.speech import (
     FOREIGN,
     UNREADABLE,
@@ -457,6 +459,11 @@ def write_ask(ask: Ask, model: str) -> Written:
         "messages": messages,
     }
     system = [part for part in ask.system if part.text]
+    if ask.form is not None and ask.form.kind == "json_object":
+        lost.append(
+            Lost("response_format", "the model is asked for JSON; nothing holds it to that")
+        )
+        system.append(Text(IN_JSON))
     if len(system) == 1 and not system[0].cache:
         body["system"] = system[0].text
     elif system:
@@ -503,9 +510,11 @@ def _write_thinking(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> bool:
     """How much is thought, and in which form is answered; whether the model will think."""
     config: dict[str, Any] = {}
     if ask.form is not None and ask.form.kind == "json_schema":
-        config["format"] = {"type": "json_schema", "schema": Raw(ask.form.schema)}
-    elif ask.form is not None:
-        lost.append(Lost("response_format", "JSON without a schema cannot be demanded here"))
+        schema, asked = enforceable(ask.form.schema)
+        config["format"] = {"type": "json_schema", "schema": Raw(schema)}
+        if asked:
+            why = f"{', '.join(asked)}: asked for, but not enforced here"
+            lost.append(Lost("response_format", why))
     reasoning, thinks = ask.reasoning, False
     if reasoning is not None and reasoning.mode != "off":
         effort = "low" if reasoning.effort == "minimal" else reasoning.effort

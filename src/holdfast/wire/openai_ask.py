@@ -12,6 +12,7 @@ from msgspec import Raw
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields, objects
 from holdfast.wire.fitting import fitted, rounded
+from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
 from holdfast.wire.speech import (
     Ask,
     BadFieldError,
@@ -396,6 +397,8 @@ def write_ask(ask: Ask, model: str) -> Written:
     lost: list[Lost] = []
     messages: list[dict[str, Any]] = []
     system = "\n\n".join(part.text for part in ask.system if part.text)
+    if wants_word(ask) and "json" not in system.lower():
+        system = "\n\n".join(filter(None, (system, IN_JSON)))
     if system:
         messages.append({"role": "system", "content": system})
     # Thoughts go back only while the calls that they led to are being answered.
@@ -406,7 +409,10 @@ def write_ask(ask: Ask, model: str) -> Written:
     _write_tools(ask, body)
     _write_sampling(ask.sampling, body, lost)
     if ask.form is not None:
-        body["response_format"] = _written_form(ask.form)
+        form = enforced(ask.form)
+        body["response_format"] = _written_form(form)
+        if form.strict != ask.form.strict:
+            lost.append(Lost("response_format", NOT_ENFORCED))
     effort = _effort(ask.reasoning)
     if effort:
         body["reasoning_effort"] = effort
