@@ -432,3 +432,19 @@ def test_a_mark_is_known_when_it_returns() -> None:
     block = {"type": "thinking", "thinking": "hm", "signature": "holdfast.openai.gAAA.x"}
     ask = read_ask(conversation(block, {"type": "text", "text": "x"}))
     assert ask.turns[1].parts[0] == Thinking("hm", "gAAA.x", origin="openai")
+
+
+def test_the_systems_words_in_mid_conversation_stand_behind_the_users() -> None:
+    """This dialect takes them nowhere else."""
+    hi, yo, go = (
+        Turn(role, (Text(text),))
+        for role, text in (("user", "hi"), ("assistant", "yo"), ("user", "go"))
+    )
+    rules = Turn("system", (Text("rules"),))
+    for turns in ((hi, yo, rules, go), (hi, yo, go, rules)):
+        messages = json.loads(anthropic_ask.write_ask(Ask(turns=turns), "m").body)["messages"]
+        assert [m["role"] for m in messages] == ["user", "assistant", "user", "system"]
+    messages = json.loads(anthropic_ask.write_ask(Ask(turns=(hi, rules, yo, go)), "m").body)[
+        "messages"
+    ]
+    assert [m["role"] for m in messages] == ["user", "system", "assistant", "user"]

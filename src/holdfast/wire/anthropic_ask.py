@@ -556,7 +556,7 @@ def _why_thoughtless(ask: Ask, messages: Sequence[dict[str, Any]]) -> str:
 
 def _messages(ask: Ask, lost: list[Lost]) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
-    for turn in ask.turns:
+    for turn in _placed(ask.turns):
         blocks = [_written(part, lost) for part in turn.parts if not _is_empty(part, lost)]
         if not blocks:
             if turn.role == "user":
@@ -578,6 +578,21 @@ def _messages(ask: Ask, lost: list[Lost]) -> list[dict[str, Any]]:
         if len(content) == 1 and content[0].keys() == {"type", "text"}:
             message["content"] = content[0]["text"]
     return messages
+
+
+def _placed(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns with the system's words behind a user's: this dialect takes them nowhere else."""
+    found: list[Turn] = []
+    waiting: list[Turn] = []
+    for turn in turns:
+        if turn.role == "system":
+            waiting.append(turn)
+            continue
+        if turn.role == "assistant" and found and found[-1].role == "user":
+            found += waiting
+            waiting = []
+        found.append(turn)
+    return found + waiting
 
 
 def _is_empty(part: Part, lost: list[Lost]) -> bool:
