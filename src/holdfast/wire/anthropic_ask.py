@@ -42,10 +42,15 @@ ID_CHARS_MAX = 64
 NAME_CHARS_MAX = 128
 TEMPERATURE_MAX = 1.0
 BUDGET_MIN = 1024
+PATH = "this path takes Anthropic's requests; OpenAI's go to /v1/chat/completions or /v1/responses"
+# Said where the model has the first word, which this dialect does not give it.
+OPENING = "(The assistant begins.)"
 _encode = msgspec.json.encode
 _object = msgspec.json.Decoder(dict[str, Raw]).decode
 # What the model's side of the conversation did with the provider's own tools: its words stay.
 _SERVER = ("server_tool_use", "mcp_tool_use", "compaction")
+# Tools of the provider's that the client runs itself, and waits for: it is lost without them.
+_CLIENTS = ("bash_", "computer_", "memory_", "text_editor_")
 # Fields that say nothing by themselves, or what `messages` say better.
 _SILENT = ("model", "betas")
 # Fields without which the answer would be another one.
@@ -146,7 +151,9 @@ def read_ask(body: bytes) -> Ask:
             lost.append(Lost(name, why, tolerable=False))
     system = fields.raw("system")
     turns = [_turn(message, lost) for message in fields.objects("messages")]
-    if not turns or turns[-1].role == "assistant":
+    if not turns:
+        raise fields.refuse("messages", f"is missing or empty; {PATH}")
+    if turns[-1].role == "assistant":
         raise CannotCrossError("messages: the conversation does not end with the user's words")
     reasoning, form = _thought(fields, lost)
     ask = Ask(
@@ -359,8 +366,12 @@ def _tools(fields: Fields, lost: list[Lost]) -> tuple[Tool, ...]:
     for tool in fields.objects("tools"):
         kind = tool.text("type") or "custom"
         name = tool.text("name")
+        if kind == "function":
+            raise tool.refuse("type", f"is {kind!r}; {PATH}")
         if kind != "custom":
-            lost.append(Lost(tool.where, f"{name or kind} is a tool of the provider's own"))
+            grave = kind.startswith(_CLIENTS)
+            why = f"{name or kind} is a tool of the provider's own"
+            lost.append(Lost(tool.where, why, tolerable=not grave))
             continue
         if not name:
             raise tool.refuse("name", "is missing")
@@ -571,8 +582,9 @@ def _messages(ask: Ask, lost: list[Lost]) -> list[dict[str, Any]]:
             messages[-1]["content"] = [*before[:at], *results, *before[at:], *rest]
         else:
             messages.append({"role": turn.role, "content": blocks})
-    if not messages or messages[0]["role"] == "assistant":
-        raise CannotCrossError("messages: this dialect wants the user first")
+    if not messages or messages[0]["role"] != "user":
+        messages.insert(0, {"role": "user", "content": [{"type": "text", "text": OPENING}]})
+        lost.append(Lost("messages", "this dialect wants the user first; a line stands for it"))
     for message in messages:
         content = message["content"]
         if len(content) == 1 and content[0].keys() == {"type", "text"}:

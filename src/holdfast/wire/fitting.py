@@ -51,9 +51,9 @@ def looks_fitted(name: str) -> bool:
 def paired(ask: Ask) -> Ask:
     """The ask with an id of its own for every call, and its results right behind it.
 
-    Engines give the same id twice, in one turn or in several; clients say something else first. Raises BadFieldError for a result
-    that no call asked for, and for a call whose result is missing when the conversation goes on:
-    every dialect refuses those.
+    Engines give the same id twice, in one turn or in several; clients say something else first.
+    Raises BadFieldError for a result that no call asked for, and for a call whose result is missing
+    when the conversation goes on: every dialect refuses those.
     """
     seen: set[str] = set()
     waiting: dict[str, deque[str]] = {}

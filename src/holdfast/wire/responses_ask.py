@@ -20,6 +20,7 @@ from holdfast.wire.fields import Fields, objects
 from holdfast.wire.fitting import fitted, rounded
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
 from holdfast.wire.speech import (
+    ALONE,
     FOREIGN,
     UNREADABLE,
     Ask,
@@ -224,6 +225,10 @@ def _read(body: bytes, names: Names) -> Ask:
             lost.append(Lost(name, "it has no word outside its dialect"))
     tools = _tools(fields.objects("tools"), names, lost)
     talk = _talk(fields, names, lost)
+    if not talk.turns and talk.system:
+        talk.people(list(talk.system))
+        talk.system = []
+        lost.append(Lost("system", ALONE))
     instructions = fields.text("instructions")
     before = (Text(instructions),) if instructions else ()
     choice, allowed = _choice(fields, names)
