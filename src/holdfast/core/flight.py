@@ -37,8 +37,8 @@ from typing import Any
 import msgspec
 
 from holdfast.core.board import Standing
-from holdfast.core.words import STOPPED
 from holdfast.core.signatures import NOT_OFFERED
+from holdfast.core.words import STOPPED
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import (
     AttemptEnded,
