@@ -326,6 +326,19 @@ def test_a_route_may_ask_for_the_first_choice_s_own_error_though_several_failed(
     assert decline(both, (), several=True).failure is failures[0]
 
 
+def test_that_one_of_several_has_no_count_is_no_answer() -> None:
+    first, second = legs("a", "b")
+    absent = Failure(kind="absent", where="body", text="404 Not Found", status=404, body=b"{}")
+    none = Verdict(whose="request", cause="not_offered", confidence=0.9, action="fail_over")
+    busy = Failure(kind="status", where="body", text="529", status=529, body=b"{}")
+    down = Verdict(whose="provider", cause="outage", confidence=0.9, action="fail_over")
+    nobody = decline([(first, absent, none)], (), several=False, counting=True)
+    assert (nobody.verdict.cause, nobody.failure, nobody.should_retry) == (none.cause, None, False)
+    assert decline([], (), several=False, counting=True).verdict.cause == none.cause
+    both = decline([(first, absent, none), (second, busy, down)], (), several=True, counting=True)
+    assert (both.verdict, both.provider) == (down, "b")
+
+
 def test_what_failed_behind_a_status_of_success_is_told_as_an_error() -> None:
     """A page or nothing with 200 must not end as an answer, even where it is all there is."""
     page = Failure(kind="not_json", where="body", text="a page", status=200, body=b"<html>")

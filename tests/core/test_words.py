@@ -52,6 +52,13 @@ def test_where_asking_again_is_no_cure_that_is_said() -> None:
     assert "holdfast logs" in said
 
 
+def test_where_nobody_counts_that_is_said_with_what_to_do() -> None:
+    none = msgspec.structs.replace(verdict("request"), cause="not_offered")
+    said = refusal(Decline(verdict=none, tried=(("a/m", "404 Not Found"),), should_retry=False))
+    assert said.endswith("counts tokens (a/m: 404 Not Found). Estimate them.")
+    assert declined_status(none, 529) == 404
+
+
 def test_a_refusal_before_any_attempt_gives_the_verdict_s_reasons() -> None:
     said = refusal(Decline(verdict=verdict("request", "no target can carry this call")))
     assert "(no target can carry this call)" in said

@@ -33,8 +33,8 @@ class Book:
         self.settled: list[Settled] = []
         self.exchanges: list[Exchange] = []
 
-    def intend(self, intent: Intent) -> bool:
-        self.intents.append(intent)
+    def intend(self, *intents: Intent) -> bool:
+        self.intents += intents
         return True
 
     def settle(self, settled: Settled) -> None:

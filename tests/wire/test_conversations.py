@@ -258,6 +258,7 @@ WHOLE: dict[str, Json] = {
     "openai": {"choices": [{"message": {"content": "Hi!"}, "finish_reason": "stop"}]},
     "openai-responses": {"id": "resp_1", "output": [said("Hi!")], "store": True},
 }
+WORDS = (b'"q"', b"Hi!", b'"r"')
 JSON = ((b"content-type", b"application/json"),)
 
 
@@ -274,9 +275,11 @@ def test_a_conversation_goes_on_with_whoever_is_there(first: str, then: str) -> 
     if first == then == "openai-responses":
         assert json.loads(sent)["previous_response_id"] == name
         return
-    for words in (b'"q"', b"Hi!", b'"r"'):
-        assert words in sent
+    assert all(word in sent for word in WORDS)
     assert b"previous_response_id" not in sent
+    counting = msgspec.structs.replace(asking, surface="count_tokens")
+    if then != "openai":  # where all that was said counts, too
+        assert all(word in speak.compose(counting, LEGS[then], crossings).body for word in WORDS)
     late = call(asked("r", previous_response_id="resp_of_yore"))
     if then != "openai-responses":
         with pytest.raises(CannotCrossError, match="previous_response_id"):

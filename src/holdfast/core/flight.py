@@ -37,6 +37,7 @@ from typing import Any
 import msgspec
 
 from holdfast.core.board import Standing
+from holdfast.core.signatures import NOT_OFFERED
 from holdfast.core.words import STOPPED
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import (
@@ -456,7 +457,9 @@ class Flight:
 
     def _decline(self, at: float) -> list[Command]:
         """Nothing more can be done, and nothing has been said: the truth, in one reply."""
-        commands = [decline(self._declined, tuple(self._tried), several=self._several())]
+        counting = self._call.surface == "count_tokens"
+        several = self._several()
+        commands = [decline(self._declined, tuple(self._tried), several=several, counting=counting)]
         verdict = commands[0].verdict
         ended = FlightEnded(at=at, outcome="declined", attempts=self._dialled, verdict=verdict)
         self.land()
@@ -562,7 +565,11 @@ def _forbidden(failure: Failure) -> bool:
 
 
 def decline(
-    failed: list[tuple[Leg, Failure, Verdict]], tried: tuple[tuple[str, str], ...], *, several: bool
+    failed: list[tuple[Leg, Failure, Verdict]],
+    tried: tuple[tuple[str, str], ...],
+    *,
+    several: bool,
+    counting: bool = False,
 ) -> Decline:
     """The one reply to a call that nobody could answer.
 
@@ -572,16 +579,20 @@ def decline(
     has none), so the reply is our own and names each. It is our own as well where the only one
     blames the user and the verdict is surely another: what a client does next depends on the
     status, and the coding tools give up for good on a 403. A route may switch both off.
+
+    `counting`: tokens were to be counted. That somebody has no count is no answer to who asked;
+    where nobody has, the reply says so, and clients estimate.
     """
     if not failed:
         nobody = Verdict(
             whose="request",
-            cause="no_target",
+            cause=NOT_OFFERED if counting else "no_target",
             confidence=0.9,
             action="surface_to_user",
             because=("no target of the route can carry this call",),
         )
         return Decline(verdict=nobody, tried=tried, should_retry=False)
+    failed = [one for one in failed if one[2].cause != NOT_OFFERED] or failed
     leg, failure, verdict = failed[-1]
     if verdict.action not in ("surface_to_user", "shrink_or_larger_context"):
         # The first choice is what the person asked for: its verdict speaks.
@@ -591,7 +602,7 @@ def decline(
     is_error = failure.status is not None and failure.status >= 400
     passed_on = failure if is_error and (final or not several or not leg.own_errors) else None
     instead_of = failure if leg.own_errors and blames_the_user(failure, verdict) else None
-    if instead_of is not None:
+    if instead_of is not None or verdict.cause == NOT_OFFERED:
         passed_on = None
     waits = [v.rest_s for _, _, v in failed if v.rest_s is not None]
     wait_s = min(waits) if waits else None

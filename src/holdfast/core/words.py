@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from holdfast.core.signatures import NOT_OFFERED
 from holdfast.facts.flights import Decline
 from holdfast.facts.outcomes import Failure, Verdict
 
@@ -43,6 +44,8 @@ def declined_status(verdict: Verdict, overloaded: int) -> int:
 
     `overloaded`: by which providers of the client's dialect say that the fault is theirs, for now.
     """
+    if verdict.cause == NOT_OFFERED:
+        return 404
     if verdict.cause == "rate_limit":
         return 429
     return overloaded if verdict.whose == "provider" else _STATUS.get(verdict.whose, 503)
@@ -62,6 +65,8 @@ def refusal(command: Decline, outlook: str = "") -> str:
     tried = "; ".join(f"{target}: {why}" for target, why in command.tried)
     if not tried:
         tried = "; ".join(verdict.because)
+    if verdict.cause == NOT_OFFERED:
+        return f"holdfast: no target of this route counts tokens ({tried}). Estimate them."
     if command.should_retry:
         wait = round(command.retry_after_s or 3)
         remedy = f"Ask again in about {max(1, wait)} s; `holdfast status` shows what is up."

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class Book(Protocol):
-    """What a pilot writes down. `intend` returns when the record is with the kernel (True), or
-    has failed to get there (False, which is the book's alarm and not the call's trouble).
+    """What a pilot writes down. `intend` returns when the records are with the kernel (True),
+    or have failed to get there (False, which is the book's alarm and not the call's trouble).
     """
 
-    def intend(self, intent: Intent) -> bool: ...
+    def intend(self, *intents: Intent) -> bool: ...
     def settle(self, settled: Settled) -> None: ...
     def record(self, exchange: Exchange) -> None: ...
 
@@ -109,6 +109,7 @@ class Desk:
 
     __slots__ = (
         "_alarm",
+        "_intents",
         "affinity",
         "alarm_at",
         "board",
@@ -153,6 +154,8 @@ class Desk:
         self.places: dict[str, Place] = {}
         self.flying: set[Pilot] = set()
         self.kept: set[Pilot] = set()
+        self._intents: list[Intent] = []
+        dialer.cork.before = self.promise
         self._alarm: asyncio.TimerHandle | None = None
         self.alarm_at = math.inf
 
@@ -179,6 +182,17 @@ class Desk:
         """End every call that is still in the air, so that each client hears why."""
         for pilot in tuple(self.flying):
             pilot.stop()
+
+    def intend(self, intent: Intent) -> None:
+        """What is about to be sent. The book has it before a byte of this turn's leaves."""
+        self._intents.append(intent)
+        self.dialer.cork.rouse()
+
+    def promise(self) -> None:
+        """Give the book what was intended since: one write for all that leaves together."""
+        if self._intents:
+            intents, self._intents = self._intents, []
+            self.book.intend(*intents)
 
     def wake_by(self, deadline: float) -> None:
         """Look at the flights' deadlines at this time (the clock's), or earlier.

@@ -11,6 +11,7 @@ import asyncio
 import errno
 from collections.abc import Callable
 
+from holdfast.net.cork import Cork
 from holdfast.net.doorman import Doorman, Refusal
 from holdfast.net.familiar import Familiar
 from holdfast.net.guest import FRESH_S, Guest, Handler
@@ -41,6 +42,7 @@ class Listener:
         "_servers",
         "_sweeping",
         "bounds",
+        "cork",
         "doorman",
         "draining",
         "familiar",
@@ -60,6 +62,7 @@ class Listener:
         self.handler = handler
         self.doorman = doorman
         self.familiar = Familiar()
+        self.cork = Cork()
         self.bounds = bounds
         self.draining = False
         self.refuses: dict[int, int] = {}

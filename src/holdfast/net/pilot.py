@@ -191,6 +191,7 @@ class Pilot:
         line = self._part()
         if line is not None:
             line.hang_up()
+            desk.promise()
             name = attempt_id(self.call, self._attempt)
             desk.book.settle(Settled(id=name, outcome="unknown", wall=desk.wall()))
             if self._leg is not None and self._leg.trial:
@@ -378,9 +379,7 @@ class Pilot:
             return
         if leg.trial:
             desk.board.claim(leg, at, attempt_id(call, command.attempt))
-        desk.book.intend(
-            intent_of(call, leg, command.attempt, desk.wall(), len(outgoing.body), leg.why)
-        )
+        desk.intend(intent_of(call, leg, command.attempt, desk.wall(), len(outgoing.body), leg.why))
         self._lost = outgoing.lost
         line = self._line = desk.dialer.ask(
             place.origin,
