@@ -21,6 +21,7 @@ from tests.net.visiting import Answer, Visitor, at_rest, eventually
 
 from holdfast.core.runaway import MANY
 from holdfast.facts.places import ModelFacts, Provider
+from holdfast.wire import speak
 
 MODEL = GRAMMARS["anthropic"].models[0]
 BODY: dict[str, Any] = {
@@ -238,6 +239,31 @@ def test_the_listeners_refusals_hold_before_the_data_plane() -> None:
             assert answer.status == status
             told = json.loads(answer.body)["error"]
             assert told["message"].startswith("holdfast: ")
+        assert double.seen == []
+
+
+@pytest.mark.parametrize(
+    ("path", "dialect"),
+    [
+        ("/api/chat", "ollama"),
+        ("/v1beta/models/m:generateContent", "gemini"),
+        ("/v1/models/m:countTokens", "gemini"),
+        ("/v1/messages/count_tokens?beta=true", "anthropic"),
+        ("/v1/responses", "openai-responses"),
+        ("/v1/chat/completions", "openai"),
+    ],
+)
+def test_the_listeners_refusals_are_errors_of_the_paths_dialect(path: str, dialect: str) -> None:
+    with flying() as (plane, double):
+        for bad, status in (
+            (asking(BODY, path=path.encode()).replace(b"application/json", b"text/plain"), 415),
+            (asking(BODY, path=path.encode()).replace(b"length: ", b"length: 99999999999"), 413),
+        ):
+            answer = plane.ask(bad)
+            assert answer.status == status
+            said = speak.said(dialect, answer.body)
+            assert said.message.startswith("holdfast: ")
+            assert answer.body == speak.error_reply(dialect, status, said.message)[1] + b"\n"
         assert double.seen == []
 
 

@@ -276,7 +276,7 @@ class Front:
                 at,
                 wall,
                 local=place is not None and place.provider.kind == "local",
-                retry_after_s=retry_after_s(failure.headers, wall),
+                retry_after_s=retry_after_s(failure.headers, wall, failure.body),
             )
             return judge(failure, around)
 
