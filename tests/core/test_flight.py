@@ -11,6 +11,7 @@ from tests.core.playbook import Playbook, call, legs, policy
 from holdfast.core.board import Standing
 from holdfast.core.flight import ATTEMPTS_MAX, Flight, Phase, decline
 from holdfast.facts.flights import (
+    AttemptEnded,
     Begin,
     Break,
     Closed,
@@ -28,6 +29,7 @@ from holdfast.facts.flights import (
     SayError,
     Sent,
     Started,
+    Stopping,
     Unfit,
 )
 from holdfast.facts.outcomes import Failure, Piece, PieceKind, Said, Verdict, Whose
@@ -401,6 +403,29 @@ def test_a_client_that_left_takes_the_connection_with_it() -> None:
     play.quiet()
 
 
+def test_at_our_own_end_the_client_hears_why_and_no_target_is_blamed() -> None:
+    play = Playbook(legs("a", "b"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    play >> Stopping(0.1) << "HangUp 1" << "Ended 1 abandoned" << "Decline own words"
+    play << "Flight declined"
+    decline = play.commands[-2]
+    assert isinstance(decline, Decline)
+    assert decline.should_retry
+    play = Playbook(legs("a"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(0.0, 1, [words("w")]) << "Begin 1" << "Say w"
+    play >> Stopping(0.1) << "HangUp 1" << "Ended 1 abandoned" << "SayError" << "Break"
+    play << "Flight broken"
+    ended = play.commands[-4]
+    assert isinstance(ended, AttemptEnded)
+    assert ended.failure is not None
+    assert ended.failure.text == "holdfast was stopped in the middle of it"
+    play = Playbook(legs("a"))  # between two attempts
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(0.0, 1, [status(529)]) << "HangUp 1" << "Ended 1 failed"
+    play >> Stopping(0.1) << "Decline own words" << "Flight declined"
+
+
 def test_events_of_a_past_attempt_do_nothing() -> None:
     play = Playbook(legs("a", "b"))
     play >> Started(0.0) << "Dial 1 a/m"
@@ -433,6 +458,7 @@ STEPS = st.one_of(
     st.lists(PIECES, min_size=1, max_size=4),
     st.just("closed"),
     st.just("left"),
+    st.just("stopping"),
     st.just("ring"),
     st.just("unfit"),
     st.sampled_from(["refused", "reset", "stale", "truncated", "dns"]),
@@ -449,6 +475,8 @@ def event_for(step: object, at: float, attempt: int) -> object:
             return Closed(at, attempt)
         case "left":
             return Left(at)
+        case "stopping":
+            return Stopping(at)
         case "ring":
             return Rang(at + 1000)
         case "unfit":

@@ -19,6 +19,8 @@ merely stops is never ended cleanly, because both official SDKs take that for a 
     speaking   FAULT, Failed, silence, Closed   landed (SayError, Break)
     the rest   FAULT, Failed, silence, Closed   next leg, or pausing, or landed (Decline)
     pausing    Rang                  dialling   (the second round)
+    speaking   Stopping              landed     (SayError, Break)
+    the rest   Stopping              landed     (Decline)
     any        Left                  landed     (abandoned)
 
 The flight never judges: `judge` turns a failure into a verdict, and the flight obeys its action.
@@ -36,6 +38,7 @@ import msgspec
 
 from holdfast.core.board import Standing
 from holdfast.core.signatures import NOT_OFFERED
+from holdfast.core.words import STOPPED
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import (
     AttemptEnded,
@@ -61,6 +64,7 @@ from holdfast.facts.flights import (
     SayError,
     Sent,
     Started,
+    Stopping,
     Unfit,
 )
 from holdfast.facts.outcomes import (
@@ -80,10 +84,19 @@ BODY_BYTES_PER_S = 32 * 1024
 SECOND_ROUND_S = 0.3
 # Waits up to this are taken inside; longer ones are the client's, which knows its own patience.
 WAIT_INSIDE_S = 1.5
+# So soon is a gateway back that is started again.
+STOPPED_S = 5.0
 # So sure that it is the provider's fault, we do not pass on words that say it is the user's.
 SURE = 0.8
 
 _FINISH = Finish()
+_STOPPED = Verdict(
+    whose="local",
+    cause=STOPPED,
+    confidence=1.0,
+    action="surface_to_user",
+    because=("holdfast was stopped in the middle of it",),
+)
 
 Judge = Callable[[Failure, Leg], Verdict]
 Transient = Callable[[Verdict], bool]
@@ -475,6 +488,35 @@ class Flight:
         self.land()
         return commands
 
+    def _stopping(self, event: Stopping) -> list[Command]:
+        """We are stopped: the client hears so, and no target is to blame."""
+        at, leg, commands = event.at, self._leg, list[Command]()
+        spoke = self.phase is SPEAKING
+        if leg is not None:
+            text = _STOPPED.because[0]
+            failure = Failure(kind="internal", where="in_stream" if spoke else "body", text=text)
+            self._tried.append((str(leg.target), text))
+            commands = [
+                HangUp(self._attempt),
+                AttemptEnded(
+                    at=at,
+                    attempt=self._attempt,
+                    leg=leg,
+                    outcome="abandoned",
+                    failure=failure,
+                    verdict=_STOPPED,
+                    times=self._times(at),
+                ),
+            ]
+            if spoke:
+                return commands + self._broken(at, leg, _STOPPED, b"")
+        told = Decline(
+            verdict=_STOPPED, tried=tuple(self._tried), retry_after_s=STOPPED_S, should_retry=True
+        )
+        ended = FlightEnded(at=at, outcome="declined", attempts=self._dialled, verdict=_STOPPED)
+        self.land()
+        return [*commands, told, ended]
+
     # --------------------------------------------------------------- the rest
 
     def _times(self, at: float) -> Times:
@@ -501,6 +543,7 @@ _OF_THE_CALL: dict[type, Callable[[Flight, Any], list[Command]]] = {
     Started: Flight._started,
     Rang: Flight._rang,
     Left: Flight._left,
+    Stopping: Flight._stopping,
 }
 _OF_AN_ATTEMPT: dict[type, Callable[[Flight, Any], list[Command]]] = {
     Sent: Flight._sent,

@@ -150,7 +150,8 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
     `crossings` gives back to a provider what it signed, where the client could not keep it.
     """
     if crossings is not None and call.dialect == responses.DIALECT and call.surface in _TELLING:
-        body = crossings.conversations.told(call.body, leg.target.provider, call.at)
+        owner = call.credential_mark
+        body = crossings.conversations.told(call.body, leg.target.provider, call.at, owner=owner)
         call = msgspec.structs.replace(call, body=body)
     if leg.dialect == call.dialect:
         _check_needs(call, leg)
@@ -164,7 +165,7 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
     _borne(ask.lost)
     ask = _suited(ask, leg)
     if crossings is not None:
-        ask = crossings.restored(ask, leg.target.provider, call.at)
+        ask = crossings.restored(ask, leg.target.provider, call.at, owner=call.credential_mark)
     ask, model = paired(ask), leg.target.model
     if call.stream and not ask.sampling.stream:  # the path says it, not the body
         sampling = msgspec.structs.replace(ask.sampling, stream=True)
@@ -294,7 +295,9 @@ def _keeping(call: Call, leg: Leg, inner: Tap, crossings: Crossings) -> Tap:
 
     def keep(answer: bytes) -> None:
         by, native = leg.target.provider, leg.dialect == call.dialect
-        crossings.conversations.keep(call.body, answer, by, call.at, native=native)
+        crossings.conversations.keep(
+            call.body, answer, by, call.at, native=native, owner=call.credential_mark
+        )
 
     return KeepingTap(inner, keep, stream=call.stream)
 
@@ -365,7 +368,8 @@ class _Way:
         if self._crossings is not None:
             most = self.here.ID_CHARS_MAX
             shown = [fitted(part.id, most) for part in parts if isinstance(part, ToolCall)]
-            self._crossings.keep(self._leg.target.provider, parts, shown, self._call.at)
+            by, call = self._leg.target.provider, self._call
+            self._crossings.keep(by, parts, shown, call.at, owner=call.credential_mark)
 
     def answer(self, body: bytes) -> Answer:
         """A whole answer, in order."""
