@@ -24,9 +24,9 @@ NOTE = "<!-- Written by `make docs` from the code. Do not edit. -->\n"
 
 BESIDES = (
     "Gemini's paths are the same under `/v1/`. Besides: `GET /v1/models` (the shape by the client's"
-    " headers), `GET /v1beta/models`, each with `/ID`; `GET /api/tags`, `GET /api/version`,"
-    " `POST /api/show`; `/v1/responses/ID…` and `/v1/conversations…` (what has a name);"
-    " `/v1/messages/batches…` (passed on to the first provider of the dialect); `GET /`.\n"
+    " headers), `GET /v1beta/models`, each with `/ID`; `GET /api/tags`, `GET /api/ps`, `GET"
+    " /api/version`, `POST /api/show`; `/v1/responses/ID…` and `/v1/conversations…` (what has a"
+    " name); `/v1/messages/batches…` (passed on to the first provider of the dialect); `GET /`.\n"
 )
 ROWS = (
     "The first row that fits says what the bytes may mean: whose fault such bytes have been, how"

@@ -413,7 +413,7 @@ class World:
             self.now_s,
             self.wall(),
             local=self._providers[leg.target.provider].kind == "local",
-            retry_after_s=retry_after_s(failure.headers, self.wall()),
+            retry_after_s=retry_after_s(failure.headers, self.wall(), failure.body),
         )
         return judge(failure, around)
 

@@ -5,6 +5,7 @@ The stream is in `wire.openai_stream`; what the functions promise, in `speech.Sp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ from holdfast.wire.speech import (
     Ask,
     CannotCrossError,
     Choice,
+    Model,
     Part,
     Refusal,
     Text,
@@ -52,6 +54,7 @@ ID_CHARS_MAX = openai_ask.ID_CHARS_MAX
 NAME_CHARS_MAX = openai_ask.NAME_CHARS_MAX
 SIGNS = False
 COUNT_PATH = ""
+MODELS_PATH = "/v1/models"
 read_ask = openai_ask.read_ask
 write_ask = openai_ask.write_ask
 _BY_STATUS = {
@@ -264,10 +267,16 @@ def said(body: bytes) -> Said:
     return read_said(body)
 
 
-def models_body(ids: list[str]) -> bytes:
+def models_body(models: Sequence[Model], query: str) -> bytes:  # noqa: ARG001 - others page
     """A list of models as this dialect's clients read it."""
-    data = [
-        {"id": id_, "object": "model", "created": 0, "owned_by": id_.partition("/")[0]}
-        for id_ in ids
-    ]
-    return _encode({"object": "list", "data": data})
+    return _encode({"object": "list", "data": [_model(model) for model in models]})
+
+
+def model_body(model: Model) -> bytes:
+    """One model as this dialect's clients read it."""
+    return _encode(_model(model))
+
+
+def _model(model: Model) -> dict[str, Any]:
+    owner = model.id.partition("/")[0]
+    return {"id": model.id, "object": "model", "created": model.created, "owned_by": owner}

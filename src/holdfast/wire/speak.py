@@ -38,6 +38,7 @@ from holdfast.wire.speech import (
     Ask,
     BadBodyError,
     CannotCrossError,
+    Model,
     Part,
     Speaking,
     ToolCall,
@@ -56,6 +57,7 @@ __all__ = [
     "error_reply",
     "error_type",
     "is_subscription",
+    "model_reply",
     "models_reply",
     "overload_status",
     "peek",
@@ -447,6 +449,14 @@ def error_event(dialect: str, status: int, message: str, query: str = "") -> byt
     return there.error_event(there.error_type(status), message)
 
 
-def models_reply(dialect: str, ids: list[str]) -> bytes:
-    """A list of models in the client's dialect."""
-    return DIALECTS[dialect].models_body(ids)
+def models_reply(dialect: str, models: Sequence[Model], query: str = "") -> bytes:
+    """A list of models in the client's dialect, or the part of it that the query asks for.
+
+    Raises BadBodyError.
+    """
+    return DIALECTS[dialect].models_body(models, query)
+
+
+def model_reply(dialect: str, model: Model) -> bytes:
+    """One model in the client's dialect."""
+    return DIALECTS[dialect].model_body(model)

@@ -11,6 +11,7 @@ Streams are in `wire.deltas`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -249,6 +250,17 @@ class Whole(Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
 
 
+class Model(Struct, frozen=True):
+    """One model as lists tell of it: `title` for people, the window in tokens where it is known,
+    `created` in seconds since the epoch (0: not known).
+    """
+
+    id: str
+    title: str = ""
+    context_tokens: int | None = None
+    created: int = 0
+
+
 class Reader(Protocol):
     """Reads one upstream stream of the client's own dialect, event by event: what passes is known
     by its kind alone. A dialect that needs no speed has `wire.kinds` for it.
@@ -301,6 +313,7 @@ class Speaking(Protocol):
     `OWN_PREFIXES`. `OVERLOADED` is the status by which its providers say that they cannot, for
     now. `STREAM` is the content type of its streams. `ID_CHARS_MAX` and `NAME_CHARS_MAX` bound the
     ids of calls and the names of tools. `SIGNS`: its clients hand back what a provider signed.
+    `MODELS_PATH` is where its models are listed, all at once as far as that can be asked for.
     `COUNT_PATH` is where tokens are counted, `{model}` in the place of its name where the path
     has it; "" where nobody does.
     """
@@ -315,6 +328,7 @@ class Speaking(Protocol):
     NAME_CHARS_MAX: int
     SIGNS: bool
     COUNT_PATH: str
+    MODELS_PATH: str
 
     def path(self, model: str, *, stream: bool) -> str:
         """Where a request for an answer goes, with its query."""
@@ -382,4 +396,10 @@ class Speaking(Protocol):
     def error_type(self, status: int) -> str: ...
     def error_body(self, type_: str, message: str) -> bytes: ...
     def error_event(self, type_: str, message: str) -> bytes: ...
-    def models_body(self, ids: list[str]) -> bytes: ...
+    def models_body(self, models: Sequence[Model], query: str) -> bytes:
+        """The part of a list that the query asks for. Raises BadBodyError."""
+        ...
+
+    def model_body(self, model: Model) -> bytes:
+        """One model, as its page tells of it."""
+        ...

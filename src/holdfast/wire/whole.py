@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil
 from typing import Literal
 
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import CONTENT, END, FAULT, Failure, FailureKind, Piece, Said, Usage
+from holdfast.wire.retry_after import retry_delay_s
 from holdfast.wire.speech import UNREADABLE, CannotCrossError, Speaking, Whole
 from holdfast.wire.tap import NOTHING, fault
 
@@ -189,7 +191,11 @@ class ErrorTap:
         here = self._here
         if here is not None and said.message:
             body = here.error_body(here.error_type(status), said.message)
+            # What its own SDKs read in the body, others look for in the headers.
+            wait_s = retry_delay_s(b"".join(self._parts))
             headers = (*(pair for pair in headers if pair[0] != b"content-type"), *JSON)
+            if wait_s is not None and b"retry-after" not in dict(headers):
+                headers = (*headers, (b"retry-after", b"%d" % ceil(wait_s)))
         failure = Failure(
             kind=self._kind,
             where="body",
