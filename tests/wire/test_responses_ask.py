@@ -473,7 +473,7 @@ def test_what_this_dialect_lacks_is_a_loss() -> None:
     ("reasoning", "effort"),
     [
         (None, None),
-        (Reasoning("off"), None),
+        (Reasoning("off"), "none"),
         (Reasoning("auto"), None),
         (Reasoning("on", effort="xhigh"), "xhigh"),
         (Reasoning("on", budget=2048), "low"),

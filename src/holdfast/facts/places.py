@@ -88,6 +88,9 @@ class ModelFacts(Struct, frozen=True, kw_only=True):
     dialect: Dialect | None = None
 
 
+NOTHING_KNOWN = ModelFacts(model="*")
+
+
 class Provider(Struct, frozen=True, kw_only=True):
     """Who serves models: a cloud, a local engine, or the simulator.
 

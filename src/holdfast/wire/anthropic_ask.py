@@ -507,8 +507,12 @@ def _write_thinking(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> bool:
     elif ask.form is not None:
         lost.append(Lost("response_format", "JSON without a schema cannot be demanded here"))
     reasoning, thinks = ask.reasoning, False
-    if reasoning is not None and reasoning.mode != "off":
-        effort = "low" if reasoning.effort == "minimal" else reasoning.effort
+    effort = reasoning.effort if reasoning is not None else ""
+    if effort:
+        config["effort"] = "low" if effort == "minimal" else effort
+    if reasoning is not None and reasoning.mode == "off":
+        body["thinking"] = {"type": "disabled"}
+    elif reasoning is not None:
         why = _why_thoughtless(ask, body["messages"])
         if why:
             lost.append(Lost("thinking", why))
@@ -520,8 +524,6 @@ def _write_thinking(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> bool:
                 body["thinking"] = {"type": "enabled", "budget_tokens": budget}
             else:
                 body["thinking"] = {"type": "adaptive"}
-        if effort:
-            config["effort"] = effort
     if config:
         body["output_config"] = config
     return thinks
