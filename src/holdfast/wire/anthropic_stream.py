@@ -181,6 +181,10 @@ class StreamReader:
         self._model = model
         self._opened = False
 
+    @property
+    def stopped(self) -> bool:
+        return self.stop is not None
+
     def read(self, event: SseEvent) -> PieceKind:
         """What this event is. Never raises."""
         data = event.data

@@ -38,6 +38,10 @@ class KeepingTap:
     def usage(self) -> Usage:
         return self._tap.usage
 
+    @property
+    def stopped(self) -> bool:
+        return self._tap.stopped
+
     def feed(self, data: bytes) -> list[Piece]:
         return self._seen(self._tap.feed(data))
 

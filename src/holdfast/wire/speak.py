@@ -111,13 +111,16 @@ def reshaped(dialect: str, surface: str, body: bytes) -> bytes:
     return written.body
 
 
-def conversation(dialect: str, body: bytes) -> str:
-    """A mark of a *continuing* conversation, the same on each of its turns; "" for a first turn."""
+def conversation(dialect: str, body: bytes, *, first_turns: bool = False) -> str:
+    """A mark of a *continuing* conversation, the same on each of its turns; "" for a first turn.
+
+    `first_turns`: that has one, too, the one of the turns that follow it.
+    """
     if dialect == responses.DIALECT:
-        return responses.conversation(body)
+        return responses.conversation(body, first_turns=first_turns)
     if dialect == gemini.DIALECT:
-        return gemini.conversation(body)
-    return peeking.conversation(dialect, body)
+        return gemini.conversation(body, first_turns=first_turns)
+    return peeking.conversation(dialect, body, first_turns=first_turns)
 
 
 # ------------------------------------------------------------------ requests
@@ -140,7 +143,8 @@ class Outgoing(Struct, frozen=True):
 
 def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoing:
     """The request for this leg: the same bytes, but for the target's own model name, or written
-    anew in its dialect. Raises CannotCrossError when it cannot be said there.
+    anew in its dialect. Raises CannotCrossError when it cannot be said there, or not all of it and
+    the route forbids losses.
 
     `crossings` gives back to a provider what it signed, where the client could not keep it.
     """
@@ -156,17 +160,16 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
         raise CannotCrossError(f"{call.surface} of {call.dialect} cannot be said in {leg.dialect}")
     ask = here.read_ask(call.body)
     _borne(ask.lost)
-    ask = _suited(ask, leg)
     if crossings is not None:
         ask = crossings.restored(ask, leg.target.provider, call.at)
-    ask, model = paired(ask), leg.target.model
+    ask, model = paired(_suited(ask, leg)), leg.target.model
     if call.stream and not ask.sampling.stream:  # the path says it, not the body
         sampling = msgspec.structs.replace(ask.sampling, stream=True)
         ask = msgspec.structs.replace(ask, sampling=sampling)
     written = Written(there.write_count(ask, model)) if counts else _written(there, ask, leg)
     if ask.sampling.stream and ask.sampling.choices != 1:
         raise CannotCrossError("n: several choices cannot be streamed from another dialect")
-    lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost))
+    lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost), leg)
     path = (
         there.COUNT_PATH.format(model=quote(model, safe=""))
         if counts
@@ -256,7 +259,7 @@ def _resaid(
     if ask is None or here is None:
         return call.body, ()
     after = suited(ask, facts, leg.dialect)
-    lost = _borne(after.lost[len(ask.lost) :])
+    lost = _borne(after.lost[len(ask.lost) :], leg)
     if ask.form is not None and after.form is None:
         raise CannotCrossError(f"{leg.target.model} cannot be held to the form of its answer")
     lacks = set(refuses) | ({"thinking"} if facts.thinking is False else set())
@@ -268,11 +271,15 @@ def _resaid(
     return (patching.limited(body, refuses) if leg.dialect == openai.DIALECT else body), lost
 
 
-def _borne(lost: tuple[Lost, ...]) -> tuple[Lost, ...]:
-    """Each of these losses once. Raises CannotCrossError for those that cannot be borne."""
+def _borne(lost: tuple[Lost, ...], leg: Leg | None = None) -> tuple[Lost, ...]:
+    """Each of these losses once. Raises CannotCrossError for those that cannot be borne, and for
+    any where the route of the leg forbids them."""
     grave = [str(loss) for loss in lost if not loss.tolerable]
     if grave:
         raise CannotCrossError("; ".join(grave)[:LOST_CHARS_MAX])
+    if lost and leg is not None and leg.losses == "forbidden":
+        names = ", ".join(dict.fromkeys(loss.field for loss in lost))
+        raise CannotCrossError(f"the route forbids losses, and there is no word for {names}")
     return tuple(dict.fromkeys(lost))
 
 
