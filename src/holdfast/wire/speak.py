@@ -35,6 +35,7 @@ from holdfast.wire.keeping import KeepingTap
 from holdfast.wire.mend import Mender, deltas_of, mended_answer
 from holdfast.wire.needs import needs
 from holdfast.wire.packed import InflatingTap, UnreadableTap
+from holdfast.wire.schemas import schemed
 from holdfast.wire.speech import (
     Answer,
     Ask,
@@ -194,7 +195,7 @@ def _suited(ask: Ask, leg: Leg) -> Ask:
     """The ask as this model takes it. Raises CannotCrossError where it needs what that has not."""
     _check_needs(ask, leg, _MENDED)
     facts = leg.facts or NOTHING_KNOWN
-    ask = suited(ask, facts, leg.dialect)
+    ask = suited(schemed(ask, leg.dialect), facts, leg.dialect)
     return windowed(ask, facts) if leg.dialect == ollama.DIALECT else ask
 
 
