@@ -59,13 +59,24 @@ OBJECTS = st.dictionaries(st.text(max_size=6), VALUES, max_size=3).map(
 )
 # JSON that keeps its bytes: the spacing and the numbers are nobody's business.
 ARGUMENTS = OBJECTS | st.sampled_from(['{"a": 1E2,  "b":0.10}', '{"n":12345678901234567890}'])
+# Schemas that every dialect holds to: closed objects, all of whose fields are required.
+STRICT = st.lists(NAMES, max_size=3, unique=True).map(
+    lambda names: json.dumps(
+        {
+            "type": "object",
+            "properties": {name: {"type": "string"} for name in names},
+            "required": names,
+            "additionalProperties": False,
+        }
+    ).encode()
+)
 TOOLS = st.builds(
     Tool,
     name=NAMES,
     description=st.text(max_size=12),
     schema=OBJECTS.map(lambda text: b'{"type": "object","properties":%b}' % text.encode()),
-    strict=st.none() | st.booleans(),
-)
+    strict=st.none() | st.just(False),
+) | st.builds(Tool, name=NAMES, schema=STRICT, strict=st.just(True))
 SAMPLINGS = st.builds(
     Sampling,
     max_tokens=st.integers(1, 10**6),
@@ -78,17 +89,7 @@ KINDS = st.sampled_from([{"type": "string"}, {"type": "integer"}, {"enum": ["a",
 FORMS = st.builds(
     Form,
     kind=st.just("json_schema"),
-    # As the strictest want it: no field that may be there or not.
-    schema=st.dictionaries(NAMES, KINDS, min_size=1, max_size=3).map(
-        lambda fields: json.dumps(
-            {
-                "type": "object",
-                "properties": fields,
-                "required": list(fields),
-                "additionalProperties": False,
-            }
-        ).encode()
-    ),
+    schema=STRICT,
     name=st.just("answer"),
     strict=st.just(True),
 )

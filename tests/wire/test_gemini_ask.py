@@ -513,10 +513,9 @@ def test_each_generation_is_told_how_much_to_think_in_its_words(
     assert config == {"includeThoughts": True} | found
 
 
-def test_thinking_cannot_be_forbidden_and_that_is_said() -> None:
-    sent = write_ask(asked(reasoning=Reasoning("off")), "m")
-    assert [loss.field for loss in sent.lost] == ["thinking"]
-    assert "generationConfig" not in json.loads(sent.body)
+def test_who_can_do_without_is_told_not_to_think() -> None:
+    config = written(asked(reasoning=Reasoning("off")), "m")["generationConfig"]
+    assert config == {"thinkingConfig": {"thinkingBudget": 0}}
 
 
 @pytest.mark.parametrize(

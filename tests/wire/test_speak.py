@@ -17,7 +17,7 @@ from tests.wire.recorded import joined, pieces_of, split
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg
 from holdfast.facts.outcomes import Said
-from holdfast.facts.places import Target
+from holdfast.facts.places import ModelFacts, Target
 from holdfast.wire import speak
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.deltas import Delta
@@ -600,6 +600,7 @@ LACKS = Leg(
     dialect="anthropic",
     surface="messages",
     lacks=frozenset({"tools", "vision", "thinking"}),
+    facts=ModelFacts(model="*", tools=False, vision=False, thinking=False),
 )
 
 

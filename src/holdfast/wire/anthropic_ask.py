@@ -527,8 +527,12 @@ def _write_thinking(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> bool:
             why = f"{', '.join(asked)}: asked for, but not enforced here"
             lost.append(Lost("response_format", why))
     reasoning, thinks = ask.reasoning, False
-    if reasoning is not None and reasoning.mode != "off":
-        effort = "low" if reasoning.effort == "minimal" else reasoning.effort
+    effort = reasoning.effort if reasoning is not None else ""
+    if effort:
+        config["effort"] = "low" if effort == "minimal" else effort
+    if reasoning is not None and reasoning.mode == "off":
+        body["thinking"] = {"type": "disabled"}
+    elif reasoning is not None:
         why = _why_thoughtless(ask, body["messages"])
         if why:
             lost.append(Lost("thinking", why))
@@ -540,8 +544,6 @@ def _write_thinking(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> bool:
                 body["thinking"] = {"type": "enabled", "budget_tokens": budget}
             else:
                 body["thinking"] = {"type": "adaptive"}
-        if effort:
-            config["effort"] = effort
     if config:
         body["output_config"] = config
     return thinks

@@ -584,7 +584,7 @@ def write_ask(ask: Ask, model: str) -> Written:
     _write_tools(ask, body, lost)
     drawing = _drawing(ask.sampling)
     _write_form(ask.form, drawing)
-    _write_thinking(ask.reasoning, model, drawing, lost)
+    _write_thinking(ask.reasoning, model, drawing)
     if drawing:
         body["generationConfig"] = drawing
     if ask.user:
@@ -627,15 +627,12 @@ def _write_form(form: Form | None, drawing: dict[str, Any]) -> None:
         drawing[name] = Raw(form.schema)
 
 
-def _write_thinking(
-    reasoning: Reasoning | None, model: str, drawing: dict[str, Any], lost: list[Lost]
-) -> None:
+def _write_thinking(reasoning: Reasoning | None, model: str, drawing: dict[str, Any]) -> None:
     """Older models take budgets and no levels, newer ones levels and, in time, no budgets."""
     if reasoning is None:
         return
     if reasoning.mode == "off":
-        # Many models refuse a budget of nothing: they cannot but think.
-        lost.append(Lost("thinking", "models of this dialect think by themselves; it is not shown"))
+        drawing["thinkingConfig"] = {"thinkingBudget": 0}
         return
     config: dict[str, Any] = {"includeThoughts": True}
     generation = generation_of(model)

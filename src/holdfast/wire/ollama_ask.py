@@ -373,6 +373,7 @@ def _write_sampling(sampling: Sampling, body: dict[str, Any], lost: list[Lost]) 
     if sampling.choices != 1:
         lost.append(Lost("n", "this dialect gives one answer", tolerable=False))
     said = {
+        "num_ctx": sampling.window_tokens,
         "num_predict": sampling.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -393,13 +394,15 @@ def _write_sampling(sampling: Sampling, body: dict[str, Any], lost: list[Lost]) 
 
 
 def _write_thinking(reasoning: Reasoning | None, body: dict[str, Any], lost: list[Lost]) -> None:
-    """Whether the model thinks. How much is not said: most models refuse a word for it."""
+    """Whether the model thinks, or how hard where it knows words for that."""
     if reasoning is None:
         return
-    if reasoning.mode != "auto":
-        body["think"] = reasoning.mode == "on"
-    if reasoning.mode != "off" and reasoning.effort:
-        lost.append(Lost("effort", "most models of this dialect refuse it; they just think"))
+    if reasoning.mode == "off":
+        body["think"] = False
+    elif reasoning.effort:
+        body["think"] = reasoning.effort
+    elif reasoning.mode == "on":
+        body["think"] = True
     if reasoning.mode != "off" and reasoning.budget is not None:
         lost.append(Lost("budget_tokens", "this dialect bounds no thinking"))
 

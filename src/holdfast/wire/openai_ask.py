@@ -502,7 +502,7 @@ def _effort(reasoning: Reasoning | None) -> str:
     if reasoning is None:
         return ""
     if reasoning.mode == "off":
-        return ""
+        return "none"
     if reasoning.effort:
         return reasoning.effort
     if reasoning.budget is None:

@@ -49,6 +49,7 @@ NAME_CHARS_MAX = 64
 USER_CHARS_MAX = 64
 TOKENS_MIN = 16  # the least that `max_output_tokens` may be
 FORM_NAME = "answer"
+OFF = "none"  # the effort of not thinking at all
 SEALED = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
 # The one field of a tool whose input is text, where all input is JSON.
@@ -675,7 +676,7 @@ def write_ask(ask: Ask, model: str) -> Written:
     effort = _effort(ask.reasoning)
     if effort:
         body["reasoning"] = {"effort": effort}
-    if effort or any(item.get("type") == "reasoning" for item in items):
+    if effort not in ("", OFF) or any(item.get("type") == "reasoning" for item in items):
         include.append(SEALED)  # models that do not think refuse to be asked for it
     if include:
         body["include"] = include
@@ -746,8 +747,10 @@ def _written_form(form: Form) -> dict[str, Any]:
 
 
 def _effort(reasoning: Reasoning | None) -> str:
-    if reasoning is None or reasoning.mode == "off":
+    if reasoning is None:
         return ""
+    if reasoning.mode == "off":
+        return OFF
     if reasoning.effort:
         return reasoning.effort
     if reasoning.budget is None:

@@ -16,6 +16,7 @@ from holdfast.facts.calls import Call, Headers, Peek
 from holdfast.facts.flights import Leg
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import FailureKind, Said
+from holdfast.facts.places import NOTHING_KNOWN, ModelFacts
 from holdfast.wire import (
     anthropic,
     gemini,
@@ -23,6 +24,7 @@ from holdfast.wire import (
     ollama,
     ollama_generate,
     openai,
+    patching,
     responses,
 )
 from holdfast.wire import peek as peeking
@@ -31,8 +33,9 @@ from holdfast.wire.fitting import fitted, looks_fitted, paired
 from holdfast.wire.headers import client_credential, is_subscription
 from holdfast.wire.keeping import KeepingTap
 from holdfast.wire.mend import Mender, deltas_of, mended_answer
-from holdfast.wire.needs import needs, without
+from holdfast.wire.needs import needs
 from holdfast.wire.packed import InflatingTap, UnreadableTap
+from holdfast.wire.schemas import schemed
 from holdfast.wire.speech import (
     Answer,
     Ask,
@@ -44,6 +47,7 @@ from holdfast.wire.speech import (
     ToolCall,
     Written,
 )
+from holdfast.wire.suiting import suited, windowed
 from holdfast.wire.tap import CrossingTap, PassingTap, Tap
 from holdfast.wire.whole import JSON, ErrorTap, WholeTap
 
@@ -80,6 +84,8 @@ _ALSO: dict[tuple[str, str], Speaking] = {("ollama", "generate"): ollama_generat
 _TELLING = frozenset({responses.SURFACE, "count_tokens"})
 # Statuses by which a server says that it has no such endpoint.
 _ABSENT = (404, 405, 501)
+# What is asked for in another way, or done without, where a model has it not.
+_MENDED = frozenset({"thinking", "json_schema"})
 # Whose answers are streamed where a request does not say.
 STREAM_UNASKED = frozenset({"ollama"})
 
@@ -154,7 +160,6 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
         body = crossings.conversations.told(call.body, leg.target.provider, call.at, owner=owner)
         call = msgspec.structs.replace(call, body=body)
     if leg.dialect == call.dialect:
-        _check_needs(call, leg)
         return _passed(call, leg)
     there = DIALECTS.get(leg.dialect)
     here = _spoken(call)
@@ -163,20 +168,16 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
         raise CannotCrossError(f"{call.surface} of {call.dialect} cannot be said in {leg.dialect}")
     ask = here.read_ask(call.body)
     _borne(ask.lost)
-    ask = _suited(ask, leg)
     if crossings is not None:
         ask = crossings.restored(ask, leg.target.provider, call.at, owner=call.credential_mark)
-    ask, model = paired(ask), leg.target.model
+    ask, model = paired(_suited(ask, leg)), leg.target.model
     if call.stream and not ask.sampling.stream:  # the path says it, not the body
         sampling = msgspec.structs.replace(ask.sampling, stream=True)
         ask = msgspec.structs.replace(ask, sampling=sampling)
-    written = Written(there.write_count(ask, model)) if counts else there.write_ask(ask, model)
+    written = Written(there.write_count(ask, model)) if counts else _written(there, ask, leg)
     if ask.sampling.stream and ask.sampling.choices != 1:
         raise CannotCrossError("n: several choices cannot be streamed from another dialect")
-    lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost))
-    if lost and leg.losses == "forbidden":
-        names = ", ".join(dict.fromkeys(loss.field for loss in lost))
-        raise CannotCrossError(f"the route forbids losses, and there is no word for {names}")
+    lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost), leg)
     path = (
         there.COUNT_PATH.format(model=quote(model, safe=""))
         if counts
@@ -198,50 +199,95 @@ def _formed(dialect: str, query: str) -> Speaking | None:
 
 
 def _suited(ask: Ask, leg: Leg) -> Ask:
-    """The ask for this model, without what can be done without.
-
-    Raises CannotCrossError where it needs what the model has not.
-    """
-    if not leg.lacks:
-        return ask
-    missing = sorted((needs(ask) & leg.lacks) - {"thinking"})
-    if missing:
-        raise CannotCrossError(f"{leg.target.model} has no {', '.join(missing)}")
-    return without(ask, leg.lacks)
+    """The ask as this model takes it. Raises CannotCrossError where it needs what that has not."""
+    _check_needs(ask, leg, _MENDED)
+    facts = leg.facts or NOTHING_KNOWN
+    ask = suited(schemed(ask, leg.dialect), facts, leg.dialect)
+    return windowed(ask, facts) if leg.dialect == ollama.DIALECT else ask
 
 
-def _check_needs(call: Call, leg: Leg) -> None:
-    """The same for a request that passes: read only where the model is known to lack something.
+def _written(there: Speaking, ask: Ask, leg: Leg) -> Written:
+    written = there.write_ask(ask, leg.target.model)
+    if leg.facts is None or not leg.facts.refuses or leg.dialect != openai.DIALECT:
+        return written
+    body = patching.limited(written.body, frozenset(leg.facts.refuses))
+    return msgspec.structs.replace(written, body=body)
 
-    What cannot be read passes; its own dialect will tell the client what is wrong.
+
+def _own_ask(call: Call, leg: Leg) -> Ask | None:
+    """What a call that passes asks for; None where that need not be known, or cannot.
+
+    It is read only where something is known of the model that may keep it from answering. What
+    cannot be read passes: its own dialect will tell the client what is wrong.
     """
     here = _spoken(call)
-    if not leg.lacks or here is None or call.surface != here.SURFACE:
-        return
+    if here is None or call.surface != here.SURFACE:
+        return None
+    if not leg.lacks and (leg.facts is None or not leg.stand_in):
+        return None
     try:
-        ask = here.read_ask(call.body)
+        return here.read_ask(call.body)
     except CannotCrossError:
-        return
-    _suited(ask, leg)
+        return None
 
 
 def _passed(call: Call, leg: Leg) -> Outgoing:
+    """The same request; to a stand-in without what its model is known to refuse."""
     query = f"?{call.query}" if call.query else ""
     model, path, body = leg.target.model, call.path, call.body
+    lost: tuple[Lost, ...] = ()
+    ask = _own_ask(call, leg)
+    if ask is not None:
+        _check_needs(ask, leg, _MENDED - {"json_schema"})
+    if leg.stand_in and leg.facts is not None:
+        body, lost = _resaid(call, leg, ask, leg.facts)
     if leg.dialect in DIALECTS:
         body = DIALECTS[leg.dialect].own(body)
     if model != call.model:
         path = _renamed(path, call.model, model)
         if body:
             body = peeking.renamed(body, model)
-    return Outgoing(path + query, (), body)
+    return Outgoing(path + query, (), body, lost=lost)
 
 
-def _borne(lost: tuple[Lost, ...]) -> tuple[Lost, ...]:
-    """Each of these losses once. Raises CannotCrossError for those that cannot be borne."""
+def _check_needs(ask: Ask, leg: Leg, mended: frozenset[str]) -> None:
+    missing = sorted((needs(ask) & leg.lacks) - mended)
+    if missing:
+        raise CannotCrossError(f"{leg.target.model} has no {', '.join(missing)}")
+
+
+def _resaid(
+    call: Call, leg: Leg, ask: Ask | None, facts: ModelFacts
+) -> tuple[bytes, tuple[Lost, ...]]:
+    """The body for another model of its own dialect, and what of it was lost."""
+    refuses = frozenset(facts.refuses or ())
+    if "prefill" in refuses and patching.begun(call.body):
+        raise CannotCrossError(f"{leg.target.model} goes on with no answer that was begun for it")
+    here = _spoken(call)
+    if ask is None or here is None:
+        return call.body, ()
+    after = suited(ask, facts, leg.dialect)
+    lost = _borne(after.lost[len(ask.lost) :], leg)
+    if ask.form is not None and after.form is None:
+        raise CannotCrossError(f"{leg.target.model} cannot be held to the form of its answer")
+    lacks = set(refuses) | ({"thinking"} if facts.thinking is False else set())
+    try:
+        models = (call.model, leg.target.model)
+        body = patching.patched(call.body, here, (ask, models[0]), (after, models[1]), lacks)
+    except CannotCrossError:  # what its own dialect cannot say, its provider shall judge
+        return call.body, ()
+    return (patching.limited(body, refuses) if leg.dialect == openai.DIALECT else body), lost
+
+
+def _borne(lost: tuple[Lost, ...], leg: Leg | None = None) -> tuple[Lost, ...]:
+    """Each of these losses once. Raises CannotCrossError for those that cannot be borne, and for
+    any where the route of the leg forbids them."""
     grave = [str(loss) for loss in lost if not loss.tolerable]
     if grave:
         raise CannotCrossError("; ".join(grave)[:LOST_CHARS_MAX])
+    if lost and leg is not None and leg.losses == "forbidden":
+        names = ", ".join(dict.fromkeys(loss.field for loss in lost))
+        raise CannotCrossError(f"the route forbids losses, and there is no word for {names}")
     return tuple(dict.fromkeys(lost))
 
 

@@ -156,7 +156,8 @@ class ToolChoice(Struct, frozen=True):
 class Reasoning(Struct, frozen=True):
     """How much is thought: not at all, as much as the model likes, or by a budget of tokens.
 
-    `effort` is one of minimal, low, medium, high, xhigh, max; "" where it was not said.
+    `effort` is one of minimal, low, medium, high, xhigh, max; "" where it was not said. What a
+    model does not take of it is no longer here when a request is written (`suiting`).
     """
 
     mode: Literal["off", "auto", "on"] = "auto"
@@ -177,6 +178,8 @@ class Sampling(Struct, frozen=True, kw_only=True):
     """How the answer is drawn. None where the client set nothing.
 
     Temperatures go from 0 to 2 here, as in most dialects; who has less cuts them and says so.
+    `window_tokens` is how large an engine's window must be, where that can be said: no client's
+    word, but what `suiting` makes of the whole request.
     """
 
     max_tokens: int | None = None
@@ -191,6 +194,7 @@ class Sampling(Struct, frozen=True, kw_only=True):
     logprobs: bool = False
     top_logprobs: int | None = None
     stream: bool = False
+    window_tokens: int | None = None
 
 
 class Ask(Struct, frozen=True, kw_only=True):
