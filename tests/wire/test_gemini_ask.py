@@ -108,6 +108,12 @@ def test_bytes_come_in_either_alphabet_and_leave_in_the_one_of_all(data: bytes, 
     assert ask.turns == (Turn("user", (image,)),)
 
 
+@pytest.mark.parametrize("url", ["https://www.youtube.com/watch?v=x", "https://example.com/a.mp4"])
+def test_a_file_that_is_no_picture_by_all_that_is_said_is_not_taken_for_one(url: str) -> None:
+    (lost,) = read({"contents": [{"parts": [{"fileData": {"fileUri": url}}, *HI["parts"]]}]}).lost
+    assert (lost.field, lost.tolerable) == ("contents[0].parts[0].fileData", False)
+
+
 @given(ASKS)
 def test_names_may_be_written_in_either_spelling(ask: Ask) -> None:
     """As protocol buffers allow; what is a client's own JSON is left alone."""

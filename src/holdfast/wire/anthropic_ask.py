@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 from holdfast.facts.losses import Lost
 from holdfast.wire.anthropic_schema import enforceable
 from holdfast.wire.fields import Fields, objects
+from holdfast.wire.files import pdf, picture
 from holdfast.wire.fitting import fitted, rounded
 from holdfast.wire.forms import IN_JSON
 from holdfast.wire.speech import (
@@ -657,7 +658,8 @@ def _written_file(part: Image | Document) -> dict[str, Any]:
     elif isinstance(part, Document) and part.text:
         source = {"type": "text", "media_type": "text/plain", "data": part.text}
     else:
-        source = {"type": "base64", "media_type": part.media_type, "data": part.data}
+        media = picture(part.media_type) if isinstance(part, Image) else pdf(part)
+        source = {"type": "base64", "media_type": media, "data": part.data}
     block = {"type": kind, "source": source}
     if isinstance(part, Document) and part.name:
         block["title"] = part.name

@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields
+from holdfast.wire.files import PICTURES, document, pdf, picture
 from holdfast.wire.fitting import fitted
 from holdfast.wire.gemini_parts import (
     DIALECT,
@@ -78,6 +79,7 @@ _MODES = {
     "VALIDATED": ToolChoice("auto"),
     "MODE_UNSPECIFIED": ToolChoice("auto"),
 }
+_PICTURES = PICTURES - {"image/gif"} | {"image/heic", "image/heif"}
 _PROVIDERS_FILE = re.compile(r"gs://|https?://[^/]+/v\d[^/]*/files/|files/")
 _GENERATION = re.compile(r"(?<![\d.])(\d{1,2}(?:\.\d{1,2})?)(?![\d.])")
 _encode = msgspec.json.encode
@@ -316,16 +318,13 @@ def _inline(blob: _Proto, lost: list[Lost], _: _Calls) -> Iterator[Part]:
         raise blob.refuse("data" if media else "mimeType", "is missing")
     if media.startswith("image/"):
         yield Image(media_type=media, data=data)
-    elif media.startswith("text/"):
-        try:
-            text = base64.b64decode(data).decode()
-        except ValueError:
-            raise blob.refuse("data", "is not base64 of a text") from None
-        yield Document(media_type=media, text=text, name=name)
     elif media.startswith(("audio/", "video/")):
         lost.append(Lost(blob.where, f"{media} has no word outside its dialect", tolerable=False))
     else:
-        yield Document(media_type=media, data=data, name=name)
+        found = document(media, data, name)
+        if media.startswith("text/") and not found.text:
+            raise blob.refuse("data", "is not base64 of a text")
+        yield found
 
 
 def _file(file: _Proto, lost: list[Lost], _: _Calls) -> Iterator[Part]:
@@ -337,9 +336,10 @@ def _file(file: _Proto, lost: list[Lost], _: _Calls) -> Iterator[Part]:
         lost.append(Lost(file.where, "a file that lies with its provider", tolerable=False))
         return
     media = media or _media_of(url)
-    if media.startswith(("audio/", "video/")):
-        lost.append(Lost(file.where, f"{media} has no word outside its dialect", tolerable=False))
-    elif media.startswith("image/") or not media:
+    if not media or media.startswith(("audio/", "video/")):
+        what = media or "a file whose kind is not said"
+        lost.append(Lost(file.where, f"{what} has no word outside its dialect", tolerable=False))
+    elif media.startswith("image/"):
         yield Image(url=url)
     else:
         yield Document(media_type=media, url=url, name=name)
@@ -782,7 +782,10 @@ def _file_part(part: Image | Document, lost: list[Lost]) -> dict[str, Any]:
         return {"fileData": {"mimeType": media, "fileUri": part.url}}
     media, data = part.media_type, part.data
     if isinstance(part, Document) and part.text:
-        media = media or "text/plain"
+        media = media if media.startswith("text/") else "text/plain"
         data = base64.b64encode(part.text.encode()).decode()
-    usual = "image/png" if isinstance(part, Image) else "application/pdf"
-    return {"inlineData": {"mimeType": media or usual, "data": data}}
+    elif isinstance(part, Document):
+        media = pdf(part)
+    else:
+        media = picture(media, _PICTURES)
+    return {"inlineData": {"mimeType": media, "data": data}}

@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields, objects
+from holdfast.wire.files import PDF, document, file_name, pdf, picture
 from holdfast.wire.fitting import fitted, rounded
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
 from holdfast.wire.speech import (
@@ -248,8 +249,8 @@ def _file(part: Fields, lost: list[Lost]) -> Part:
         raise file.refuse("file_data", "is missing")
     lost += file.losses()
     found = _DATA_URL.match(data)
-    media, data = (found[1], data[found.end() :]) if found else ("application/pdf", data)
-    return Document(media, data, name=name, cache=part.mapping("cache_control"))
+    media, data = (found[1], data[found.end() :]) if found else (PDF, data)
+    return document(media, data, name, part.mapping("cache_control"))
 
 
 _READ = {"text": _text, "refusal": _refusal, "image_url": _image, "file": _file}
@@ -557,7 +558,7 @@ def _written(part: Part) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
     if isinstance(part, Image):
-        url = part.url or f"data:{part.media_type};base64,{part.data}"
+        url = part.url or f"data:{picture(part.media_type)};base64,{part.data}"
         return {"type": "image_url", "image_url": _detailed(url, part.detail)}
     if not isinstance(part, Document):
         raise CannotCrossError(f"messages: a {type(part).__name__} where people speak")
@@ -566,9 +567,8 @@ def _written(part: Part) -> dict[str, Any]:
         return {"type": "text", "text": head + part.text}
     if part.url:
         raise CannotCrossError("messages: a document by its URL cannot be said in this dialect")
-    name = part.name or "document.pdf"
-    data = f"data:{part.media_type or 'application/pdf'};base64,{part.data}"
-    return {"type": "file", "file": {"filename": name, "file_data": data}}
+    data = f"data:{pdf(part)};base64,{part.data}"
+    return {"type": "file", "file": {"filename": file_name(part), "file_data": data}}
 
 
 def _detailed(url: str, detail: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from msgspec import Raw, Struct
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields, objects
+from holdfast.wire.files import PDF, document, file_name, picture
 from holdfast.wire.fitting import fitted, rounded
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
 from holdfast.wire.speech import (
@@ -566,8 +567,10 @@ def _file(part: Fields, lost: list[Lost]) -> Part:
     elif not (data or url):
         raise part.refuse("file_data", "is missing")
     found = _DATA_URL.match(data)
-    media, data = (found[1], data[found.end() :]) if found else ("application/pdf", data)
-    return Document("" if url else media, data, url=url, name=name, cache=_cache(part))
+    media, data = (found[1], data[found.end() :]) if found else (PDF, data)
+    if url:
+        return Document(url=url, name=name, cache=_cache(part))
+    return document(media, data, name, _cache(part))
 
 
 _PARTS: dict[str, Callable[[Fields, list[Lost]], Part]] = {
@@ -788,7 +791,7 @@ def _written(part: Part) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"type": "input_text", "text": part.text}
     if isinstance(part, Image):
-        url = part.url or f"data:{part.media_type};base64,{part.data}"
+        url = part.url or f"data:{picture(part.media_type)};base64,{part.data}"
         return {"type": "input_image", "image_url": url, "detail": part.detail or "auto"}
     if not isinstance(part, Document):
         raise CannotCrossError(f"messages: a {type(part).__name__} where people speak")
@@ -798,8 +801,8 @@ def _written(part: Part) -> dict[str, Any]:
     found = {"type": "input_file"}
     if part.url:
         return found | {"file_url": part.url}
-    data = f"data:{part.media_type or 'application/pdf'};base64,{part.data}"
-    return found | {"filename": part.name or "document.pdf", "file_data": data}
+    data = f"data:{part.media_type or PDF};base64,{part.data}"
+    return found | {"filename": file_name(part), "file_data": data}
 
 
 def _written_result(result: ToolResult) -> dict[str, Any]:
