@@ -12,10 +12,11 @@ from msgspec import Raw
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields, objects
 from holdfast.wire.files import PDF, document, file_name, pdf, picture
-from holdfast.wire.fitting import fitted, rounded
+from holdfast.wire.fitting import fitted, flat, is_flat, itemised
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
 from holdfast.wire.speech import (
     ALONE,
+    LOOSER,
     Ask,
     BadFieldError,
     CannotCrossError,
@@ -416,7 +417,7 @@ def write_ask(ask: Ask, model: str) -> Written:
     for number, turn in enumerate(ask.turns):
         messages += _messages(turn, lost, loops=number > loop)
     body: dict[str, Any] = {"model": model, "messages": messages}
-    _write_tools(ask, body)
+    _write_tools(ask, body, lost)
     _write_sampling(ask.sampling, body, lost)
     if ask.form is not None:
         form = enforced(ask.form)
@@ -464,10 +465,12 @@ def _write_sampling(sampling: Sampling, body: dict[str, Any], lost: list[Lost]) 
         body |= {"stream": True, "stream_options": {"include_usage": True}}
 
 
-def _write_tools(ask: Ask, body: dict[str, Any]) -> None:
+def _write_tools(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> None:
     if not ask.tools:
         return
     body["tools"] = [_written_tool(tool) for tool in ask.tools]
+    if not all(is_flat(tool.schema) for tool in ask.tools):
+        lost.append(Lost("tools", LOOSER))
     choice = ask.tool_choice
     if choice is None:
         return
@@ -484,7 +487,7 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": fitted(tool.name, NAME_CHARS_MAX)}
     if tool.description:
         function["description"] = tool.description
-    function["parameters"] = Raw(rounded(tool.schema))
+    function["parameters"] = Raw(itemised(flat(tool.schema)))
     if tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}

@@ -18,11 +18,12 @@ from msgspec import Raw, Struct
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields, objects
 from holdfast.wire.files import PDF, document, file_name, picture
-from holdfast.wire.fitting import fitted, rounded
+from holdfast.wire.fitting import fitted, flat, is_flat, itemised
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
 from holdfast.wire.speech import (
     ALONE,
     FOREIGN,
+    LOOSER,
     UNREADABLE,
     Ask,
     BadFieldError,
@@ -668,7 +669,7 @@ def write_ask(ask: Ask, model: str) -> Written:
     if instructions:
         body["instructions"] = instructions
     include: list[str] = []
-    _write_tools(ask, body)
+    _write_tools(ask, body, lost)
     _write_sampling(ask.sampling, body, include, lost)
     if ask.form is not None:
         form = enforced(ask.form)
@@ -714,10 +715,12 @@ def _write_sampling(
         body["stream"] = True
 
 
-def _write_tools(ask: Ask, body: dict[str, Any]) -> None:
+def _write_tools(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> None:
     if not ask.tools:
         return
     body["tools"] = [_written_tool(tool) for tool in ask.tools]
+    if not all(is_flat(tool.schema) for tool in ask.tools):
+        lost.append(Lost("tools", LOOSER))
     choice = ask.tool_choice
     if choice is None:
         return
@@ -735,7 +738,7 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
     found: dict[str, Any] = {"type": "function", "name": fitted(tool.name, NAME_CHARS_MAX)}
     if tool.description:
         found["description"] = tool.description
-    return found | {"parameters": Raw(rounded(tool.schema)), "strict": tool.strict or False}
+    return found | {"parameters": Raw(itemised(flat(tool.schema))), "strict": tool.strict or False}
 
 
 def _written_form(form: Form) -> dict[str, Any]:
