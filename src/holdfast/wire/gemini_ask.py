@@ -18,6 +18,7 @@ from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields
 from holdfast.wire.files import PICTURES, document, pdf, picture
 from holdfast.wire.fitting import fitted
+from holdfast.wire.forms import IN_JSON
 from holdfast.wire.gemini_parts import (
     DIALECT,
     ID_CHARS_MAX,
@@ -79,6 +80,7 @@ _MODES = {
     "VALIDATED": ToolChoice("auto"),
     "MODE_UNSPECIFIED": ToolChoice("auto"),
 }
+_SEEDS = 2**31
 _PICTURES = PICTURES - {"image/gif"} | {"image/heic", "image/heif"}
 _PROVIDERS_FILE = re.compile(r"gs://|https?://[^/]+/v\d[^/]*/files/|files/")
 _GENERATION = re.compile(r"(?<![\d.])(\d{1,2}(?:\.\d{1,2})?)(?![\d.])")
@@ -284,10 +286,18 @@ def _part(part: _Proto, lost: list[Lost], calls: _Calls) -> Iterator[Part]:
     elif text is not None:
         yield from before
         yield Text(text)
+        _check_alone(part)
     else:
         yield from before
         yield from _shown(part, lost, calls, signs=bool(signature))
     lost += part.losses()
+
+
+def _check_alone(part: _Proto) -> None:
+    """A part holds one thing. Raises BadFieldError where more is said in it."""
+    more = next((name for name in (*_READ, *_SERVER) if part.raw(name)), None)
+    if more is not None:
+        raise part.refuse(more, "stands beside other content; a part holds one thing")
 
 
 def _shown(part: _Proto, lost: list[Lost], calls: _Calls, *, signs: bool) -> Iterator[Part]:
@@ -297,6 +307,7 @@ def _shown(part: _Proto, lost: list[Lost], calls: _Calls, *, signs: bool) -> Ite
         if held is not None:
             yield from read(held, lost, calls)
             lost += held.losses()
+            _check_alone(part)
             return
     for name in _SERVER:
         if part.raw(name):
@@ -582,8 +593,8 @@ def write_ask(ask: Ask, model: str) -> Written:
     if system:
         body["systemInstruction"] = {"parts": system}
     _write_tools(ask, body, lost)
-    drawing = _drawing(ask.sampling)
-    _write_form(ask.form, drawing)
+    drawing = _drawing(ask.sampling, lost)
+    _write_form(ask, model, body, drawing, lost)
     _write_thinking(ask.reasoning, model, drawing, lost)
     if drawing:
         body["generationConfig"] = drawing
@@ -599,18 +610,23 @@ def _is_marked(ask: Ask) -> bool:
     return any(getattr(part, "cache", b"") for part in (*ask.system, *ask.tools, *parts))
 
 
-def _drawing(sampling: Sampling) -> dict[str, Any]:
-    if len(sampling.stop) > STOP_SEQUENCES_MAX:
+def _drawing(sampling: Sampling, lost: list[Lost]) -> dict[str, Any]:
+    stops = [stop for stop in sampling.stop if stop]
+    if len(stops) > STOP_SEQUENCES_MAX:
         raise CannotCrossError(f"this dialect takes {STOP_SEQUENCES_MAX} stop sequences at most")
+    seed = sampling.seed
+    if seed is not None and not -_SEEDS <= seed < _SEEDS:
+        lost.append(Lost("seed", "it has more than the 32 bits of this dialect"))
+        seed = None
     said = {
         "maxOutputTokens": sampling.max_tokens,
         "temperature": sampling.temperature,
         "topP": sampling.top_p,
         "topK": sampling.top_k,
-        "seed": sampling.seed,
+        "seed": seed,
         "frequencyPenalty": sampling.frequency_penalty,
         "presencePenalty": sampling.presence_penalty,
-        "stopSequences": list(sampling.stop) or None,
+        "stopSequences": stops or None,
         "candidateCount": None if sampling.choices == 1 else sampling.choices,
         "responseLogprobs": sampling.logprobs or None,
         "logprobs": sampling.top_logprobs,
@@ -618,8 +634,20 @@ def _drawing(sampling: Sampling) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _write_form(form: Form | None, drawing: dict[str, Any]) -> None:
+def _write_form(
+    ask: Ask, model: str, body: dict[str, Any], drawing: dict[str, Any], lost: list[Lost]
+) -> None:
+    """The form of the answer. Older models take none beside tools: they are asked in words."""
+    form, generation = ask.form, generation_of(model)
     if form is None:
+        return
+    if ask.tools and generation is not None and generation < LEVELS_SINCE:
+        lost.append(Lost("response_format", "this model is held to no form where it has tools"))
+        words = (
+            f"{IN_JSON} It follows this schema: {form.schema.decode()}" if form.schema else IN_JSON
+        )
+        system = body.setdefault("systemInstruction", {"parts": []})
+        system["parts"].append({"text": words})
         return
     drawing["responseMimeType"] = "application/json"
     if form.kind == "json_schema":
