@@ -66,7 +66,6 @@ _SILENT = ("model", "store", "stream_options")
 # Fields without which the answer would be another one, and their values that change nothing.
 _GRAVE: dict[str, tuple[bytes, ...]] = {
     "background": (b"false",),
-    "context_management": (b"[]",),
     "conversation": (),
     "previous_response_id": (),
     "prompt": (),
