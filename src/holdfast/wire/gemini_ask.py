@@ -26,7 +26,6 @@ from holdfast.wire.gemini_parts import (
     SEALED,
     UNSIGNED,
     Signing,
-    called,
     standard,
     thought,
     unsealed,
@@ -745,7 +744,7 @@ def _contents(ask: Ask, model: str, lost: list[Lost]) -> list[dict[str, Any]]:
 def _written_said(turn: Turn, lost: list[Lost], *, insists: bool) -> list[dict[str, Any]]:
     """What a model said. `insists`: the first call of a turn must be signed, or marked."""
     parts: list[dict[str, Any]] = []
-    signing = Signing()
+    signing = Signing(marks=insists)
     for part in turn.parts:
         if isinstance(part, Thinking):
             if part.origin != DIALECT:
@@ -757,11 +756,7 @@ def _written_said(turn: Turn, lost: list[Lost], *, insists: bool) -> list[dict[s
                 parts.append(thought(part.text))
             signing.think(part)
         elif isinstance(part, ToolCall):
-            written = signing.signed(called(part))
-            if insists:
-                written.setdefault("thoughtSignature", UNSIGNED)
-                insists = False
-            parts.append(written)
+            parts.append(signing.call(part))
         elif isinstance(part, Text | Refusal):
             if part.text:
                 parts.append(signing.signed({"text": part.text}))
