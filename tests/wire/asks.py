@@ -48,7 +48,8 @@ BASE64 = st.binary(min_size=1, max_size=9).map(lambda data: base64.b64encode(dat
 MEDIA = st.sampled_from(["image/png", "image/jpeg", "image/webp"])
 URLS = st.from_regex(r"https://example\.com/[a-z]{1,8}\.png", fullmatch=True)
 IMAGES = st.builds(Image, media_type=MEDIA, data=BASE64) | st.builds(Image, url=URLS)
-PDFS = st.builds(Document, media_type=st.just("application/pdf"), data=BASE64, name=NAMES)
+PDF_NAMES = NAMES.map(lambda name: f"{name}.pdf")
+PDFS = st.builds(Document, media_type=st.just("application/pdf"), data=BASE64, name=PDF_NAMES)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),

@@ -273,7 +273,9 @@ def test_thinking_and_form_in_every_variant(
 
 
 def test_no_limit_is_none_and_what_is_too_hot_is_cut() -> None:
-    assert read(options={"num_predict": -1}).sampling.max_tokens is None
+    for limit in (-2, -1, 0):
+        assert read(options={"num_predict": limit}).sampling.max_tokens is None
+    assert read(options={"top_k": 0}).sampling.top_k is None
     assert read(options={"stop": "x"}).sampling.stop == ("x",)
     ask = read(options={"temperature": 5})
     assert (ask.sampling.temperature, names(ask.lost)) == (2.0, ["options.temperature"])

@@ -302,6 +302,7 @@ def test_tools_that_are_not_allowed_are_not_offered() -> None:
     ("extra", "tolerable"),
     [
         ({"background": True}, False),
+        ({"context_management": [{"type": "compaction"}]}, True),
         ({"conversation": "conv_1"}, False),
         ({"previous_response_id": "resp_1"}, False),
         ({"prompt": {"id": "pmpt_1"}}, False),

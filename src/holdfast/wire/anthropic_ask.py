@@ -11,10 +11,12 @@ from msgspec import Raw, Struct
 from holdfast.facts.losses import Lost
 from holdfast.wire.anthropic_schema import enforceable
 from holdfast.wire.fields import Fields, objects
-from holdfast.wire.fitting import fitted, rounded
+from holdfast.wire.files import pdf, picture
+from holdfast.wire.fitting import fitted, flat, is_flat
 from holdfast.wire.forms import IN_JSON
 from holdfast.wire.speech import (
     FOREIGN,
+    LOOSER,
     UNREADABLE,
     Ask,
     BadFieldError,
@@ -479,10 +481,7 @@ def write_ask(ask: Ask, model: str) -> Written:
         body["system"] = system[0].text
     elif system:
         body["system"] = [_written(part, lost) for part in system]
-    if ask.tools:
-        body["tools"] = [_written_tool(tool) for tool in ask.tools]
-        if ask.tool_choice is not None:
-            body["tool_choice"] = _written_choice(ask.tool_choice)
+    _write_tools(ask, body, lost)
     if sampling.stop:
         body["stop_sequences"] = [stop for stop in sampling.stop if stop.strip()]
         if len(body["stop_sequences"]) < len(sampling.stop):
@@ -494,6 +493,16 @@ def write_ask(ask: Ask, model: str) -> Written:
     thinks = _write_thinking(ask, body, lost)
     _write_drawing(sampling, body, lost, thinks=thinks)
     return Written(_encode(body), tuple(lost))
+
+
+def _write_tools(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> None:
+    if not ask.tools:
+        return
+    body["tools"] = [_written_tool(tool) for tool in ask.tools]
+    if not all(is_flat(tool.schema) for tool in ask.tools):
+        lost.append(Lost("tools", LOOSER))
+    if ask.tool_choice is not None:
+        body["tool_choice"] = _written_choice(ask.tool_choice)
 
 
 def _write_drawing(
@@ -659,7 +668,8 @@ def _written_file(part: Image | Document) -> dict[str, Any]:
     elif isinstance(part, Document) and part.text:
         source = {"type": "text", "media_type": "text/plain", "data": part.text}
     else:
-        source = {"type": "base64", "media_type": part.media_type, "data": part.data}
+        media = picture(part.media_type) if isinstance(part, Image) else pdf(part)
+        source = {"type": "base64", "media_type": media, "data": part.data}
     block = {"type": kind, "source": source}
     if isinstance(part, Document) and part.name:
         block["title"] = part.name
@@ -670,7 +680,7 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
     found: dict[str, Any] = {"name": fitted(tool.name, NAME_CHARS_MAX)}
     if tool.description:
         found["description"] = tool.description
-    found["input_schema"] = Raw(rounded(tool.schema))
+    found["input_schema"] = Raw(flat(tool.schema))
     if tool.strict is not None:
         found["strict"] = tool.strict
     if tool.cache:

@@ -17,7 +17,7 @@ from msgspec import Raw, Struct
 from holdfast.facts.calls import Headers, Peek
 from holdfast.facts.outcomes import Said
 from holdfast.wire import gemini_ask
-from holdfast.wire.gemini_parts import Signing, called, thought, unsealed
+from holdfast.wire.gemini_parts import Signing, thought, unsealed
 from holdfast.wire.gemini_stream import (
     BROKEN,
     STOP_NAMES,
@@ -292,7 +292,7 @@ def _written(choice: Choice) -> list[dict[str, Any]]:
                 parts.append(thought(part.text))
             signing.think(part)
         elif isinstance(part, ToolCall):
-            parts.append(signing.signed(called(part)))
+            parts.append(signing.call(part))
         elif isinstance(part, Text | Refusal):
             parts.append(signing.signed({"text": part.text}))
         else:

@@ -92,7 +92,7 @@ def asked(
             max_tokens=_limit(options),
             temperature=_temperature(options, lost),
             top_p=options.number("top_p"),
-            top_k=options.count("top_k"),
+            top_k=options.count("top_k") or None,  # nothing bounds nothing
             seed=_whole(options, "seed"),
             frequency_penalty=options.number("frequency_penalty"),
             presence_penalty=options.number("presence_penalty"),
@@ -118,9 +118,9 @@ def _whole(fields: Fields, name: str) -> int | None:
 
 
 def _limit(options: Fields) -> int | None:
-    """`num_predict`; below zero it means: as much as there is room for."""
+    """`num_predict`; one below 1 means: as much as there is room for."""
     limit = _whole(options, "num_predict")
-    return None if limit is None or limit < 0 else limit
+    return None if limit is None or limit < 1 else limit
 
 
 def _temperature(options: Fields, lost: list[Lost]) -> float | None:

@@ -17,11 +17,13 @@ from msgspec import Raw, Struct
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields, objects
-from holdfast.wire.fitting import fitted, rounded
+from holdfast.wire.files import PDF, document, file_name, picture
+from holdfast.wire.fitting import fitted, flat, is_flat, itemised
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
 from holdfast.wire.speech import (
     ALONE,
     FOREIGN,
+    LOOSER,
     UNREADABLE,
     Ask,
     BadFieldError,
@@ -65,7 +67,6 @@ _SILENT = ("model", "store", "stream_options")
 # Fields without which the answer would be another one, and their values that change nothing.
 _GRAVE: dict[str, tuple[bytes, ...]] = {
     "background": (b"false",),
-    "context_management": (b"[]",),
     "conversation": (),
     "previous_response_id": (),
     "prompt": (),
@@ -567,8 +568,10 @@ def _file(part: Fields, lost: list[Lost]) -> Part:
     elif not (data or url):
         raise part.refuse("file_data", "is missing")
     found = _DATA_URL.match(data)
-    media, data = (found[1], data[found.end() :]) if found else ("application/pdf", data)
-    return Document("" if url else media, data, url=url, name=name, cache=_cache(part))
+    media, data = (found[1], data[found.end() :]) if found else (PDF, data)
+    if url:
+        return Document(url=url, name=name, cache=_cache(part))
+    return document(media, data, name, _cache(part))
 
 
 _PARTS: dict[str, Callable[[Fields, list[Lost]], Part]] = {
@@ -666,7 +669,7 @@ def write_ask(ask: Ask, model: str) -> Written:
     if instructions:
         body["instructions"] = instructions
     include: list[str] = []
-    _write_tools(ask, body)
+    _write_tools(ask, body, lost)
     _write_sampling(ask.sampling, body, include, lost)
     if ask.form is not None:
         form = enforced(ask.form)
@@ -712,10 +715,12 @@ def _write_sampling(
         body["stream"] = True
 
 
-def _write_tools(ask: Ask, body: dict[str, Any]) -> None:
+def _write_tools(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> None:
     if not ask.tools:
         return
     body["tools"] = [_written_tool(tool) for tool in ask.tools]
+    if not all(is_flat(tool.schema) for tool in ask.tools):
+        lost.append(Lost("tools", LOOSER))
     choice = ask.tool_choice
     if choice is None:
         return
@@ -733,7 +738,7 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
     found: dict[str, Any] = {"type": "function", "name": fitted(tool.name, NAME_CHARS_MAX)}
     if tool.description:
         found["description"] = tool.description
-    return found | {"parameters": Raw(rounded(tool.schema)), "strict": tool.strict or False}
+    return found | {"parameters": Raw(itemised(flat(tool.schema))), "strict": tool.strict or False}
 
 
 def _written_form(form: Form) -> dict[str, Any]:
@@ -791,7 +796,7 @@ def _written(part: Part) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"type": "input_text", "text": part.text}
     if isinstance(part, Image):
-        url = part.url or f"data:{part.media_type};base64,{part.data}"
+        url = part.url or f"data:{picture(part.media_type)};base64,{part.data}"
         return {"type": "input_image", "image_url": url, "detail": part.detail or "auto"}
     if not isinstance(part, Document):
         raise CannotCrossError(f"messages: a {type(part).__name__} where people speak")
@@ -801,8 +806,8 @@ def _written(part: Part) -> dict[str, Any]:
     found = {"type": "input_file"}
     if part.url:
         return found | {"file_url": part.url}
-    data = f"data:{part.media_type or 'application/pdf'};base64,{part.data}"
-    return found | {"filename": part.name or "document.pdf", "file_data": data}
+    data = f"data:{part.media_type or PDF};base64,{part.data}"
+    return found | {"filename": file_name(part), "file_data": data}
 
 
 def _written_result(result: ToolResult) -> dict[str, Any]:

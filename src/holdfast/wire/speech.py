@@ -29,6 +29,8 @@ UNREADABLE = (ValueError, RecursionError)
 FOREIGN = "holdfast."
 
 
+# Why a tool's schema is a looser one.
+LOOSER = "which of a tool's fields go together cannot be said here"
 # Why the system's words are a user's, where nobody else says anything.
 ALONE = "they stand alone, and are said as a user's"
 
