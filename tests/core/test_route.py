@@ -223,6 +223,13 @@ def test_what_a_model_is_known_to_lack_is_on_its_leg() -> None:
     assert [leg.lacks for leg in found] == [{"vision", "thinking"}, frozenset()]
 
 
+def test_an_engine_s_leg_says_that_it_is_one() -> None:
+    providers = {"first": provider("first"), "engine": provider("engine", kind="local")}
+    found = candidates((Route("*", ("first/a", "engine/a")),), providers, asking("x"), LIMITS)
+    assert isinstance(found, tuple)
+    assert [leg.local for leg in found] == [False, True]
+
+
 names = st.text("ab-*/", min_size=1, max_size=5)
 routes_ = st.lists(
     st.builds(

@@ -118,6 +118,7 @@ def _leg(provider: Provider, model: str, call: Call, limits: Limits) -> Leg | No
         context_tokens=facts.context_tokens if facts is not None else None,
         limits=limits,
         lacks=_lacks(facts) if facts is not None else frozenset(),
+        local=provider.kind == "local",
     )
 
 

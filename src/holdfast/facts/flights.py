@@ -35,7 +35,8 @@ class Leg(Struct, frozen=True, kw_only=True):
     `dialect` and `surface` are the target's; where `dialect` differs from the call's, the call
     is written anew. `why` is in words. `trial`: it is in probation, this call finds out.
     `own_errors` is the route's. `lacks`: abilities that the model is known not to have (`tools`,
-    `vision`, `thinking`); a call that needs one goes on to the next leg.
+    `vision`, `thinking`); a call that needs one goes on to the next leg. `local`: an engine, whose
+    streams are mended where they leave their grammar.
     """
 
     target: Target
@@ -48,6 +49,7 @@ class Leg(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     own_errors: bool = True
     lacks: frozenset[str] = frozenset()
+    local: bool = False
 
 
 class Plan(Struct, frozen=True, kw_only=True):

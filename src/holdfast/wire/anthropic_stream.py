@@ -168,9 +168,9 @@ class StreamReader:
     that most events need.
     """
 
-    __slots__ = ("_model", "_opened", "failure", "id", "missing", "model", "spoke", "stop", "usage")
+    __slots__ = ("failure", "id", "missing", "model", "spoke", "stop", "usage")
 
-    def __init__(self, model: str) -> None:
+    def __init__(self) -> None:
         self.usage = Usage()
         self.stop: Stop | None = None
         self.id = ""
@@ -178,14 +178,10 @@ class StreamReader:
         self.spoke = False
         self.missing = b""
         self.failure: Failure | None = None
-        self._model = model
-        self._opened = False
 
     def read(self, event: SseEvent) -> PieceKind:
         """What this event is. Never raises."""
         data = event.data
-        if self.missing:
-            self.missing = b""
         if event.event == b"error":
             return self._error(data)
         if not data:
@@ -198,23 +194,10 @@ class StreamReader:
             return CONTENT
         step = _STEPS.get(kind)
         if step is not None:
-            if not self._opened and kind in _GRAMMAR:
-                self._mend(kind, data)
             return step(self, data)
         if not kind and read_said(data) == Said():
             return self._fault("garbage", "an event of the stream has no type")
         return PING if kind else self._error(data)
-
-    def _mend(self, kind: str, data: bytes) -> None:
-        """llama.cpp leaves out the opening when the first token is half a character."""
-        self._opened = True
-        if kind == "message_start":
-            return
-        self.missing = _message_start("", self._model)
-        if kind == "content_block_delta":
-            seen = _loosely(data)
-            thinks = seen.delta is not None and seen.delta.type == "thinking_delta"
-            self.missing += _block_start(seen.index, "thinking" if thinks else "text")
 
     def _message_start(self, data: bytes) -> PieceKind:
         message = _loosely(data).message
@@ -289,8 +272,6 @@ _STEPS: dict[str, Callable[[StreamReader, bytes], PieceKind]] = {
     "message_stop": StreamReader._message_stop,
     "error": StreamReader._error,
 }
-# These may only stand behind `message_start`.
-_GRAMMAR = frozenset(_STEPS) - {"error", "message_stop"}
 
 
 class _Content(Struct, gc=False):
@@ -493,7 +474,7 @@ def _event(name: str, data: dict[str, Any]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (name.encode(), _encode(data))
 
 
-def _message_start(id_: str, model: str, usage: Usage | None = None) -> bytes:
+def message_start(id_: str, model: str, usage: Usage | None = None) -> bytes:
     message: dict[str, Any] = {
         "id": id_ or UNNAMED,
         "type": "message",
@@ -507,7 +488,7 @@ def _message_start(id_: str, model: str, usage: Usage | None = None) -> bytes:
     return _event("message_start", {"type": "message_start", "message": message})
 
 
-def _block_start(index: int, kind: str) -> bytes:
+def block_start(index: int, kind: str) -> bytes:
     block = {"type": kind, kind: ""} | ({"signature": ""} if kind == "thinking" else {})
     fields = {"type": "content_block_start", "index": index, "content_block": block}
     return _event("content_block_start", fields)
@@ -549,7 +530,7 @@ class StreamWriter:
         )
 
     def _opened(self, delta: Opened) -> bytes:
-        return _message_start(delta.id, delta.model, self._usage)
+        return message_start(delta.id, delta.model, self._usage)
 
     def _thinking(self, delta: ThinkingDelta) -> bytes:
         index = delta.index

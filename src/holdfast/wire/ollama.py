@@ -18,6 +18,7 @@ from holdfast.facts.outcomes import Said
 from holdfast.wire import ollama_ask
 from holdfast.wire.kinds import Passing
 from holdfast.wire.lines import LineReader
+from holdfast.wire.ollama_mend import Mender
 from holdfast.wire.ollama_stream import (
     STOP_NAMES,
     STOPS,
@@ -86,6 +87,11 @@ def frames() -> LineReader:
 def stream_reader(model: str) -> Passing:
     """A reader of one stream that passes; `model` is said where the stream names none."""
     return Passing(DeltaReader(model))
+
+
+def event_mender(model: str, created: int) -> Mender:  # noqa: ARG001 - a promise of the protocol
+    """A mender of one stream that passes from an engine."""
+    return Mender()
 
 
 def delta_reader(model: str) -> DeltaReader:

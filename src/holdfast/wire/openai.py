@@ -14,6 +14,7 @@ from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Said
 from holdfast.wire import openai_ask
 from holdfast.wire.fitting import fitted
+from holdfast.wire.openai_mend import Mender
 from holdfast.wire.openai_stream import (
     STOP_NAMES,
     STOPS,
@@ -113,6 +114,11 @@ def frames() -> SseReader:
 def stream_reader(model: str) -> StreamReader:
     """A reader of one stream that passes; `model` is said where the stream names none."""
     return StreamReader(model)
+
+
+def event_mender(model: str, created: int) -> Mender:
+    """A mender of one stream that passes from an engine."""
+    return Mender(model, created)
 
 
 def delta_reader(model: str) -> DeltaReader:

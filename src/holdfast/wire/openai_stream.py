@@ -207,7 +207,7 @@ def usage_body(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _speaks(delta: Raw) -> bool:
+def speaks(delta: Raw) -> bool:
     """Whether a delta says anything at all; providers add fields, so all but the role count."""
     try:
         fields = _decode_delta(delta)
@@ -286,7 +286,7 @@ class StreamReader:
     def _choices(self, choices: Sequence[_Choice]) -> PieceKind:
         kind = CONTENT if self.spoke else OPENING
         for choice in choices:
-            if not self.spoke and _speaks(choice.delta):
+            if not self.spoke and speaks(choice.delta):
                 self.spoke = True
                 kind = CONTENT
             self._begun.add(choice.index)

@@ -31,6 +31,7 @@ from holdfast.wire.fitting import fitted, looks_fitted, paired
 from holdfast.wire.headers import client_credential, is_subscription
 from holdfast.wire.keeping import KeepingTap
 from holdfast.wire.mend import Mender, deltas_of, mended_answer
+from holdfast.wire.mended import MendedFrames
 from holdfast.wire.needs import needs, without
 from holdfast.wire.packed import InflatingTap, UnreadableTap
 from holdfast.wire.speech import (
@@ -300,7 +301,10 @@ def _tap(
     if not 200 <= status < 300:
         return ErrorTap(there, status, headers, here=here if crosses else None)
     if call.stream and not crosses and kind.startswith(_type_of(there)):
-        return PassingTap(there.stream_reader(call.model), there.frames())
+        frames = there.frames()
+        if leg.local:
+            frames = MendedFrames(frames, there.event_mender(call.model, int(call.wall)))
+        return PassingTap(there.stream_reader(call.model), frames)
     if call.stream or crosses:  # also where the target does not stream
         return _crossing(call, kind, _Way(call, leg, here, there, crossings))
     if call.surface == here.SURFACE:

@@ -275,6 +275,18 @@ class Reader(Protocol):
         ...
 
 
+class EventMender(Protocol):
+    """Follows one stream of a dialect and mends what breaks the dialect's clients."""
+
+    def mend(self, event: SseEvent) -> tuple[SseEvent, ...]:
+        """What stands in this event's place: the very event where nothing is wrong with it.
+
+        Never raises; what it cannot read or mend stays as it came. It adds no terminal event: a
+        stream that was cut off stays cut off.
+        """
+        ...
+
+
 class Framer(Protocol):
     """Cuts a stream's bytes into events; see `sse.SseReader`."""
 
@@ -347,6 +359,10 @@ class Speaking(Protocol):
 
     def stream_reader(self, model: str) -> Reader:
         """A reader of one stream that passes; `model` is put where it must be mended."""
+        ...
+
+    def event_mender(self, model: str, created: int) -> EventMender:
+        """A mender of one stream that passes from an engine; both are put into what is added."""
         ...
 
     def delta_reader(self, model: str) -> DeltaReader:
