@@ -35,6 +35,7 @@ from holdfast.wire.speech import (
     Choice,
     Part,
     Refusal,
+    Takes,
     Text,
     Thinking,
     ToolCall,
@@ -101,7 +102,7 @@ def path(model: str, *, stream: bool) -> str:  # noqa: ARG001 - others name the 
     return PATH
 
 
-def own(body: bytes) -> bytes:
+def own(body: bytes, takes: Takes) -> bytes:  # noqa: ARG001 - nothing is signed here
     """The request as it is: nothing in this dialect is signed."""
     return body
 

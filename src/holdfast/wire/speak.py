@@ -29,7 +29,7 @@ from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.fitting import fitted, looks_fitted, paired
 from holdfast.wire.headers import client_credential, is_subscription
-from holdfast.wire.keeping import KeepingTap
+from holdfast.wire.keeping import KeepingTap, SignedTap
 from holdfast.wire.mend import Mender, deltas_of, mended_answer
 from holdfast.wire.mended import MendedFrames
 from holdfast.wire.needs import needs, without
@@ -41,6 +41,7 @@ from holdfast.wire.speech import (
     CannotCrossError,
     Part,
     Speaking,
+    Takes,
     ToolCall,
     Written,
 )
@@ -145,7 +146,7 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
         call = msgspec.structs.replace(call, body=body)
     if leg.dialect == call.dialect:
         _check_needs(call, leg)
-        return _passed(call, leg)
+        return _passed(call, leg, crossings)
     there = DIALECTS.get(leg.dialect)
     here = _spoken(call)
     counts = call.surface == "count_tokens" and there is not None and there.COUNT_PATH != ""
@@ -212,16 +213,30 @@ def _check_needs(call: Call, leg: Leg) -> None:
     _suited(ask, leg)
 
 
-def _passed(call: Call, leg: Leg) -> Outgoing:
+def _passed(call: Call, leg: Leg, crossings: Crossings | None) -> Outgoing:
     query = f"?{call.query}" if call.query else ""
     model, path, body = leg.target.model, call.path, call.body
+    lost: tuple[Lost, ...] = ()
     if leg.dialect in DIALECTS:
-        body = DIALECTS[leg.dialect].own(body)
+        own = DIALECTS[leg.dialect].own(body, _takes(leg, crossings))
+        if own is not body:
+            body, lost = own, (_LEFT_BEHIND,)
     if model != call.model:
         path = _renamed(path, call.model, model)
         if body:
             body = peeking.renamed(body, model)
-    return Outgoing(path + query, (), body)
+    return Outgoing(path + query, (), body, lost=lost)
+
+
+def _takes(leg: Leg, crossings: Crossings | None) -> Takes:
+    """Which of the thoughts that a client hands back this target takes."""
+    if crossings is None:
+        return Takes(unsigned=leg.local)
+    provider = leg.target.provider
+    return crossings.signers.takes(provider, stand_in=leg.stand_in, local=leg.local)
+
+
+_LEFT_BEHIND = Lost("thinking", "thoughts that this provider did not sign stay behind")
 
 
 def _borne(lost: tuple[Lost, ...]) -> tuple[Lost, ...]:
@@ -262,9 +277,23 @@ def tap(
 
     `crossings` keeps what the provider signed, where the client cannot.
     """
+    keeps = crossings is not None and 200 <= status < 300
+    answers = call.surface == responses.SURFACE  # they are kept whole, with what was signed
+    found = _unpacked(call, leg, status, headers, None if keeps and answers else crossings)
+    if crossings is None or not keeps:
+        return found
+    if answers:
+        found = _keeping(call, leg, found, crossings)
+    if leg.stand_in and leg.dialect == call.dialect and DIALECTS[leg.dialect].SIGNS:
+        found = SignedTap(found, crossings.signers, leg.target.provider)
+    return found
+
+
+def _unpacked(
+    call: Call, leg: Leg, status: int, headers: Headers, crossings: Crossings | None
+) -> Tap:
+    """The tap, in front of it what takes the compression off."""
     by_name = dict(headers)
-    if crossings is not None and call.surface == responses.SURFACE and 200 <= status < 300:
-        return _keeping(call, leg, tap(call, leg, status, headers), crossings)
     encoding = by_name.get(b"content-encoding", b"").strip().lower()
     kind = by_name.get(b"content-type", b"").lower()
     if encoding in (b"", b"identity"):

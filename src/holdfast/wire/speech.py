@@ -11,6 +11,7 @@ Streams are in `wire.deltas`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -287,6 +288,18 @@ class EventMender(Protocol):
         ...
 
 
+class Takes(Struct, frozen=True):
+    """Which thoughts a target takes back: `signed` tells it of a signature, None: of any;
+    `unsigned`: also those without one.
+    """
+
+    signed: Callable[[str], bool] | None = None
+    unsigned: bool = True
+
+
+TAKES_ALL = Takes()
+
+
 class Framer(Protocol):
     """Cuts a stream's bytes into events; see `sse.SseReader`."""
 
@@ -323,8 +336,8 @@ class Speaking(Protocol):
         """Where a request for an answer goes, with its query."""
         ...
 
-    def own(self, body: bytes) -> bytes:
-        """A request that holds FOREIGN somewhere, without the thoughts that others signed.
+    def own(self, body: bytes, takes: Takes) -> bytes:
+        """A request that passes, without the thoughts that its target does not take.
 
         Byte for byte as it came where there are none. Never raises.
         """
