@@ -84,6 +84,16 @@ def test_the_first_route_that_matches_wins() -> None:
     assert targets(*routes, ask=asking("claude-opus")) == ["first/claude-opus"]
 
 
+def test_what_a_route_says_of_errors_and_losses_holds_for_each_of_its_targets() -> None:
+    route = Route("first/*", ("first/*", "second/x"), own_errors=False, losses="forbidden")
+    for asked in ("first/claude", "first/other"):  # addressed, too
+        found = candidates((route,), PROVIDERS, asking(asked), LIMITS)
+        assert isinstance(found, tuple)
+        assert [(leg.own_errors, leg.losses) for leg in found] == [(False, "forbidden")] * 2
+    (leg,) = candidates((Route("*", ("first/*",)),), PROVIDERS, asking("x"), LIMITS)
+    assert (leg.own_errors, leg.losses) == (True, "allowed")
+
+
 def test_globs_mind_the_case() -> None:
     assert isinstance(
         candidates((Route("GPT-*", ("second/*",)),), {}, asking("gpt-5"), LIMITS), NoRoute

@@ -15,6 +15,7 @@ from holdfast.core.board import Board
 from holdfast.core.budget import Budget
 from holdfast.core.route import Affinity
 from holdfast.facts.flights import Exchange, Intent, Limits, Settled
+from holdfast.facts.losses import Losses
 from holdfast.facts.places import Provider, Route
 from holdfast.net.desk import Desk, Place
 from holdfast.net.dial import Dialer
@@ -63,6 +64,7 @@ class DataPlane:
         key: bytes,
         keys: Mapping[str, bytes | None] | None = None,
         limits: Limits = IMPATIENT,
+        losses: Losses = "allowed",
     ) -> None:
         self.book = Book()
         self.url = ""
@@ -71,7 +73,9 @@ class DataPlane:
         self.reports: list[dict[str, Any]] = []
         self._limits = limits
         self._keys = keys or {}
-        self._routes = tuple(Route(model, targets) for model, targets in routes.items())
+        self._routes = tuple(
+            Route(model, targets, losses=losses) for model, targets in routes.items()
+        )
         self._providers = {provider.name: provider for provider in providers}
         self._key = key
         self._loop = asyncio.new_event_loop()

@@ -16,8 +16,9 @@ from tests.doubles import acts
 from tests.doubles.grammar import GRAMMARS
 from tests.doubles.provider import Provider as Double
 from tests.net.flying import DataPlane, asking
-from tests.net.visiting import Answer, Visitor, eventually
+from tests.net.visiting import Answer, Visitor, at_rest, eventually
 
+from holdfast.core.runaway import MANY
 from holdfast.facts.places import ModelFacts, Provider
 
 MODEL = GRAMMARS["anthropic"].models[0]
@@ -353,6 +354,26 @@ def test_a_stand_in_is_named() -> None:
         assert answer.header("x-holdfast-served-by") == f"beta/{MODEL}"
 
 
+def test_where_losses_are_forbidden_the_next_is_asked_or_the_field_is_named() -> None:
+    lossy = BODY | {"top_k": 5}
+    with Double("gamma", "openai") as gamma, Double("alpha", "anthropic") as alpha:
+        keys = {double.name: double.key.encode() for double in (gamma, alpha)}
+        other = f"gamma/{gamma.models[0]}"
+        routes = {MODEL: (other, "alpha/*"), "*": (other,)}
+        places = (provider(gamma), provider(alpha))
+        with DataPlane(routes, *places, key=b"", keys=keys, losses="forbidden") as plane:
+            assert plane.ask(asking(BODY)).header("x-holdfast-served-by") == other
+            answer = plane.ask(asking(lossy))
+            assert answer.header("x-holdfast-served-by") == f"alpha/{MODEL}"
+            assert answer.header("x-holdfast-lost") is None
+            refused = plane.ask(asking(lossy | {"model": "lone"}))
+        assert refused.status == 400
+        kind, said = anthropic_error(refused)
+        assert kind == "invalid_request_error"
+        assert "the route forbids losses, and there is no word for top_k" in said
+        assert len(gamma.calls) == 1
+
+
 def test_tools_of_local_engines_find_their_pages() -> None:
     """The list, a model's window and abilities, a version; errors are a sentence there."""
     facts = (ModelFacts(model="known", context_tokens=65536, vision=False),)
@@ -396,7 +417,7 @@ CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
 GEMINI = "gemini-3-pro"
 
 
-def to_gemini(path: str, body: object = CONTENTS, *lines: bytes) -> bytes:
+def posting(path: str, body: object = CONTENTS, *lines: bytes) -> bytes:
     data = json.dumps(body).encode()
     framing = b"content-length: %d" % len(data)
     kind = b"content-type: application/json"
@@ -417,7 +438,7 @@ def gemini() -> Iterator[tuple[DataPlane, Double]]:
 def test_a_model_may_stand_in_the_path(version: str, action: str) -> None:
     with gemini() as (plane, double):
         path = f"/{version}/models/{GEMINI}:{action}?alt=sse"
-        assert plane.ask(to_gemini(path)).status == 200
+        assert plane.ask(posting(path)).status == 200
         (seen,) = double.seen
         assert seen.target == path
         assert seen.json == CONTENTS
@@ -453,7 +474,7 @@ def test_models_are_listed_and_told_of_by_their_paths() -> None:
 def test_a_key_in_a_query_becomes_a_header_and_leaves_no_trace(query: str, kept: str) -> None:
     with gemini() as (plane, double):
         path = f"/v1beta/models/{GEMINI}:generateContent"
-        assert plane.ask(to_gemini(f"{path}?{query}")).status == 200
+        assert plane.ask(posting(f"{path}?{query}")).status == 200
         (seen,) = double.seen
         assert seen.target == path + kept
         assert b"canary" not in seen.head
@@ -465,7 +486,7 @@ def test_a_clients_key_in_its_query_is_its_own_credential() -> None:
         place = provider(double, key="client")
         with DataPlane({"*": ("mu/*",)}, place, key=b"") as plane:
             path = f"/v1beta/models/{GEMINI}:generateContent?key={double.key}"
-            assert plane.ask(to_gemini(path)).status == 200
+            assert plane.ask(posting(path)).status == 200
             (seen,) = double.seen
             assert seen.header("x-goog-api-key") == double.key
             assert "?" not in seen.target
@@ -481,7 +502,7 @@ def test_what_is_wrong_with_it_is_said_in_its_dialect() -> None:
             ("/v1beta/models/m", CONTENTS, 405),
             ("/v1beta/nowhere", CONTENTS, 404),
         ):
-            answer = plane.ask(to_gemini(path, body))
+            answer = plane.ask(posting(path, body))
             error = json.loads(answer.body)["error"]
             assert answer.status == status
             assert set(error) == {"code", "message", "status"}
@@ -621,3 +642,111 @@ def test_many_at_once_keep_to_their_own() -> None:
             thread.join(20)
         assert troubles == []
         assert len(double.calls) == 30
+
+
+# ------------------------------------------------------------ who asks on and on
+
+GPT = GRAMMARS["openai"].models[0]
+
+
+def chunks(*said: object) -> bytes:
+    """A stream of chat chunks: the deltas, and no finish reason."""
+    lines = [
+        {"id": "c", "object": "chat.completion.chunk", "model": GPT, "choices": [choice]}
+        for choice in ({"index": 0, "delta": delta, "finish_reason": None} for delta in said)
+    ]
+    return b"".join(b"data: " + json.dumps(line).encode() + b"\n\n" for line in lines)
+
+
+UNREASONED = chunks({"role": "assistant", "content": ""}, {"content": "So far"})
+
+
+class Stubborn:
+    """opencode before a stream without a finish reason: it takes that for a step and goes on."""
+
+    def __init__(self, plane: DataPlane, *, keeps: bool) -> None:
+        """`keeps`: what was answered goes into its next request, so that the first grows."""
+        self._plane = plane
+        self._keeps = keeps
+        self.said = [{"role": "user", "content": "go"}]
+
+    def ask(self, **more: Any) -> Answer:
+        answer = self._plane.ask(self.request(**more))
+        if self._keeps:
+            self.said.append({"role": "assistant", "content": "So far"})
+        return answer
+
+    def request(self, **more: Any) -> bytes:
+        body = {"model": GPT, "stream": True, "messages": self.said, **more}
+        return posting(CHAT.decode(), body, b"user-agent: opencode/1.18")
+
+
+@contextmanager
+def chatting() -> Iterator[tuple[DataPlane, Double]]:
+    with Double("gamma", "openai") as double:
+        with DataPlane({"*": ("gamma/*",)}, provider(double), key=double.key.encode()) as plane:
+            yield plane, double
+            assert plane.crashes == []
+            assert list(plane.front.crashes) == []
+        assert double.complaints == []
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["growing", "the same"])
+@pytest.mark.parametrize(
+    "act",
+    [acts.recorded(UNREASONED + b"data: [DONE]\n\n"), acts.recorded(UNREASONED)],
+    ids=["done", "neither"],
+)
+def test_a_tool_that_asks_on_and_on_is_slowed_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, act: acts.Act, keeps: bool
+) -> None:
+    """From its first turn on, and until it gets an answer whose end says why."""
+    monkeypatch.setattr("holdfast.core.runaway.FIRST_PAUSE_S", 0.6)
+    monkeypatch.setattr("holdfast.core.runaway.PAUSE_MAX_S", 0.6)
+    with chatting() as (plane, double):
+        double.always(act)
+        tool = Stubborn(plane, keeps=keeps)
+        for _ in range(MANY):
+            answer = tool.ask()
+            assert answer.status == 200
+            assert b"So far" in answer.body
+            assert answer.header("x-holdfast-slowed") is None
+            assert answer.whole is (b"[DONE]" in answer.body)
+        begun = time.monotonic()
+        assert tool.ask().header("x-holdfast-slowed") == "1"
+        assert time.monotonic() - begun >= 0.6
+        eventually(lambda: plane.book.exchanges[-1].because.startswith("held back for 1 s, as"))
+        (alarm,) = plane.do(lambda: plane.desk.runaways.alarms(plane.desk.clock()))
+        assert alarm.startswith("opencode asks on and on")
+        # Nobody else is slowed, and it is not when it does not stream.
+        other = Stubborn(plane, keeps=False)
+        other.said = [{"role": "user", "content": "another matter"}]
+        assert other.ask().header("x-holdfast-slowed") is None
+        double.play(acts.ok())
+        assert tool.ask(stream=False).header("x-holdfast-slowed") is None
+        double.play(acts.ok())
+        assert tool.ask().header("x-holdfast-slowed") == "1"
+        assert tool.ask().header("x-holdfast-slowed") is None
+        assert plane.do(lambda: plane.desk.runaways.alarms(plane.desk.clock())) == ()
+
+
+def test_a_slowed_client_that_leaves_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.core.runaway.FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr("holdfast.core.runaway.PAUSE_MAX_S", 0.1)
+    with chatting() as (plane, double):
+        double.always(acts.recorded(UNREASONED))
+        tool = Stubborn(plane, keeps=True)
+        for _ in range(MANY):
+            tool.ask()
+        with plane.visit() as visitor:
+            visitor.send(tool.request())
+        assert at_rest(lambda: len(double.calls), 0.2) == MANY
+        assert len(plane.book.intents) == MANY
+
+
+def test_whole_answers_slow_nobody() -> None:
+    with chatting() as (plane, double):
+        tool = Stubborn(plane, keeps=False)
+        assert {tool.ask().header("x-holdfast-slowed") for _ in range(2 * MANY)} == {None}
+        assert len(double.calls) == 2 * MANY
+        assert len(plane.desk.runaways) == 0

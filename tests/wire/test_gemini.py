@@ -295,8 +295,9 @@ def test_a_list_of_models_is_of_the_dialect(ids: list[str]) -> None:
 # --------------------------------------------------------------- conversation
 
 
-def marked(*contents: object) -> str:
-    return speak.conversation("gemini", dumped({"contents": contents, "systemInstruction": 5}))
+def marked(*contents: object, first_turns: bool = False) -> str:
+    body = dumped({"contents": contents, "systemInstruction": 5})
+    return speak.conversation("gemini", body, first_turns=first_turns)
 
 
 def test_a_conversation_keeps_its_mark_while_it_goes_on() -> None:
@@ -304,6 +305,7 @@ def test_a_conversation_keeps_its_mark_while_it_goes_on() -> None:
     answer = {"role": "model", "parts": [{"text": "a"}]}
     assert marked(one) == ""
     assert marked(one, answer) == marked(one, answer, one, answer) != ""
+    assert marked(one, first_turns=True) == marked(one, answer)
     assert marked({**one, "parts": [{"text": "other"}]}, answer) != marked(one, answer)
 
 

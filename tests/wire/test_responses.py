@@ -186,9 +186,9 @@ def test_no_bytes_whatever_make_it_raise_anything_else(dirty: bytes) -> None:
 # --------------------------------------------------------------- conversations
 
 
-def marked(*items: object) -> str:
+def marked(*items: object, first_turns: bool = False) -> str:
     body = json.dumps({"model": "m", "input": items}).encode()
-    return speak.conversation("openai-responses", body)
+    return speak.conversation("openai-responses", body, first_turns=first_turns)
 
 
 def test_a_conversation_keeps_its_mark_while_it_goes_on() -> None:
@@ -206,7 +206,12 @@ def test_a_conversation_keeps_its_mark_while_it_goes_on() -> None:
     assert "" not in marks
     assert marked(HI) == marked(rules, HI) == marked(SAID, HI) == ""
     assert marked({**HI, "content": "ho"}, SAID, HI) not in marks
-    assert speak.conversation("openai-responses", b'{"input":"x"}') == ""
+    assert marked(HI, first_turns=True) in marks
+    assert marked(rules, HI, first_turns=True) in marks
+    plain = b'{"input":"x"}'
+    assert speak.conversation("openai-responses", plain) == ""
+    known = {"role": "user", "content": "x"}
+    assert speak.conversation("openai-responses", plain, first_turns=True) == marked(known, SAID)
 
 
 # ----------------------------------------------------------- there and back

@@ -6,6 +6,7 @@ import contextlib
 import json
 import string
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -577,6 +578,21 @@ def test_a_loss_that_can_be_borne_is_told(way, extra: dict, lost: str) -> None:
     here, there = way
     body = json.dumps({"model": "m", "max_tokens": 5, "messages": HI} | extra).encode()
     assert [loss.field for loss in speak.compose(call(here, body), leg(there)).lost] == [lost]
+    strict = msgspec.structs.replace(leg(there), losses="forbidden")
+    with pytest.raises(CannotCrossError, match=f"the route forbids losses.*{lost}"):
+        speak.compose(call(here, body), strict)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_where_losses_are_forbidden_what_loses_nothing_crosses(way) -> None:
+    here, there = way
+    strict = msgspec.structs.replace(leg(there), losses="forbidden")
+    body = json.dumps({"model": "m", "max_tokens": 5, "messages": HI}).encode()
+    assert speak.compose(call(here, body), strict) == speak.compose(call(here, body), leg(there))
+    # Of the same dialect everything passes, known or not.
+    odd = json.dumps({"model": "m", "messages": HI, "made_up_next_year": 1}).encode()
+    own = msgspec.structs.replace(leg(here), losses="forbidden")
+    assert json.loads(speak.compose(call(here, odd), own).body)["made_up_next_year"] == 1
 
 
 LACKS = Leg(
@@ -897,9 +913,9 @@ def test_a_list_of_models_is_of_the_clients_dialect(ids: list[str]) -> None:
 # ------------------------------------------------------------ conversation
 
 
-def marked(dialect: str, turns: list, **more: object) -> str:
+def marked(dialect: str, turns: list, *, first_turns: bool = False, **more: object) -> str:
     fields = {"model": "m", "messages": turns, **more}
-    return speak.conversation(dialect, json.dumps(fields).encode())
+    return speak.conversation(dialect, json.dumps(fields).encode(), first_turns=first_turns)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -913,6 +929,10 @@ def test_a_conversation_keeps_its_mark_while_it_goes_on(dialect, said, system: s
     marks.add(marked(dialect, [{"role": "system", "content": system}, *turns]))
     assert len(marks) == 1
     assert marks != {""}
+    # Where a first turn is to be known again, it has the mark of what follows it.
+    for n in range(1, len(turns) + 1):
+        marks.add(marked(dialect, turns[:n], first_turns=True))
+    assert len(marks) == 1
 
 
 @given(SENTENCES, SENTENCES)
@@ -968,6 +988,8 @@ def test_pictures_are_part_of_what_was_said() -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_what_is_no_conversation_has_no_mark(dialect: str, body: bytes) -> None:
     assert speak.conversation(dialect, body) == ""
+    if b'"user"},{"role":null' not in body:
+        assert speak.conversation(dialect, body, first_turns=True) == ""
 
 
 @given(VALUES, st.binary(max_size=40))

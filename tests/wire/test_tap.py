@@ -93,8 +93,28 @@ def test_a_stream_of_the_clients_own_dialect_passes_untouched(
     assert kinds(pieces).count(PieceKind.END) == 1
     assert pieces[-1].kind is PieceKind.END
     assert PieceKind.CONTENT in kinds(pieces)
+    assert tap.stopped
     assert tap.usage == recorded.usage
     assert tap.head is None
+
+
+@pytest.mark.parametrize(
+    ("dialect", "stream"),
+    [
+        ("openai", ROLE + b"".join(words("Hi")) + DONE),
+        ("anthropic", START + b"".join(text_block(0, "Hi")) + MESSAGE_STOP),
+    ],
+)
+def test_an_end_that_gives_no_reason_passes_and_is_known(dialect: str, stream: bytes) -> None:
+    """Some tools ask again at once behind it, for ever; one that crosses is given a reason."""
+    tap = speak.tap(call(dialect), leg(dialect), 200, SSE)
+    pieces = pieces_of(tap, [stream])
+    assert (pieces[-1].kind, joined(pieces)) == (PieceKind.END, stream)
+    assert not tap.stopped
+    crossing = speak.tap(call(OTHER[dialect]), leg(dialect), 200, SSE)
+    told = joined(pieces_of(crossing, [stream]))
+    assert crossing.stopped
+    assert read(OTHER[dialect], told)[:2] == ("Hi", STOP_NAMES[OTHER[dialect]]["end"])
 
 
 @each_recorded

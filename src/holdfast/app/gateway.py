@@ -280,6 +280,7 @@ class Gateway:
         alarms = [
             *self.ledger.alarms,
             *self.observatory.alarms,
+            *self.desk.runaways.alarms(steady),
             *map(crash_told, self.front.crashes),
         ]
         for sentence in self._news.read(self.board.rows(steady), alarms):

@@ -65,11 +65,17 @@ def candidates(
         provider = providers[provider_name]
         leg = _leg(provider, call.model if model == "*" else model, call, limits)
         if leg is not None:
-            legs.append(leg if route.own_errors else msgspec.structs.replace(leg, own_errors=False))
+            legs.append(leg)
     if not legs:
         return NoRoute(_nothing(routes, providers, call, found=bool(route.targets)))
     return tuple(
-        msgspec.structs.replace(leg, stand_in=n > 0, why=FIRST if n == 0 else "stand-in")
+        msgspec.structs.replace(
+            leg,
+            stand_in=n > 0,
+            why=FIRST if n == 0 else "stand-in",
+            own_errors=route.own_errors,
+            losses=route.losses,
+        )
         for n, leg in enumerate(legs)
     )
 
@@ -91,7 +97,7 @@ def _route(routes: tuple[Route, ...], providers: dict[str, Provider], call: Call
         # Who addresses one target means it; only a route for that very provider adds to it.
         if route.model.startswith(f"{named}/"):
             targets = tuple(t.replace("/*", f"/{model}") for t in route.targets)
-            return Route(asked, targets, route.own_errors)
+            return msgspec.structs.replace(route, model=asked, targets=targets)
     if addressed:
         return Route(asked, (asked,))
     for name, provider in providers.items():

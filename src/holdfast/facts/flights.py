@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from holdfast.facts.losses import Losses
 from holdfast.facts.outcomes import Failure, Piece, Times, Usage, Verdict
 from holdfast.facts.places import Dialect, Surface, Target
 
@@ -34,9 +35,9 @@ class Leg(Struct, frozen=True, kw_only=True):
 
     `dialect` and `surface` are the target's; where `dialect` differs from the call's, the call
     is written anew. `why` is in words. `trial`: it is in probation, this call finds out.
-    `own_errors` is the route's. `lacks`: abilities that the model is known not to have (`tools`,
-    `vision`, `thinking`); a call that needs one goes on to the next leg. `local`: an engine, whose
-    streams are mended where they leave their grammar.
+    `own_errors` and `losses` are the route's. `lacks`: abilities that the model is known not to
+    have (`tools`, `vision`, `thinking`); a call that needs one goes on to the next leg.
+    `local`: an engine, whose streams are mended where they leave their grammar.
     """
 
     target: Target
@@ -48,6 +49,7 @@ class Leg(Struct, frozen=True, kw_only=True):
     context_tokens: int | None = None
     limits: Limits = Limits()
     own_errors: bool = True
+    losses: Losses = "allowed"
     lacks: frozenset[str] = frozenset()
     local: bool = False
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from holdfast.facts.losses import Losses
 from holdfast.facts.pages import PageSource
 
 Dialect = Literal["anthropic", "openai", "openai-responses", "gemini", "ollama"]
@@ -94,9 +95,11 @@ class Route(Struct, frozen=True):
     """One `[[routes]]` of the configuration: a glob on the asked model, targets in order.
 
     Targets are `provider/model`; a model `*` keeps the asked name. `own_errors`: an error of an
-    upstream that blames the user in a provider's outage is told in our own words.
+    upstream that blames the user in a provider's outage is told in our own words. `losses`: whether
+    a target may be asked that cannot be told all of a request.
     """
 
     model: str
     targets: tuple[str, ...]
     own_errors: bool = True
+    losses: Losses = "allowed"

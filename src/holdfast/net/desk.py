@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from holdfast.core.board import Board
+from holdfast.core.runaway import Runaways
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.fingerprints import Evidence
 from holdfast.facts.flights import Decline, Exchange, Intent, Leg, Settled
@@ -15,6 +16,7 @@ from holdfast.facts.observations import Observation
 from holdfast.facts.places import Dialect, Provider
 from holdfast.net.caller import CALLERS_MAX, Caller
 from holdfast.net.dial import Block, Dialer, Origin
+from holdfast.wire import speak
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.headers import credential_headers, is_subscription
 
@@ -118,6 +120,7 @@ class Desk:
         "observe",
         "outlook",
         "places",
+        "runaways",
         "shown",
         "wall",
     )
@@ -143,11 +146,31 @@ class Desk:
         self.observe: Callable[[Observation], None] = board.observe
         self.outlook: Callable[[Decline], str] = lambda _: ""
         self.crossings = Crossings()
+        self.runaways = Runaways()
         self.shown: Callable[[str, str, Evidence | None], None] = lambda *_: None
         self.places: dict[str, Place] = {}
         self.flying: set[Pilot] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self.alarm_at = math.inf
+
+    def pause_s(self, call: Call) -> float:
+        """How long this call is to wait, since its tool asks on and on; mostly 0, and known at
+        once.
+        """
+        if not call.stream or not len(self.runaways):
+            return 0.0
+        mark = _mark(call)
+        return self.runaways.pause_s(mark, call.at) if mark else 0.0
+
+    def streamed(self, call: Call, at: float, *, whole: bool) -> None:
+        """The stream that answered this call is over; not `whole`: it broke off, or its client
+        does not read in it why it ended.
+        """
+        if whole and not len(self.runaways):
+            return
+        mark = _mark(call)
+        if mark:
+            self.runaways.ended(mark, at, whole=whole, name=call.tool)
 
     def wake_by(self, deadline: float) -> None:
         """Look at the flights' deadlines at this time (the clock's), or earlier.
@@ -174,3 +197,9 @@ class Desk:
         self.wake_by(nearest)
         for pilot in due:
             pilot.ring(now)
+
+
+def _mark(call: Call) -> str:
+    """Tells a tool's conversation from others, from its first turn on; "" where there is none."""
+    digest = speak.conversation(call.dialect, call.body, first_turns=True)
+    return f"{call.tool}|{call.credential_mark}|{digest}" if digest else ""

@@ -6,11 +6,14 @@ call (unknown path, malformed body, unknown model) is answered here, in the clie
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections import deque
 from collections.abc import Callable
 from urllib.parse import unquote
+
+import msgspec
 
 from holdfast.core.blame import judge, transient
 from holdfast.core.budget import Budget
@@ -193,9 +196,36 @@ class Front:
         if isinstance(legs, NoRoute):
             self._refuse(request, reply, 404, legs.text, dialect, call=call)
             return
-        self._fly(call, caller, legs, reply)
+        pause_s = self.desk.pause_s(call)
+        if pause_s:
+            self._slow(call, caller, legs, reply, pause_s)
+        else:
+            self._fly(call, caller, legs, reply)
 
-    def _fly(self, call: Call, caller: Caller, legs: tuple[Leg, ...], reply: Reply) -> None:
+    def _slow(
+        self, call: Call, caller: Caller, legs: tuple[Leg, ...], reply: Reply, pause_s: float
+    ) -> None:
+        """Its tool asks on and on: this one waits, unless its client leaves meanwhile."""
+
+        def go() -> None:
+            reply.on_gone = None
+            late = msgspec.structs.replace(call, at=self.desk.clock())
+            try:
+                self._fly(late, caller, legs, reply, slowed_s=pause_s)
+            except Exception as error:  # noqa: BLE001 - the house fails open, here too
+                self._pass_raw(call, reply, error)
+
+        reply.on_gone = asyncio.get_running_loop().call_later(pause_s, go).cancel
+
+    def _fly(
+        self,
+        call: Call,
+        caller: Caller,
+        legs: tuple[Leg, ...],
+        reply: Reply,
+        *,
+        slowed_s: float = 0.0,
+    ) -> None:
         desk = self.desk
         sticky = None
         if self._affinity:
@@ -203,7 +233,10 @@ class Front:
             sticky = self._affinity.target(digest, call.at)
         chosen = plan(call, legs, desk.board, sticky=sticky)
         flight = Flight(call, chosen, self._policy)
-        pilot = Pilot(desk, call, caller, flight, reply, because=chosen.because)
+        because = chosen.because
+        if slowed_s:
+            because = f"held back for {slowed_s:.0f} s, as its tool asks on and on; {because}"
+        pilot = Pilot(desk, call, caller, flight, reply, because=because, slowed_s=slowed_s)
         pilot.on_crash = self._fail_open
         pilot.take_off()
 

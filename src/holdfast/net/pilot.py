@@ -79,6 +79,7 @@ class Pilot:
         "_lost",
         "_paused",
         "_secret",
+        "_slowed",
         "_status",
         "_tap",
         "_transcript",
@@ -100,7 +101,9 @@ class Pilot:
         reply: Reply,
         *,
         because: str = "",
+        slowed_s: float = 0.0,
     ) -> None:
+        """`slowed_s`: how long it was made to wait before it was given to this pilot."""
         self._desk = desk
         self.call = call
         self.caller = caller
@@ -114,6 +117,9 @@ class Pilot:
         self._tap: Tap | None = None
         self._head: Headers = ()
         self._lost = b""  # what of the request did not reach this target
+        self._slowed: Headers = ()
+        if slowed_s:
+            self._slowed = ((b"x-holdfast-slowed", b"%d" % max(1, round(slowed_s))),)
         self._secret: bytes | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._paused = False
@@ -383,10 +389,12 @@ class Pilot:
     # ------------------------------------------------------------- replying
 
     def _ours(self, attempt: int) -> Headers:
-        ours = (
+        ours: Headers = (
             (b"x-holdfast-exchange", self.call.id.encode()),
             (b"x-holdfast-attempts", b"%d" % self.flight.attempts),
         )
+        if self._slowed:
+            ours += self._slowed
         leg = self._leg
         if not attempt or leg is None:
             return ours
@@ -518,6 +526,9 @@ class Pilot:
             self._grace.cancel()
             self._grace = None
         desk.flying.discard(self)
+        if call.stream and note.outcome in ("ok", "broken"):
+            told = note.outcome == "ok" and (self._tap is None or self._tap.stopped)
+            desk.streamed(call, note.at, whole=told)
         verdict = note.verdict
         desk.book.record(
             exchange_of(

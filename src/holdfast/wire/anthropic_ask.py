@@ -68,7 +68,7 @@ def signed(thinking: Thinking) -> str:
 
 
 _FOREIGN_MARK = f'"{FOREIGN}'.encode()
-_UNSIGNED_MARKS = (b'"signature":""', b'"signature": ""')
+_SIGNATURE = b'"signature"'
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _messages_of = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 
@@ -97,11 +97,16 @@ def own(body: bytes, takes: Takes = TAKES_ALL) -> bytes:
 
 def _is_asked(body: bytes, takes: Takes) -> bool:
     """Whether there may be such thinking: known at a glance, nearly always."""
-    if _FOREIGN_MARK in body:
-        return True
     if takes.signed is not None:
         return b'thinking"' in body
-    return not takes.unsigned and any(mark in body for mark in _UNSIGNED_MARKS)
+    at = body.find(_SIGNATURE)
+    while at >= 0:
+        at += len(_SIGNATURE)
+        value = body[at : at + 32].lstrip(b": \t\r\n")
+        if value.startswith(_FOREIGN_MARK) or (value.startswith(b'""') and not takes.unsigned):
+            return True
+        at = body.find(_SIGNATURE, at)
+    return False
 
 
 def _wants_thoughts(fields: dict[str, Raw], messages: list[dict[str, Raw]]) -> bool:

@@ -179,6 +179,10 @@ class StreamReader:
         self.missing = b""
         self.failure: Failure | None = None
 
+    @property
+    def stopped(self) -> bool:
+        return self.stop is not None
+
     def read(self, event: SseEvent) -> PieceKind:
         """What this event is. Never raises."""
         data = event.data

@@ -143,15 +143,14 @@ class _Conversation(Struct):
 _decode_conversation = msgspec.json.Decoder(_Conversation).decode
 
 
-def conversation(body: bytes) -> str:
-    """A mark of a *continuing* conversation, made of what was said up to the first answer; "" for
-    a first turn. Never raises.
-    """
+def conversation(body: bytes, *, first_turns: bool = False) -> str:
+    """A mark of a *continuing* conversation, as `peek.conversation` makes it. Never raises."""
     try:
         contents = _decode_conversation(body).contents
     except UNREADABLE:
         return ""
-    first = next((n for n, said in enumerate(contents) if said.role == "model"), 0)
+    unanswered = len(contents) if first_turns else 0
+    first = next((n for n, said in enumerate(contents) if said.role == "model"), unanswered)
     if not first:
         return ""
     digest = hashlib.blake2b(DIALECT.encode(), digest_size=12)

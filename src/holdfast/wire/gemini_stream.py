@@ -230,7 +230,7 @@ class StreamReader:
         if not data:
             return PieceKind.PING
         if data.startswith(DONE):
-            return PieceKind.END if self._whole else self._cut()
+            return PieceKind.END if self.stopped else self._cut()
         try:
             chunk = _decode_passing(data)
         except UNREADABLE:
@@ -250,7 +250,7 @@ class StreamReader:
         return PieceKind.CONTENT if self.spoke else PieceKind.OPENING
 
     @property
-    def _whole(self) -> bool:
+    def stopped(self) -> bool:
         return bool(self._finished) and self._begun == self._finished
 
     def _cut(self) -> PieceKind:
@@ -276,7 +276,7 @@ class StreamReader:
 
     def closing(self) -> bytes | None:
         """Nothing is added to a stream that is whole."""
-        return b"" if self._whole else None
+        return b"" if self.stopped else None
 
 
 def _speaks(content: Raw) -> bool:

@@ -39,6 +39,10 @@ class KeepingTap:
     def usage(self) -> Usage:
         return self._tap.usage
 
+    @property
+    def stopped(self) -> bool:
+        return self._tap.stopped
+
     def feed(self, data: bytes) -> list[Piece]:
         return self._seen(self._tap.feed(data))
 
@@ -72,6 +76,10 @@ class SignedTap:
     @property
     def usage(self) -> Usage:
         return self._tap.usage
+
+    @property
+    def stopped(self) -> bool:
+        return self._tap.stopped
 
     def feed(self, data: bytes) -> list[Piece]:
         return self._seen(self._tap.feed(data))

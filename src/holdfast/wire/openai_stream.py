@@ -260,6 +260,10 @@ class StreamReader:
         self._begun: set[int | None] = set()
         self._finished: set[int | None] = set()
 
+    @property
+    def stopped(self) -> bool:
+        return self.stop is not None
+
     def read(self, event: SseEvent) -> PieceKind:
         """What this event is. Never raises."""
         data = event.data

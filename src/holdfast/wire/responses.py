@@ -140,19 +140,21 @@ class _Said(Struct):
 
 
 class _Items(Struct):
-    input: list[_Said] = []
+    input: list[_Said] | str = []
 
 
 _decode_items = msgspec.json.Decoder(_Items).decode
 
 
-def conversation(body: bytes) -> str:
+def conversation(body: bytes, *, first_turns: bool = False) -> str:
     """A mark of a *continuing* conversation, as `peek.conversation` makes it."""
     try:
-        items = _decode_items(body).input
+        said = _decode_items(body).input
     except UNREADABLE:
         return ""
-    first = next((n for n, item in enumerate(items) if _is_models(item)), 0)
+    items = [_Said(role="user", content=Raw(_encode(said)))] if isinstance(said, str) else said
+    unanswered = len(items) if first_turns else 0
+    first = next((n for n, item in enumerate(items) if _is_models(item)), unanswered)
     digest = hashlib.blake2b(DIALECT.encode(), digest_size=12)
     for item in items[:first]:
         if item.role not in ("system", "developer"):

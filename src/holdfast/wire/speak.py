@@ -108,13 +108,16 @@ def reshaped(dialect: str, surface: str, body: bytes) -> bytes:
     return written.body
 
 
-def conversation(dialect: str, body: bytes) -> str:
-    """A mark of a *continuing* conversation, the same on each of its turns; "" for a first turn."""
+def conversation(dialect: str, body: bytes, *, first_turns: bool = False) -> str:
+    """A mark of a *continuing* conversation, the same on each of its turns; "" for a first turn.
+
+    `first_turns`: that has one, too, the one of the turns that follow it.
+    """
     if dialect == responses.DIALECT:
-        return responses.conversation(body)
+        return responses.conversation(body, first_turns=first_turns)
     if dialect == gemini.DIALECT:
-        return gemini.conversation(body)
-    return peeking.conversation(dialect, body)
+        return gemini.conversation(body, first_turns=first_turns)
+    return peeking.conversation(dialect, body, first_turns=first_turns)
 
 
 # ------------------------------------------------------------------ requests
@@ -137,7 +140,8 @@ class Outgoing(Struct, frozen=True):
 
 def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoing:
     """The request for this leg: the same bytes, but for the target's own model name, or written
-    anew in its dialect. Raises CannotCrossError when it cannot be said there.
+    anew in its dialect. Raises CannotCrossError when it cannot be said there, or not all of it and
+    the route forbids losses.
 
     `crossings` gives back to a provider what it signed, where the client could not keep it.
     """
@@ -164,7 +168,7 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
     written = Written(there.write_count(ask, model)) if counts else there.write_ask(ask, model)
     if ask.sampling.stream and ask.sampling.choices != 1:
         raise CannotCrossError("n: several choices cannot be streamed from another dialect")
-    lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost))
+    lost = _allowed(_borne((*_lost_headers(call, here), *ask.lost, *written.lost)), leg)
     path = (
         there.COUNT_PATH.format(model=quote(model, safe=""))
         if counts
@@ -225,7 +229,15 @@ def _passed(call: Call, leg: Leg, crossings: Crossings | None) -> Outgoing:
         path = _renamed(path, call.model, model)
         if body:
             body = peeking.renamed(body, model)
-    return Outgoing(path + query, (), body, lost=lost)
+    return Outgoing(path + query, (), body, lost=_allowed(lost, leg))
+
+
+def _allowed(lost: tuple[Lost, ...], leg: Leg) -> tuple[Lost, ...]:
+    """These losses. Raises CannotCrossError where the route forbids any."""
+    if lost and leg.losses == "forbidden":
+        names = ", ".join(dict.fromkeys(loss.field for loss in lost))
+        raise CannotCrossError(f"the route forbids losses, and there is no word for {names}")
+    return lost
 
 
 def _takes(leg: Leg, crossings: Crossings | None) -> Takes:

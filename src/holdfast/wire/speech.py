@@ -260,6 +260,11 @@ class Reader(Protocol):
     missing: bytes
     failure: Failure | None
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the stream has said why it ends (a stop reason)."""
+        ...
+
     def read(self, event: SseEvent) -> PieceKind:
         """What this event is. Never raises."""
         ...

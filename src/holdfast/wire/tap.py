@@ -60,6 +60,11 @@ class Tap(Protocol):
         """Tokens as far as the provider has counted them."""
         ...
 
+    @property
+    def stopped(self) -> bool:
+        """Of an answer that is whole: whether the client reads in it why it ended."""
+        ...
+
     def feed(self, data: bytes) -> list[Piece]:
         """Take bytes of the body; return the pieces that they completed."""
         ...
@@ -90,6 +95,10 @@ class PassingTap:
     @property
     def usage(self) -> Usage:
         return self._reader.usage
+
+    @property
+    def stopped(self) -> bool:
+        return self._reader.stopped
 
     def feed(self, data: bytes) -> list[Piece]:
         if self._done:
@@ -173,6 +182,7 @@ class CrossingTap:
     else has committed, a sign of life does: somebody who waits a minute in silence leaves.
     """
 
+    stopped = True  # what is written anew says so at its end
     __slots__ = (
         "_any",
         "_done",

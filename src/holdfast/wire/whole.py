@@ -29,6 +29,7 @@ class WholeTap:
     as it came.
     """
 
+    stopped = True
     __slots__ = ("_demand", "_done", "_parts", "_rewrite", "_size", "_speaking", "head", "usage")
 
     def __init__(
@@ -126,6 +127,7 @@ class ErrorTap:
     an envelope that the client knows. A body without known words stays as it came.
     """
 
+    stopped = False
     __slots__ = ("_headers", "_here", "_parts", "_room", "_status", "_there", "head", "usage")
 
     def __init__(
