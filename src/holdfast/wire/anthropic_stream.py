@@ -329,6 +329,9 @@ class _Start(Struct):
 
 _decode_crossing = msgspec.json.Decoder(_Crossing).decode
 _decode_running = msgspec.json.Decoder(_Running).decode_lines
+_decode_one = msgspec.json.Decoder(_Running).decode
+_TEXT_HEAD = b"event: content_block_delta\ndata: {"
+_TEXT_AT = len(_TEXT_HEAD) - 1
 _decode_start = msgspec.json.Decoder(_Start).decode
 _PINGS = (Ping(),)
 
@@ -370,6 +373,13 @@ class DeltaReader:
 
     def run(self, block: bytes) -> TextDelta | None:
         """These whole events as one delta, where they are nothing but words of one block."""
+        if block.find(b"\n", _TEXT_AT) == len(block) - 2 and block.startswith(_TEXT_HEAD):
+            try:
+                one = _decode_one(block[_TEXT_AT:])
+            except UNREADABLE:
+                return None
+            self._spoke = self._spoke or bool(one.delta.text)
+            return TextDelta(one.index, one.delta.text)
         events = block.count(b"\n\n")
         if block.count(b"\n") != 3 * events:
             return None  # see `StreamReader.flows`
@@ -381,12 +391,9 @@ class DeltaReader:
         if len(found) != events:
             return None
         index = found[0].index
-        if events == 1:
-            text = found[0].delta.text
-        else:
-            if any(event.index != index for event in found):
-                return None
-            text = "".join([event.delta.text for event in found])
+        if any(event.index != index for event in found):
+            return None
+        text = "".join([event.delta.text for event in found])
         self._spoke = self._spoke or bool(text)
         return TextDelta(index, text)
 
@@ -506,6 +513,12 @@ def _delta(index: int, kind: str, name: str, value: str) -> bytes:
     )
 
 
+_TEXT_DELTA = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,'
+    b'"delta":{"type":"text_delta","text":%b}}\n\n'
+)
+
+
 class StreamWriter:
     """Writes a Messages stream."""
 
@@ -518,11 +531,12 @@ class StreamWriter:
 
     def write(self, delta: Delta) -> bytes:
         """The events that say this delta."""
-        if isinstance(delta, TextDelta | RefusalDelta):
-            return self._start(delta.index, _TEXT) + _delta(
-                delta.index, "text_delta", "text", delta.text
-            )
         return _WRITE[type(delta)](self, delta)
+
+    def _words(self, delta: TextDelta | RefusalDelta) -> bytes:
+        """Nearly all that an answer is: but for the words only the block's place changes."""
+        said = _TEXT_DELTA % (delta.index, _encode(delta.text))
+        return said if delta.index == self._begun else self._start(delta.index, _TEXT) + said
 
     def _start(self, index: int, block: dict[str, Any]) -> bytes:
         if index == self._begun:
@@ -590,6 +604,8 @@ class StreamWriter:
 
 _WRITE: dict[type, Callable[..., bytes]] = {
     Opened: StreamWriter._opened,
+    TextDelta: StreamWriter._words,
+    RefusalDelta: StreamWriter._words,
     ThinkingDelta: StreamWriter._thinking,
     ToolCallBegun: StreamWriter._call,
     ToolArgsDelta: StreamWriter._args,

@@ -110,6 +110,16 @@ class Mender:
             return self._more(delta)
         return _STEPS[kind](self, delta)
 
+    def goes_on(self, delta: TextDelta) -> TextDelta | None:
+        """These words, where they go on in the block that is open and are all that is to be said;
+        None where they are to be mended.
+        """
+        block = self._block
+        if block is None or block[0] is not TextDelta or block[1] != delta.index or not delta.text:
+            return None
+        index = self._index
+        return delta if delta.index == index else TextDelta(index, delta.text)
+
     def _more(self, delta: Delta) -> list[Delta]:
         index = self._index
         if isinstance(delta, TextDelta):
