@@ -282,6 +282,13 @@ def test_a_call_of_another_dialect_is_written_in_the_one_that_suits_the_model(
     assert [leg.surface for leg in found] == ["chat", "chat"]
 
 
+def test_an_engine_s_leg_says_that_it_is_one() -> None:
+    providers = {"first": provider("first"), "engine": provider("engine", kind="local")}
+    found = candidates((Route("*", ("first/a", "engine/a")),), providers, asking("x"), LIMITS)
+    assert isinstance(found, tuple)
+    assert [leg.local for leg in found] == [False, True]
+
+
 names = st.text("ab-*/", min_size=1, max_size=5)
 routes_ = st.lists(
     st.builds(

@@ -134,6 +134,7 @@ def _leg(provider: Provider, model: str, call: Call, limits: Limits) -> Leg | No
         limits=limits,
         lacks=_lacks(facts) if facts is not None else frozenset(),
         facts=facts,
+        local=provider.kind == "local",
     )
 
 

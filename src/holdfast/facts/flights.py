@@ -37,7 +37,7 @@ class Leg(Struct, frozen=True, kw_only=True):
     is written anew. `why` is in words. `trial`: it is in probation, this call finds out.
     `own_errors` and `losses` are the route's. `lacks`: abilities that the model is known not to
     have (`tools`, `vision`, …); a call that needs one goes on to the next leg. `facts`: all that is
-    known of it.
+    known of it. `local`: an engine, whose streams are mended where they leave their grammar.
     """
 
     target: Target
@@ -52,6 +52,7 @@ class Leg(Struct, frozen=True, kw_only=True):
     losses: Losses = "allowed"
     lacks: frozenset[str] = frozenset()
     facts: ModelFacts | None = None
+    local: bool = False
 
 
 class Plan(Struct, frozen=True, kw_only=True):

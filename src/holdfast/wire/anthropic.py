@@ -16,6 +16,7 @@ from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Said, Usage
 from holdfast.wire import anthropic_ask
 from holdfast.wire.anthropic_ask import signed, thinking_of
+from holdfast.wire.anthropic_mend import Mender
 from holdfast.wire.anthropic_stream import (
     STOP_NAMES,
     STOPS,
@@ -86,9 +87,14 @@ def frames() -> SseReader:
     return SseReader()
 
 
-def stream_reader(model: str) -> StreamReader:
-    """A reader of one stream that passes; `model` is put where the opening is missing."""
-    return StreamReader(model)
+def stream_reader(model: str) -> StreamReader:  # noqa: ARG001 - a promise of the protocol
+    """A reader of one stream that passes."""
+    return StreamReader()
+
+
+def event_mender(model: str, created: int) -> Mender:  # noqa: ARG001 - a promise of the protocol
+    """A mender of one stream that passes from an engine."""
+    return Mender(model)
 
 
 def delta_reader(model: str) -> DeltaReader:

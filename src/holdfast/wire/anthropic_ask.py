@@ -17,6 +17,7 @@ from holdfast.wire.forms import IN_JSON
 from holdfast.wire.speech import (
     FOREIGN,
     LOOSER,
+    TAKES_ALL,
     UNREADABLE,
     Ask,
     BadFieldError,
@@ -28,6 +29,7 @@ from holdfast.wire.speech import (
     Reasoning,
     Refusal,
     Sampling,
+    Takes,
     Text,
     Thinking,
     Tool,
@@ -75,27 +77,45 @@ def signed(thinking: Thinking) -> str:
 
 
 _FOREIGN_MARK = f'"{FOREIGN}'.encode()
+_SIGNATURE = b'"signature"'
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _messages_of = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 
 
-def own(body: bytes) -> bytes:
-    """A request of this dialect without the thinking that other dialects signed.
+def own(body: bytes, takes: Takes = TAKES_ALL) -> bytes:
+    """A request of this dialect without the thinking that its target does not take.
 
     Its provider would refuse the signature. Byte for byte as it came where there is none, and
     where it is not of the dialect, which is for its provider to say. Never raises.
     """
-    if _FOREIGN_MARK not in body:
+    if not _is_asked(body, takes):
         return body
     try:
         fields = _fields(body)
         messages = _messages_of(fields["messages"])
-        kept = [message for message in messages if _cleared(message)]
+        cleared = [_cleared(message, takes) for message in messages]
     except (KeyError, *UNREADABLE):
+        return body
+    kept = [message for message in cleared if message]
+    if all(one is other for one, other in zip(cleared, messages, strict=True)):
         return body
     if _wants_thoughts(fields, kept):
         del fields["thinking"]
     return _encode({**fields, "messages": kept})
+
+
+def _is_asked(body: bytes, takes: Takes) -> bool:
+    """Whether there may be such thinking: known at a glance, nearly always."""
+    if takes.signed is not None:
+        return b'thinking"' in body
+    at = body.find(_SIGNATURE)
+    while at >= 0:
+        at += len(_SIGNATURE)
+        value = body[at : at + 32].lstrip(b": \t\r\n")
+        if value.startswith(_FOREIGN_MARK) or (value.startswith(b'""') and not takes.unsigned):
+            return True
+        at = body.find(_SIGNATURE, at)
+    return False
 
 
 def _wants_thoughts(fields: dict[str, Raw], messages: list[dict[str, Raw]]) -> bool:
@@ -113,30 +133,37 @@ def _wants_thoughts(fields: dict[str, Raw], messages: list[dict[str, Raw]]) -> b
     return answers and not any(block.type.endswith("thinking") for block in first)
 
 
-def _cleared(message: dict[str, Raw]) -> bool:
-    """Take the foreign thinking out of a message; whether anything is left of it."""
+def _cleared(message: dict[str, Raw], takes: Takes) -> dict[str, Raw]:
+    """A message without such thinking; the very same where there is none; {} if nothing stays."""
     content = bytes(message.get("content", b""))
-    if _FOREIGN_MARK not in content or not content.startswith(b"["):
-        return True
+    if b'thinking"' not in content or not content.startswith(b"["):
+        return message
     blocks = msgspec.json.decode(content, type=list[Raw])
-    kept = [block for block in blocks if not _is_foreign(block)]
-    message["content"] = Raw(_encode(kept))
-    return bool(kept)
+    kept = [block for block in blocks if _is_taken(block, takes)]
+    if len(kept) == len(blocks):
+        return message
+    return {**message, "content": Raw(_encode(kept))} if kept else {}
 
 
 class _Signed(Struct):
     type: str = ""
     signature: str = ""
+    data: str = ""
 
 
-def _is_foreign(block: Raw) -> bool:
-    if _FOREIGN_MARK not in bytes(block):
-        return False
+def _is_taken(block: Raw, takes: Takes) -> bool:
+    if b'thinking"' not in bytes(block):
+        return True
     try:
         found = msgspec.json.decode(block, type=_Signed)
     except UNREADABLE:
-        return False
-    return found.type == "thinking" and found.signature.startswith(FOREIGN)
+        return True
+    if found.type not in ("thinking", "redacted_thinking"):
+        return True
+    signature = found.signature or found.data
+    if not signature:
+        return takes.unsigned
+    return not signature.startswith(FOREIGN) and (takes.signed is None or takes.signed(signature))
 
 
 # -------------------------------------------------------------------- reading

@@ -34,6 +34,7 @@ from holdfast.wire.gemini_stream import (
     usage_body,
 )
 from holdfast.wire.listing import asked_of, limit_of, page
+from holdfast.wire.mended import AsItCame
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import (
     UNREADABLE,
@@ -174,6 +175,11 @@ def frames() -> SseReader:
 def stream_reader(model: str) -> StreamReader:  # noqa: ARG001 - a promise of the protocol
     """A reader of one stream that passes."""
     return StreamReader()
+
+
+def event_mender(model: str, created: int) -> AsItCame:  # noqa: ARG001 - a promise of the protocol
+    """A mender of one stream that passes from an engine."""
+    return AsItCame()
 
 
 def delta_reader(model: str) -> DeltaReader:

@@ -29,6 +29,7 @@ write_answer = gemini.write_answer
 read_whole = gemini.read_whole
 stream_reader = gemini.stream_reader
 delta_reader = gemini.delta_reader
+event_mender = gemini.event_mender
 write_count = gemini.write_count
 read_count = gemini.read_count
 write_count_answer = gemini.write_count_answer

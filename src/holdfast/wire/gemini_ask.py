@@ -32,6 +32,7 @@ from holdfast.wire.gemini_parts import (
 )
 from holdfast.wire.gemini_schema import camel, fits, is_empty, json_schema
 from holdfast.wire.speech import (
+    TAKES_ALL,
     UNREADABLE,
     Ask,
     BadFieldError,
@@ -43,6 +44,7 @@ from holdfast.wire.speech import (
     Reasoning,
     Refusal,
     Sampling,
+    Takes,
     Text,
     Thinking,
     Tool,
@@ -541,37 +543,43 @@ def _check_modalities(drawing: _Proto, lost: list[Lost]) -> None:
 # -------------------------------------------------------------------- passing
 
 
-def own(body: bytes) -> bytes:
-    """A request of this dialect without the thoughts that other dialects signed.
+def own(body: bytes, takes: Takes = TAKES_ALL) -> bytes:
+    """A request of this dialect without the thoughts that its target does not take.
 
     Their calls are marked as made elsewhere. Byte for byte as it came where there are none, and
     where it is not of the dialect, which is for its provider to say. Never raises.
     """
-    if SEALED.encode() not in body:
+    if SEALED.encode() not in body and takes.signed is None:
         return body
     try:
         fields = _object(body)
         contents = _list(fields["contents"])
-        fields["contents"] = Raw(_encode([_cleared(content) for content in contents]))
+        cleared = [_cleared(content, takes) for content in contents]
     except (KeyError, *UNREADABLE):
         return body
-    return _encode(fields)
+    if all(one is other for one, other in zip(cleared, contents, strict=True)):
+        return body
+    return _encode({**fields, "contents": cleared})
 
 
-def _cleared(content: Raw) -> Raw:
-    if SEALED.encode() not in bytes(content):
-        return content
+def _cleared(content: Raw, takes: Takes) -> Raw:
+    """A turn without such thoughts; the very same where there are none."""
     fields = _object(content)
-    parts = [found for part in _list(fields["parts"]) if (found := _owned(part)) is not None]
-    fields["parts"] = Raw(_encode(parts or [{"text": ""}]))
-    return Raw(_encode(fields))
+    if "parts" not in fields:
+        return content
+    parts = _list(fields["parts"])
+    owned = [_owned(part, takes) for part in parts]
+    if all(one is other for one, other in zip(owned, parts, strict=True)):
+        return content
+    kept = [part for part in owned if part is not None]
+    return Raw(_encode({**fields, "parts": kept or [{"text": ""}]}))
 
 
-def _owned(part: Raw) -> Raw | None:
+def _owned(part: Raw, takes: Takes) -> Raw | None:
     """The part without a foreign seal; None where nothing else is in it."""
     fields = _object(part)
     name = next((name for name in fields if camel(name) == "thoughtSignature"), "")
-    if not name or not bytes(fields[name]).startswith(f'"{SEALED}'.encode()):
+    if not name or _is_taken(fields[name], takes):
         return part
     del fields[name]
     if "functionCall" in fields or "function_call" in fields:
@@ -579,6 +587,13 @@ def _owned(part: Raw) -> Raw | None:
     elif fields.keys() <= {"text", "thought"} and bytes(fields.get("text", Raw(b'""'))) == b'""':
         return None
     return Raw(_encode(fields))
+
+
+def _is_taken(seal: Raw, takes: Takes) -> bool:
+    signature = msgspec.json.decode(seal, type=str)
+    if signature.startswith(SEALED):
+        return False
+    return takes.signed is None or signature == UNSIGNED or takes.signed(signature)
 
 
 # -------------------------------------------------------------------- writing

@@ -18,6 +18,7 @@ from holdfast.facts.outcomes import Said
 from holdfast.wire import ollama_ask
 from holdfast.wire.kinds import Passing
 from holdfast.wire.lines import LineReader
+from holdfast.wire.ollama_mend import Mender
 from holdfast.wire.ollama_stream import (
     STOP_NAMES,
     STOPS,
@@ -42,6 +43,7 @@ from holdfast.wire.speech import (
     Model,
     Part,
     Refusal,
+    Takes,
     Text,
     Thinking,
     ToolCall,
@@ -75,7 +77,7 @@ def path(model: str, *, stream: bool) -> str:  # noqa: ARG001 - others name the 
     return PATH
 
 
-def own(body: bytes) -> bytes:
+def own(body: bytes, takes: Takes) -> bytes:  # noqa: ARG001 - nothing is signed here
     """The request as it is: nothing in this dialect is signed."""
     return body
 
@@ -88,6 +90,11 @@ def frames() -> LineReader:
 def stream_reader(model: str) -> Passing:
     """A reader of one stream that passes; `model` is said where the stream names none."""
     return Passing(DeltaReader(model))
+
+
+def event_mender(model: str, created: int) -> Mender:  # noqa: ARG001 - a promise of the protocol
+    """A mender of one stream that passes from an engine."""
+    return Mender()
 
 
 def delta_reader(model: str) -> DeltaReader:

@@ -15,6 +15,7 @@ from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Said
 from holdfast.wire import openai_ask
 from holdfast.wire.fitting import fitted
+from holdfast.wire.openai_mend import Mender
 from holdfast.wire.openai_stream import (
     STOP_NAMES,
     STOPS,
@@ -36,6 +37,7 @@ from holdfast.wire.speech import (
     Model,
     Part,
     Refusal,
+    Takes,
     Text,
     Thinking,
     ToolCall,
@@ -103,7 +105,7 @@ def path(model: str, *, stream: bool) -> str:  # noqa: ARG001 - others name the 
     return PATH
 
 
-def own(body: bytes) -> bytes:
+def own(body: bytes, takes: Takes) -> bytes:  # noqa: ARG001 - nothing is signed here
     """The request as it is: nothing in this dialect is signed."""
     return body
 
@@ -116,6 +118,11 @@ def frames() -> SseReader:
 def stream_reader(model: str) -> StreamReader:
     """A reader of one stream that passes; `model` is said where the stream names none."""
     return StreamReader(model)
+
+
+def event_mender(model: str, created: int) -> Mender:
+    """A mender of one stream that passes from an engine."""
+    return Mender(model, created)
 
 
 def delta_reader(model: str) -> DeltaReader:

@@ -170,6 +170,7 @@ class _Running(Struct, gc=False):
 
 
 _decode_running = msgspec.json.Decoder(_Running).decode_lines
+_decode_one = msgspec.json.Decoder(_Running).decode
 _decode = msgspec.json.Decoder(_Chunk).decode
 _decode_flowing = msgspec.json.Decoder(_Flowing).decode_lines
 _decode_names = msgspec.json.Decoder(_Names).decode
@@ -207,7 +208,7 @@ def usage_body(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _speaks(delta: Raw) -> bool:
+def speaks(delta: Raw) -> bool:
     """Whether a delta says anything at all; providers add fields, so all but the role count."""
     try:
         fields = _decode_delta(delta)
@@ -290,7 +291,7 @@ class StreamReader:
     def _choices(self, choices: Sequence[_Choice]) -> PieceKind:
         kind = CONTENT if self.spoke else OPENING
         for choice in choices:
-            if not self.spoke and _speaks(choice.delta):
+            if not self.spoke and speaks(choice.delta):
                 self.spoke = True
                 kind = CONTENT
             self._begun.add(choice.index)
@@ -385,6 +386,14 @@ class DeltaReader:
 
     def run(self, block: bytes) -> TextDelta | None:
         """These whole events as one delta, where they are nothing but words."""
+        if block.find(b"\n") == len(block) - 2 and block.startswith(b"data: {"):
+            try:
+                choices = _decode_one(block[6:]).choices
+            except UNREADABLE:
+                return None
+            text = choices[0].delta.content if len(choices) == 1 else ""
+            self._spoke = self._spoke or bool(text)
+            return TextDelta(0, text) if text else None
         events = block.count(b"\n\n")
         if block[:7] != b"data: {" or block.count(b"\n") != 2 * events:
             return None  # see `StreamReader.flows`
@@ -484,10 +493,12 @@ class StreamWriter:
 
     def write(self, delta: Delta) -> bytes:
         """The chunks that say this delta."""
-        if isinstance(delta, TextDelta | RefusalDelta | ThinkingDelta):
-            before = self._texts[type(delta)]
-            return b"%b%b%b" % (before, _encode(delta.text), self._behind) if delta.text else b""
-        step = _WRITE.get(type(delta))
+        kind = type(delta)
+        before = self._texts.get(kind)
+        if before is not None:
+            text: str = delta.text  # type: ignore[union-attr]  # whose kinds have words
+            return b"%b%b%b" % (before, _encode(text), self._behind) if text else b""
+        step = _WRITE.get(kind)
         return step(self, delta) if step is not None else b""
 
     def _opened(self, delta: Opened) -> bytes:

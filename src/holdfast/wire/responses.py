@@ -24,6 +24,7 @@ from holdfast.wire.responses_answer import (
     read_usage,
 )
 from holdfast.wire.responses_ask import names_of
+from holdfast.wire.responses_mend import Mender
 from holdfast.wire.responses_stream import DeltaReader, StreamReader, StreamWriter
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import UNREADABLE, Answer, Ask, BadBodyError, Model, Whole
@@ -66,6 +67,11 @@ def frames() -> SseReader:
 def stream_reader(model: str) -> StreamReader:
     """A reader of one stream that passes."""
     return StreamReader(DeltaReader(model))
+
+
+def event_mender(model: str, created: int) -> Mender:
+    """A mender of one stream that passes from an engine."""
+    return Mender(model, created)
 
 
 def delta_reader(model: str) -> DeltaReader:

@@ -24,6 +24,7 @@ from holdfast.wire.speech import (
     ALONE,
     FOREIGN,
     LOOSER,
+    TAKES_ALL,
     UNREADABLE,
     Ask,
     BadFieldError,
@@ -35,6 +36,7 @@ from holdfast.wire.speech import (
     Reasoning,
     Refusal,
     Sampling,
+    Takes,
     Text,
     Thinking,
     Tool,
@@ -175,31 +177,34 @@ class _Sealed(Struct):
     encrypted_content: str | None = None
 
 
-def own(body: bytes) -> bytes:
-    """A request of this dialect without the reasoning that other dialects' providers signed.
+def own(body: bytes, takes: Takes = TAKES_ALL) -> bytes:
+    """A request of this dialect without the reasoning that its target does not take.
 
     Byte for byte as it came where there is none, and where it is not of the dialect, which is for
     its provider to say. Never raises.
     """
-    if _FOREIGN_MARK not in body:
+    if _FOREIGN_MARK not in body and (takes.signed is None or b'"encrypted_content"' not in body):
         return body
     try:
         fields = _fields(body)
         items = _items_of(fields["input"])
-        kept = [item for item in items if not _is_foreign(item)]
+        kept = [item for item in items if _is_taken(item, takes)]
     except (KeyError, *UNREADABLE):
         return body
     return body if len(kept) == len(items) else _encode({**fields, "input": kept})
 
 
-def _is_foreign(item: Raw) -> bool:
-    if _FOREIGN_MARK not in bytes(item):
-        return False
+def _is_taken(item: Raw, takes: Takes) -> bool:
+    if b'"encrypted_content"' not in bytes(item):
+        return True
     try:
         found = msgspec.json.decode(item, type=_Sealed)
     except UNREADABLE:
-        return False
-    return found.type == "reasoning" and (found.encrypted_content or "").startswith(FOREIGN)
+        return True
+    seal = found.encrypted_content
+    if found.type != "reasoning" or not seal:
+        return True
+    return not seal.startswith(FOREIGN) and (takes.signed is None or takes.signed(seal))
 
 
 # -------------------------------------------------------------------- reading

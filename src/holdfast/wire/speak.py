@@ -31,8 +31,9 @@ from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.fitting import fitted, looks_fitted, paired
 from holdfast.wire.headers import client_credential, is_subscription
-from holdfast.wire.keeping import KeepingTap
+from holdfast.wire.keeping import KeepingTap, SignedTap
 from holdfast.wire.mend import Mender, deltas_of, mended_answer
+from holdfast.wire.mended import MendedFrames
 from holdfast.wire.needs import needs
 from holdfast.wire.packed import InflatingTap, UnreadableTap
 from holdfast.wire.schemas import schemed
@@ -44,6 +45,7 @@ from holdfast.wire.speech import (
     Model,
     Part,
     Speaking,
+    Takes,
     ToolCall,
     Written,
 )
@@ -160,7 +162,7 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
         body = crossings.conversations.told(call.body, leg.target.provider, call.at, owner=owner)
         call = msgspec.structs.replace(call, body=body)
     if leg.dialect == call.dialect:
-        return _passed(call, leg)
+        return _passed(call, leg, crossings)
     there = DIALECTS.get(leg.dialect)
     here = _spoken(call)
     counts = call.surface == "count_tokens" and there is not None and there.COUNT_PATH != ""
@@ -231,8 +233,10 @@ def _own_ask(call: Call, leg: Leg) -> Ask | None:
         return None
 
 
-def _passed(call: Call, leg: Leg) -> Outgoing:
-    """The same request; to a stand-in without what its model is known to refuse."""
+def _passed(call: Call, leg: Leg, crossings: Crossings | None) -> Outgoing:
+    """The same request; without thoughts that this provider cannot take, and to a stand-in without
+    what its model is known to refuse.
+    """
     query = f"?{call.query}" if call.query else ""
     model, path, body = leg.target.model, call.path, call.body
     lost: tuple[Lost, ...] = ()
@@ -242,12 +246,25 @@ def _passed(call: Call, leg: Leg) -> Outgoing:
     if leg.stand_in and leg.facts is not None:
         body, lost = _resaid(call, leg, ask, leg.facts)
     if leg.dialect in DIALECTS:
-        body = DIALECTS[leg.dialect].own(body)
+        own = DIALECTS[leg.dialect].own(body, _takes(leg, crossings))
+        if own is not body:
+            body, lost = own, (*lost, _LEFT_BEHIND)
     if model != call.model:
         path = _renamed(path, call.model, model)
         if body:
             body = peeking.renamed(body, model)
-    return Outgoing(path + query, (), body, lost=lost)
+    return Outgoing(path + query, (), body, lost=_borne(lost, leg))
+
+
+def _takes(leg: Leg, crossings: Crossings | None) -> Takes:
+    """Which of the thoughts that a client hands back this target takes."""
+    if crossings is None:
+        return Takes(unsigned=leg.local)
+    provider = leg.target.provider
+    return crossings.signers.takes(provider, stand_in=leg.stand_in, local=leg.local)
+
+
+_LEFT_BEHIND = Lost("thinking", "thoughts that this provider did not sign stay behind")
 
 
 def _check_needs(ask: Ask, leg: Leg, mended: frozenset[str]) -> None:
@@ -267,7 +284,7 @@ def _resaid(
     if ask is None or here is None:
         return call.body, ()
     after = suited(ask, facts, leg.dialect)
-    lost = _borne(after.lost[len(ask.lost) :], leg)
+    lost = after.lost[len(ask.lost) :]
     if ask.form is not None and after.form is None:
         raise CannotCrossError(f"{leg.target.model} cannot be held to the form of its answer")
     lacks = set(refuses) | ({"thinking"} if facts.thinking is False else set())
@@ -321,9 +338,23 @@ def tap(
 
     `crossings` keeps what the provider signed, where the client cannot.
     """
+    keeps = crossings is not None and 200 <= status < 300
+    answers = call.surface == responses.SURFACE  # they are kept whole, with what was signed
+    found = _unpacked(call, leg, status, headers, None if keeps and answers else crossings)
+    if crossings is None or not keeps:
+        return found
+    if answers:
+        found = _keeping(call, leg, found, crossings)
+    if leg.stand_in and leg.dialect == call.dialect and DIALECTS[leg.dialect].SIGNS:
+        found = SignedTap(found, crossings.signers, leg.target.provider)
+    return found
+
+
+def _unpacked(
+    call: Call, leg: Leg, status: int, headers: Headers, crossings: Crossings | None
+) -> Tap:
+    """The tap, in front of it what takes the compression off."""
     by_name = dict(headers)
-    if crossings is not None and call.surface == responses.SURFACE and 200 <= status < 300:
-        return _keeping(call, leg, tap(call, leg, status, headers), crossings)
     encoding = by_name.get(b"content-encoding", b"").strip().lower()
     kind = by_name.get(b"content-type", b"").lower()
     if encoding in (b"", b"identity"):
@@ -366,7 +397,10 @@ def _tap(
     if counts:
         return _counting(here, there)
     if call.stream and not crosses and kind.startswith(_type_of(there)):
-        return PassingTap(there.stream_reader(call.model), there.frames())
+        frames = there.frames()
+        if leg.local:
+            frames = MendedFrames(frames, there.event_mender(call.model, int(call.wall)))
+        return PassingTap(there.stream_reader(call.model), frames)
     if call.stream or crosses:  # also where the target does not stream
         return _crossing(call, kind, _Way(call, leg, here, there, crossings))
     if call.surface == here.SURFACE:

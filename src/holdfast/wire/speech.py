@@ -11,7 +11,7 @@ Streams are in `wire.deltas`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -302,6 +302,30 @@ class Reader(Protocol):
         ...
 
 
+class EventMender(Protocol):
+    """Follows one stream of a dialect and mends what breaks the dialect's clients."""
+
+    def mend(self, event: SseEvent) -> tuple[SseEvent, ...]:
+        """What stands in this event's place: the very event where nothing is wrong with it.
+
+        Never raises; what it cannot read or mend stays as it came. It adds no terminal event: a
+        stream that was cut off stays cut off.
+        """
+        ...
+
+
+class Takes(Struct, frozen=True):
+    """Which thoughts a target takes back: `signed` tells it of a signature, None: of any;
+    `unsigned`: also those without one.
+    """
+
+    signed: Callable[[str], bool] | None = None
+    unsigned: bool = True
+
+
+TAKES_ALL = Takes()
+
+
 class Framer(Protocol):
     """Cuts a stream's bytes into events; see `sse.SseReader`."""
 
@@ -340,8 +364,8 @@ class Speaking(Protocol):
         """Where a request for an answer goes, with its query."""
         ...
 
-    def own(self, body: bytes) -> bytes:
-        """A request that holds FOREIGN somewhere, without the thoughts that others signed.
+    def own(self, body: bytes, takes: Takes) -> bytes:
+        """A request that passes, without the thoughts that its target does not take.
 
         Byte for byte as it came where there are none. Never raises.
         """
@@ -376,6 +400,10 @@ class Speaking(Protocol):
 
     def stream_reader(self, model: str) -> Reader:
         """A reader of one stream that passes; `model` is put where it must be mended."""
+        ...
+
+    def event_mender(self, model: str, created: int) -> EventMender:
+        """A mender of one stream that passes from an engine; both are put into what is added."""
         ...
 
     def delta_reader(self, model: str) -> DeltaReader:
