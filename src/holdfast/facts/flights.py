@@ -101,6 +101,15 @@ class Closed(Struct, frozen=True):
     attempt: int
 
 
+class Answered(Struct, frozen=True):
+    """Head, pieces and end of the answer came at once: `Opened`, `Heard` and `Closed` in one."""
+
+    at: float
+    attempt: int
+    status: int
+    pieces: list[Piece]
+
+
 class Failed(Struct, frozen=True):
     """The attempt failed on the way: dialling, sending, or the connection broke."""
 
@@ -135,7 +144,9 @@ class Stopping(Struct, frozen=True):
     at: float
 
 
-Event = Started | Sent | Opened | Heard | Closed | Failed | Unfit | Rang | Left | Stopping
+Event = (
+    Started | Sent | Opened | Heard | Closed | Answered | Failed | Unfit | Rang | Left | Stopping
+)
 
 # -------------------------------------------------------------- commands
 
