@@ -20,14 +20,26 @@ from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg
 from holdfast.facts.outcomes import PieceKind, Said
 from holdfast.facts.places import Target
-from holdfast.wire import speak
+from holdfast.wire import openai, speak
 from holdfast.wire.crossings import Crossings
-from holdfast.wire.deltas import Delta, DeltaReader, Fault, Grammar, Stopped, ThinkingDelta
+from holdfast.wire.deltas import (
+    Delta,
+    DeltaReader,
+    Fault,
+    Grammar,
+    Of,
+    Opened,
+    Ping,
+    Stopped,
+    ThinkingDelta,
+    UsageSeen,
+)
 from holdfast.wire.fitting import paired
 from holdfast.wire.mend import Mender, deltas_of
 from holdfast.wire.speak import BadBodyError, CannotCrossError
-from holdfast.wire.speech import Ask, Framer, Image, Text, ToolCall, ToolResult
+from holdfast.wire.speech import Ask, Framer, Image, Speaking, Text, ToolCall, ToolResult
 from holdfast.wire.sse import SseReader
+from holdfast.wire.tap import CrossingTap
 
 DIALECTS = ["anthropic", "openai"]
 SURFACES = {"anthropic": "messages", "openai": "chat"}
@@ -835,6 +847,98 @@ def test_what_messages_can_say_and_chat_cannot_is_refused_by_name(extra: dict, n
 )
 def test_what_chat_can_say_and_messages_cannot_is_refused_by_name(extra: dict, names: str) -> None:
     refused(WAYS[1], extra, names)
+
+
+def test_several_answers_are_asked_for_where_there_is_a_word_for_them() -> None:
+    body = json.dumps({"model": "m", "messages": HI, "n": 2, "stream": True}).encode()
+    to = Leg(target=Target("p", "m", "none"), dialect="gemini", surface="generate_content")
+    sent = json.loads(speak.compose(call("openai", body, stream=True), to).body)
+    assert sent["generationConfig"]["candidateCount"] == 2
+
+
+SEVERAL = [("openai", "gemini"), ("gemini", "openai"), ("gemini", "gemini"), ("openai", "openai")]
+
+
+@st.composite
+def several(draw: st.DrawFn) -> list[list[Delta]]:
+    """Streams of the same answer: one opening, one count."""
+    found = draw(st.lists(streams(), min_size=2, max_size=3))
+    rest = [
+        [one for one in stream if not isinstance(one, Opened | UsageSeen | Ping)]
+        for stream in found[1:]
+    ]
+    return [found[0], *rest]
+
+
+@pytest.mark.parametrize("pair", SEVERAL)
+@settings(max_examples=40)
+@given(choices=several(), cuts=CUTS, data=st.data())
+def test_each_of_several_answers_crosses_as_it_would_alone(
+    pair: tuple[str, str], choices: list[list[Delta]], cuts: list[int], data: st.DataObject
+) -> None:
+    """Their events mixed in any order, the first one's opening and end around them."""
+    client, target = pair
+    places = [n for n, stream in enumerate(choices) for _ in stream[1 if not n else 0 :]]
+    order = data.draw(st.permutations(places))
+    waiting = [iter(stream) for stream in choices]
+    mixed: list[Delta] = [next(waiting[0])]
+    last = choices[0][-1]
+    for number in order:
+        delta = next(waiting[number])
+        if delta is not last:
+            mixed.append(delta if not number else Of(number, delta))
+    mixed.append(last)
+    here, there = speak.DIALECTS[client], speak.DIALECTS[target]
+    stream = b"".join(map(there.stream_writer(b"{}", 0).write, mixed))
+    one = CrossingTap(
+        there.delta_reader("m"), here.stream_writer(b"{}", 0), Mender("m"), there.frames(), ()
+    )
+    pieces = pieces_of(one, split(stream, cuts))
+    assert [piece.kind for piece in pieces].count(PieceKind.END) == 1
+    back, said = (
+        by_choice(speaking, told) for speaking, told in ((here, joined(pieces)), (there, stream))
+    )
+    assert back.keys() == said.keys()
+    for number in said:
+        got, due = says(back[number]), says(said[number])
+        assert [c[1:] for c in got.calls] == [c[1:] for c in due.calls]
+        words = sorted(due.joined("text") + due.joined("refusal"))
+        assert sorted(got.joined("text") + got.joined("refusal")) == words
+
+
+def by_choice(speaking: Speaking, stream: bytes) -> dict[int, list[Delta]]:
+    """The neutral stream of each choice, held against the grammar."""
+    frames, reader = speaking.frames(), speaking.delta_reader("m")
+    raw = [delta for event in frames.feed(stream) for delta in reader.read(event)]
+    raw += reader.close()
+    numbers = {one.choice for one in raw if isinstance(one, Of)} | {0}
+    found: dict[int, list[Delta]] = {}
+    for number in numbers:
+        mender, grammar = Mender("m"), Grammar()
+        own = [
+            one.delta if isinstance(one, Of) else one
+            for one in raw
+            if (one.choice if isinstance(one, Of) else 0) == number
+        ]
+        found[number] = []
+        for delta in (put for one in own for put in mender.mend(one)):
+            assert grammar.check(delta) is None
+            found[number].append(delta)
+            if isinstance(delta, Stopped | Fault):
+                break
+    return found
+
+
+def test_a_whole_answer_of_several_choices_is_streamed() -> None:
+    choice = {"message": {"content": "a"}, "finish_reason": "stop"}
+    body = json.dumps({"choices": [choice, {**choice, "index": 1}], "id": "x"}).encode()
+    asked = call("openai", b"{}", stream=True)
+    kind = ((b"content-type", b"application/json"),)
+    told = joined(pieces_of(speak.tap(asked, leg("openai"), 200, kind), [body]))
+    assert [len(says(found).joined("text")) for found in by_choice(openai, told).values()] == [1, 1]
+    other = call("anthropic", b"{}", stream=True)
+    (fault,) = pieces_of(speak.tap(other, leg("openai"), 200, kind), [body])
+    assert fault.kind is PieceKind.FAULT
 
 
 @pytest.mark.parametrize("n", [0, 2])
