@@ -522,6 +522,7 @@ _TEXT_DELTA = (
 class StreamWriter:
     """Writes a Messages stream."""
 
+    several = False
     __slots__ = ("_begun", "_foreign", "_usage")
 
     def __init__(self) -> None:

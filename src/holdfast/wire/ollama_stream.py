@@ -232,6 +232,7 @@ class DeltaReader:
 class StreamWriter:
     """Writes a stream of lines; `generated`: those of `/api/generate`, which have no message."""
 
+    several = False
     __slots__ = ("_args", "_begun", "_behind", "_calls", "_generated", "_head", "_texts", "_usage")
 
     def __init__(self, created: int, *, generated: bool = False) -> None:

@@ -177,8 +177,6 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
         sampling = msgspec.structs.replace(ask.sampling, stream=True)
         ask = msgspec.structs.replace(ask, sampling=sampling)
     written = Written(there.write_count(ask, model)) if counts else _written(there, ask, leg)
-    if ask.sampling.stream and ask.sampling.choices != 1:
-        raise CannotCrossError("n: several choices cannot be streamed from another dialect")
     lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost), leg)
     path = (
         there.COUNT_PATH.format(model=quote(model, safe=""))
@@ -496,8 +494,10 @@ def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:
 
     # Some relays and engines do not stream: the words are all there, so they are streamed now.
     def streamed(body: bytes) -> bytes:
-        write = here.stream_writer(call.body, created).write
-        return b"".join(map(write, deltas_of(way.answer(body))))
+        writer, answer = here.stream_writer(call.body, created), way.answer(body)
+        if len(answer.choices) != 1 and not writer.several:
+            raise CannotCrossError(f"the answer holds {len(answer.choices)} choices, not one")
+        return b"".join(map(writer.write, deltas_of(answer)))
 
     return WholeTap(there, "answer", rewrite=streamed, head=head)
 
