@@ -8,8 +8,10 @@ from pathlib import Path
 
 from tests.doubles.holes import free_port
 
+from holdfast.app.control import Control
 from holdfast.app.gateway import Gateway
 from holdfast.config.read import read
+from holdfast.core.runaway import MANY
 
 FILE = """
 [gateway]
@@ -51,3 +53,25 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> N
     os.mkfifo(pipe)
     write("first")
     assert asyncio.run(story()) == ("third",)
+
+
+def test_who_asks_on_and_on_is_an_alarm(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    data = tmp_path / "data"
+    file.write_text(FILE.format(port=free_port(), data=data, key="none", model="*"))
+
+    async def story() -> tuple[object, list[str]]:
+        told: list[str] = []
+        gateway = await Gateway.start(read(file, {}), {}, say=told.append)
+        try:
+            for _ in range(MANY):
+                gateway.desk.runaways.ended("m", gateway.desk.clock(), whole=False, name="stubborn")
+            gateway._beat()
+            return Control(gateway).status()["alarms"], told
+        finally:
+            await gateway.stop(0)
+
+    alarms, told = asyncio.run(story())
+    assert isinstance(alarms, list)
+    assert [alarm.partition(" asks on and on")[0] for alarm in alarms] == ["stubborn"]
+    assert f"alarm: {alarms[0]}" in told

@@ -143,8 +143,9 @@ class _Anthropic:
         told.tokens = client.messages.count_tokens(**request).input_tokens
 
     def models(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
-        del task, start
-        told.items = [model.id for model in client.models.list()]
+        del start
+        more = {"limit": task["limit"]} if "limit" in task else {}
+        told.items = [model.id for model in client.models.list(**more)]
 
 
 class _OpenAI:
@@ -249,6 +250,13 @@ class _Responses(_OpenAI):
                 _heard(told, event.delta, start)
             elif event.type in ("response.completed", "response.incomplete"):
                 self._read(event.response, told)
+
+    def count(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        del start
+        request = self._request(task)
+        del request["max_output_tokens"]
+        counted = client.responses.input_tokens.with_raw_response.count(**request)
+        told.headers, told.tokens = dict(counted.headers), counted.parse().input_tokens
 
     def helper(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
         with client.responses.stream(**self._request(task)) as stream:
@@ -414,8 +422,9 @@ class _Gemini:
         told.items = [client.models.get(model=task["model"]).name]
 
     def models(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
-        del task, start
-        told.items = [model.name for model in client.models.list()]
+        del start
+        config = {"page_size": task["limit"]} if "limit" in task else {}
+        told.items = [model.name for model in client.models.list(config=config)]
 
 
 def _run(driver: Any, task: dict[str, Any]) -> Told:

@@ -59,7 +59,19 @@ ONE_PROBLEM: dict[str, tuple[int | None, str, str, str]] = {
         5,
         "routes[0].weight",
         "not a key",
-        "model, own_errors, targets",
+        "losses, model, own_errors, targets",
+    ),
+    SIM + '[[routes]]\nmodel = "a"\ntargets = ["sim/*"]\nlosses = "forbid"': (
+        5,
+        "routes[0].losses",
+        "one of allowed, forbidden",
+        "mean forbidden?",
+    ),
+    SIM + '[[routes]]\nmodel = "a"\ntargets = ["sim/*"]\nlosses = false': (
+        5,
+        "routes[0].losses",
+        "and is true or false",
+        "a text",
     ),
     # missing
     "": (None, "providers", "there is none", "simulator"),

@@ -14,6 +14,7 @@ from holdfast.core.board import Board
 from holdfast.core.route import (
     AFFINITY_MAX,
     AFFINITY_S,
+    COUNTING,
     CROSSING,
     LAST_RESORT_CONNECT_S,
     SILENCE_S,
@@ -21,6 +22,8 @@ from holdfast.core.route import (
     Affinity,
     NoRoute,
     candidates,
+    counts_in,
+    known,
     plan,
 )
 from holdfast.facts.calls import Call
@@ -82,6 +85,16 @@ def test_the_first_route_that_matches_wins() -> None:
     routes = (Route("claude-s*", ("second/x",)), Route("claude-*", ("first/*",)))
     assert targets(*routes, ask=asking("claude-sonnet")) == ["second/x"]
     assert targets(*routes, ask=asking("claude-opus")) == ["first/claude-opus"]
+
+
+def test_what_a_route_says_of_errors_and_losses_holds_for_each_of_its_targets() -> None:
+    route = Route("first/*", ("first/*", "second/x"), own_errors=False, losses="forbidden")
+    for asked in ("first/claude", "first/other"):  # addressed, too
+        found = candidates((route,), PROVIDERS, asking(asked), LIMITS)
+        assert isinstance(found, tuple)
+        assert [(leg.own_errors, leg.losses) for leg in found] == [(False, "forbidden")] * 2
+    (leg,) = candidates((Route("*", ("first/*",)),), PROVIDERS, asking("x"), LIMITS)
+    assert (leg.own_errors, leg.losses) == (True, "allowed")
 
 
 def test_globs_mind_the_case() -> None:
@@ -175,12 +188,26 @@ def test_tokens_are_counted_for_a_client_of_another_dialect_where_they_are_count
         ("first", "anthropic", "count_tokens"),
     ]
     # In this dialect nobody counts.
-    ask = asking("m", "openai", "count_tokens")
-    only = (Route("*", ("second/x",)),)
-    assert isinstance(
-        candidates(only, PROVIDERS, asking("m", surface="count_tokens"), LIMITS), NoRoute
+    nobody = candidates(
+        (Route("*", ("second/x",)),), PROVIDERS, asking("m", surface="count_tokens"), LIMITS
     )
-    assert targets(*routes, ask=ask, providers=providers) == ["second/x", "fourth/y", "first/m"]
+    assert isinstance(nobody, NoRoute)
+    assert nobody.text.startswith("holdfast: no target of the route for m counts tokens. Estimate")
+
+
+@pytest.mark.parametrize("asks", sorted(COUNTING))
+def test_a_count_is_asked_in_a_dialect_that_has_one_before_all_in_the_clients_own(
+    asks: Dialect,
+) -> None:
+    every = ("ollama", "openai", "gemini", "openai-responses", "anthropic")
+    known = provider("x", *every)
+    assert counts_in(known, asks) == asks
+    assert counts_in(provider("x", *every, counts=("anthropic",)), asks) == "anthropic"
+    assert counts_in(provider("x", "openai", "openai-responses"), asks) == "openai-responses"
+    assert counts_in(provider("x", *every, counts=()), asks) is None
+    assert counts_in(provider("x", "openai", "ollama"), asks) is None
+    # What the data say of a dialect that this one is not said to speak is no matter.
+    assert counts_in(provider("x", "openai", counts=("anthropic",)), asks) is None
 
 
 def test_the_first_that_can_is_the_first_choice() -> None:
@@ -196,9 +223,9 @@ def test_the_first_that_can_is_the_first_choice() -> None:
 
 def test_a_route_whose_targets_all_cannot_says_which_surface_and_dialect() -> None:
     routes = (Route("*", ("second/x", "third/y")),)
-    found = candidates(routes, PROVIDERS, asking("m", "anthropic", "count_tokens"), LIMITS)
+    found = candidates(routes, PROVIDERS, asking("m", "anthropic", "batches"), LIMITS)
     assert isinstance(found, NoRoute)
-    assert "count_tokens" in found.text
+    assert "batches" in found.text
     assert "anthropic" in found.text
 
 
@@ -221,6 +248,45 @@ def test_what_a_model_is_known_to_lack_is_on_its_leg() -> None:
     found = candidates(routes, providers, asking("claude-x"), LIMITS)
     assert isinstance(found, tuple)
     assert [leg.lacks for leg in found] == [{"vision", "thinking"}, frozenset()]
+
+
+def test_of_each_fact_the_first_glob_that_says_it_counts() -> None:
+    facts = (
+        ModelFacts(model="claude-*-1m", context_tokens=1_000_000),
+        ModelFacts(model="claude-*", context_tokens=200_000, tools=True, efforts=()),
+        ModelFacts(model="*", tools=False, vision=False, efforts=("low",)),
+    )
+    found = known(facts, "claude-x-1m")
+    assert found == ModelFacts(
+        model="claude-x-1m", context_tokens=1_000_000, tools=True, vision=False, efforts=()
+    )
+    assert known(facts[:2], "gpt-x") is None
+    assert known(facts, "gpt-x") == facts[2]
+
+
+@pytest.mark.parametrize(
+    ("best", "spoken"), [("openai-responses", "responses"), ("ollama", "chat")]
+)
+def test_a_call_of_another_dialect_is_written_in_the_one_that_suits_the_model(
+    best: Dialect, spoken: str
+) -> None:
+    """If its provider speaks that; who asks in one of the provider's own is not moved."""
+    models = (ModelFacts(model="new", dialect=best),)
+    both = provider("first", "openai", "openai-responses", models=models)
+    routes = (Route("*", ("first/new", "first/old")),)
+    found = candidates(routes, {"first": both}, asking("m", "anthropic"), LIMITS)
+    assert isinstance(found, tuple)
+    assert [leg.surface for leg in found] == [spoken, "chat"]
+    found = candidates(routes, {"first": both}, asking("m", "openai", "chat"), LIMITS)
+    assert isinstance(found, tuple)
+    assert [leg.surface for leg in found] == ["chat", "chat"]
+
+
+def test_an_engine_s_leg_says_that_it_is_one() -> None:
+    providers = {"first": provider("first"), "engine": provider("engine", kind="local")}
+    found = candidates((Route("*", ("first/a", "engine/a")),), providers, asking("x"), LIMITS)
+    assert isinstance(found, tuple)
+    assert [leg.local for leg in found] == [False, True]
 
 
 names = st.text("ab-*/", min_size=1, max_size=5)

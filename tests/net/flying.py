@@ -15,6 +15,7 @@ from holdfast.core.board import Board
 from holdfast.core.budget import Budget
 from holdfast.core.route import Affinity
 from holdfast.facts.flights import Exchange, Intent, Limits, Settled
+from holdfast.facts.losses import Losses
 from holdfast.facts.places import Provider, Route
 from holdfast.net.desk import Desk, Place
 from holdfast.net.dial import Dialer
@@ -63,15 +64,19 @@ class DataPlane:
         key: bytes,
         keys: Mapping[str, bytes | None] | None = None,
         limits: Limits = IMPATIENT,
+        losses: Losses = "allowed",
     ) -> None:
         self.book = Book()
+        self.drain_s = 1.0  # at its end
         self.url = ""
         self.address = ("127.0.0.1", 0)
         self.crashes: list[BaseException] = []
         self.reports: list[dict[str, Any]] = []
         self._limits = limits
         self._keys = keys or {}
-        self._routes = tuple(Route(model, targets) for model, targets in routes.items())
+        self._routes = tuple(
+            Route(model, targets, losses=losses) for model, targets in routes.items()
+        )
         self._providers = {provider.name: provider for provider in providers}
         self._key = key
         self._loop = asyncio.new_event_loop()
@@ -153,7 +158,7 @@ class DataPlane:
         self.url = f"http://127.0.0.1:{bound[0][1]}"
         self._ready.set()
         await self._stop.wait()
-        await listener.close(1.0)
+        await listener.close(self.drain_s, desk.stop)
         dialer.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from holdfast.net.cork import Cork
+from holdfast.net.cork import HELD_BYTES_MAX, Cork
 
 
 class _Transport(asyncio.WriteTransport):
@@ -61,3 +61,16 @@ def test_roused_it_calls_what_comes_before_although_nothing_is_written() -> None
 
     asyncio.run(scene())
     assert log == ["before"]
+
+
+def test_of_much_nothing_is_held_back_so_that_the_transport_sees_who_does_not_keep_up() -> None:
+    log: list[object] = []
+
+    async def scene() -> None:
+        cork = Cork()
+        cork.before = lambda: log.append("before")
+        cork.write(_Transport(log), b"a")
+        cork.write(_Transport(log), bytes(HELD_BYTES_MAX))
+        assert log == ["before", ("", b"a"), ("", bytes(HELD_BYTES_MAX))]
+
+    asyncio.run(scene())

@@ -14,11 +14,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.doubles import acts
 from tests.doubles.grammar import GRAMMARS
+from tests.doubles.holes import blackhole, refused
 from tests.doubles.provider import Provider as Double
 from tests.net.flying import DataPlane, asking
-from tests.net.visiting import Answer, Visitor, eventually
+from tests.net.visiting import Answer, Visitor, at_rest, eventually
 
+from holdfast.core.runaway import MANY
 from holdfast.facts.places import ModelFacts, Provider
+from holdfast.wire import speak
 
 MODEL = GRAMMARS["anthropic"].models[0]
 BODY: dict[str, Any] = {
@@ -239,6 +242,31 @@ def test_the_listeners_refusals_hold_before_the_data_plane() -> None:
         assert double.seen == []
 
 
+@pytest.mark.parametrize(
+    ("path", "dialect"),
+    [
+        ("/api/chat", "ollama"),
+        ("/v1beta/models/m:generateContent", "gemini"),
+        ("/v1/models/m:countTokens", "gemini"),
+        ("/v1/messages/count_tokens?beta=true", "anthropic"),
+        ("/v1/responses", "openai-responses"),
+        ("/v1/chat/completions", "openai"),
+    ],
+)
+def test_the_listeners_refusals_are_errors_of_the_paths_dialect(path: str, dialect: str) -> None:
+    with flying() as (plane, double):
+        for bad, status in (
+            (asking(BODY, path=path.encode()).replace(b"application/json", b"text/plain"), 415),
+            (asking(BODY, path=path.encode()).replace(b"length: ", b"length: 99999999999"), 413),
+        ):
+            answer = plane.ask(bad)
+            assert answer.status == status
+            said = speak.said(dialect, answer.body)
+            assert said.message.startswith("holdfast: ")
+            assert answer.body == speak.error_reply(dialect, status, said.message)[1] + b"\n"
+        assert double.seen == []
+
+
 JSONISH = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -353,6 +381,30 @@ def test_a_stand_in_is_named() -> None:
         assert answer.header("x-holdfast-served-by") == f"beta/{MODEL}"
 
 
+def test_where_losses_are_forbidden_the_next_is_asked_or_the_field_is_named() -> None:
+    lossy = BODY | {"top_k": 5}
+    with Double("gamma", "openai") as gamma, Double("alpha", "anthropic") as alpha:
+        keys = {double.name: double.key.encode() for double in (gamma, alpha)}
+        other = f"gamma/{gamma.models[0]}"
+        routes = {MODEL: (other, "alpha/*"), "*": (other,)}
+        places = (provider(gamma), provider(alpha))
+        with DataPlane(routes, *places, key=b"", keys=keys, losses="forbidden") as plane:
+            assert plane.ask(asking(BODY)).header("x-holdfast-served-by") == other
+            answer = plane.ask(asking(lossy))
+            assert answer.header("x-holdfast-served-by") == f"alpha/{MODEL}"
+            assert answer.header("x-holdfast-lost") is None
+            refused = plane.ask(asking(lossy | {"model": "lone"}))
+        assert refused.status == 400
+        kind, said = anthropic_error(refused)
+        assert kind == "invalid_request_error"
+        assert "the route forbids losses, and there is no word for top_k" in said
+        assert len(gamma.calls) == 1
+        with DataPlane(routes, *places, key=b"", keys=keys) as plane:
+            assert plane.ask(asking(lossy)).header("x-holdfast-lost") == "top_k"
+            (settled,) = plane.book.settled
+            assert settled.lost == ("top_k: this dialect has none",)
+
+
 def test_tools_of_local_engines_find_their_pages() -> None:
     """The list, a model's window and abilities, a version; errors are a sentence there."""
     facts = (ModelFacts(model="known", context_tokens=65536, vision=False),)
@@ -360,6 +412,7 @@ def test_tools_of_local_engines_find_their_pages() -> None:
         place = provider(double, models=facts)
         with DataPlane({"named": ("alpha/known",)}, place, key=b"k") as plane:
             listed = json.loads(plane.ask(get(b"/api/tags")).body)["models"]
+            # The provider refuses its list to this key, which is no matter.
             assert [model["name"] for model in listed] == ["alpha/known", "named"]
             assert json.loads(plane.ask(get(b"/api/version")).body)["version"]
             shown = plane.ask(asking({"model": "named"}, path=b"/api/show"))
@@ -373,21 +426,88 @@ def test_tools_of_local_engines_find_their_pages() -> None:
                 answer = plane.ask(asking(body, path=b"/api/show"))
                 assert answer.status == status
                 assert says in json.loads(answer.body)["error"]
-        assert double.seen == []
+            assert json.loads(plane.ask(get(b"/api/ps")).body) == {"models": []}
+        assert [seen.path for seen in double.seen] == ["/v1/models"]
 
 
 def test_models_are_listed_in_the_clients_shape() -> None:
+    """Those named in the configuration, and those that a provider lists, by their own names where
+    these lead there.
+    """
     with Double("alpha", "anthropic") as double:
         facts = (ModelFacts(model="claude-x"), ModelFacts(model="claude-*"))
         routes = {"fast": ("alpha/claude-x",), "claude-*": ("alpha/*",)}
         place = provider(double, models=facts)
         with DataPlane(routes, place, key=double.key.encode()) as plane:
             theirs = json.loads(plane.ask(get(b"/v1/models?limit=2")).body)
-            own = json.loads(plane.ask(get(b"/v1/models", b"anthropic-version: 2023-06-01")).body)
+            version = b"anthropic-version: 2023-06-01"
+            own = json.loads(plane.ask(get(b"/v1/models?limit=1000", version)).body)
+            first = json.loads(plane.ask(get(b"/v1/models?limit=1", version)).body)
+            bad = plane.ask(get(b"/v1/models?limit=all", version))
         assert theirs["object"] == "list"
         assert own["has_more"] is False
+        ids = ["alpha/claude-x", *sorted(double.models), "fast"]
         for listed in (theirs, own):
-            assert [entry["id"] for entry in listed["data"]] == ["alpha/claude-x", "fast"]
+            assert [entry["id"] for entry in listed["data"]] == ids
+        assert (first["last_id"], first["has_more"]) == (ids[0], True)
+        assert (bad.status, json.loads(bad.body)["type"]) == (400, "error")
+        # Asked once, in its own dialect, with its own key.
+        assert [seen.target for seen in double.seen] == ["/v1/models?limit=1000"]
+        assert double.complaints == []
+
+
+def test_a_list_does_not_wait_for_those_who_are_silent_or_gone() -> None:
+    with Double("alpha", "anthropic") as double, refused() as none, blackhole() as silence:
+        gone = Provider(name="gone", dialects=("openai",), base_url=none)
+        mute = Provider(name="mute", dialects=("openai",), base_url=silence)
+        key = double.key.encode()
+        with DataPlane({"*": ("alpha/*",)}, gone, mute, provider(double), key=key) as plane:
+            began = time.monotonic()
+            listed = json.loads(plane.ask(get(b"/v1/models")).body)["data"]
+            assert time.monotonic() - began < 3.0
+            assert [one["id"] for one in listed] == sorted(double.models)
+            # Who did not answer is not asked again by the next one.
+            began = time.monotonic()
+            plane.ask(get(b"/v1/models"))
+            assert time.monotonic() - began < 1.0
+
+
+def test_a_clients_own_key_is_for_the_lists_of_its_dialect_alone() -> None:
+    with Double("alpha", "anthropic") as alpha, Double("gamma", "openai") as gamma:
+        with DataPlane(
+            {"claude-*": ("alpha/*",)},
+            *(provider(double, key="client") for double in (alpha, gamma)),
+            key=b"",
+        ) as plane:
+            version, key = b"anthropic-version: 1", b"x-api-key: " + alpha.key.encode()
+            own = json.loads(plane.ask(get(b"/v1/models", version, key)).body)
+            other = json.loads(plane.ask(get(b"/v1/models", version, b"x-api-key: k")).body)
+            nobody = json.loads(plane.ask(get(b"/v1/models", version)).body)
+        assert [one["id"] for one in own["data"]] == sorted(alpha.models)
+        assert other["data"] == nobody["data"] == []
+        assert (len(alpha.seen), gamma.seen) == (2, [])
+
+
+def test_a_model_is_told_of_by_its_provider_or_by_us() -> None:
+    facts = (ModelFacts(model="known", context_tokens=65536),)
+    with Double("gamma", "openai") as double:
+        place = provider(double, models=facts)
+        with DataPlane({"named": ("gamma/known",)}, place, key=double.key.encode()) as plane:
+            version = b"anthropic-version: 2023-06-01"
+            told = json.loads(plane.ask(get(b"/v1/models/named", version)).body)
+            assert (told["type"], told["id"], told["max_input_tokens"]) == ("model", "named", 65536)
+            told = json.loads(plane.ask(get(b"/v1beta/models/named")).body)
+            assert (told["name"], told["inputTokenLimit"]) == ("models/named", 65536)
+            assert double.seen == []
+            unknown = plane.ask(get(b"/v1/models/nothing", version))
+            assert (unknown.status, json.loads(unknown.body)["error"]["type"]) == (
+                404,
+                "not_found_error",
+            )
+            model = double.models[0]
+            theirs = plane.ask(get(b"/v1/models/gamma/" + model.encode()))
+            assert (theirs.status, json.loads(theirs.body)["id"]) == (200, model)
+            assert plane.ask(get(b"/v1/models/named")).status == 404  # its provider has none
 
 
 # ------------------------------------------------- models and keys in the path
@@ -396,7 +516,7 @@ CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
 GEMINI = "gemini-3-pro"
 
 
-def to_gemini(path: str, body: object = CONTENTS, *lines: bytes) -> bytes:
+def posting(path: str, body: object = CONTENTS, *lines: bytes) -> bytes:
     data = json.dumps(body).encode()
     framing = b"content-length: %d" % len(data)
     kind = b"content-type: application/json"
@@ -417,7 +537,7 @@ def gemini() -> Iterator[tuple[DataPlane, Double]]:
 def test_a_model_may_stand_in_the_path(version: str, action: str) -> None:
     with gemini() as (plane, double):
         path = f"/{version}/models/{GEMINI}:{action}?alt=sse"
-        assert plane.ask(to_gemini(path)).status == 200
+        assert plane.ask(posting(path)).status == 200
         (seen,) = double.seen
         assert seen.target == path
         assert seen.json == CONTENTS
@@ -431,7 +551,7 @@ def test_models_are_listed_and_told_of_by_their_paths() -> None:
             get(b"/v1/models?key=k"),
         ):
             assert "models" in json.loads(plane.ask(request).body)
-        assert double.seen == []
+        assert [seen.target for seen in double.seen] == ["/v1beta/models?pageSize=1000"]
         for path in (b"/v1beta/models/", b"/v1/models/"):
             told = plane.ask(get(path + GEMINI.encode(), b"x-goog-api-key: k"))
             assert json.loads(told.body)["name"] == f"models/{GEMINI}"
@@ -453,7 +573,7 @@ def test_models_are_listed_and_told_of_by_their_paths() -> None:
 def test_a_key_in_a_query_becomes_a_header_and_leaves_no_trace(query: str, kept: str) -> None:
     with gemini() as (plane, double):
         path = f"/v1beta/models/{GEMINI}:generateContent"
-        assert plane.ask(to_gemini(f"{path}?{query}")).status == 200
+        assert plane.ask(posting(f"{path}?{query}")).status == 200
         (seen,) = double.seen
         assert seen.target == path + kept
         assert b"canary" not in seen.head
@@ -465,7 +585,7 @@ def test_a_clients_key_in_its_query_is_its_own_credential() -> None:
         place = provider(double, key="client")
         with DataPlane({"*": ("mu/*",)}, place, key=b"") as plane:
             path = f"/v1beta/models/{GEMINI}:generateContent?key={double.key}"
-            assert plane.ask(to_gemini(path)).status == 200
+            assert plane.ask(posting(path)).status == 200
             (seen,) = double.seen
             assert seen.header("x-goog-api-key") == double.key
             assert "?" not in seen.target
@@ -481,7 +601,7 @@ def test_what_is_wrong_with_it_is_said_in_its_dialect() -> None:
             ("/v1beta/models/m", CONTENTS, 405),
             ("/v1beta/nowhere", CONTENTS, 404),
         ):
-            answer = plane.ask(to_gemini(path, body))
+            answer = plane.ask(posting(path, body))
             error = json.loads(answer.body)["error"]
             assert answer.status == status
             assert set(error) == {"code", "message", "status"}
@@ -538,6 +658,41 @@ def test_a_clients_own_retry_joins_its_call(body: dict[str, Any], leaves: bool) 
         assert len(double.calls) == 1
         eventually(lambda: plane.book.exchanges)
         assert [line.outcome for line in plane.book.exchanges] == ["ok"]
+
+
+@pytest.mark.parametrize("body", [STREAM, BODY], ids=["streamed", "whole"])
+def test_an_answer_that_came_while_its_client_was_away_is_there_for_it(
+    body: dict[str, Any],
+) -> None:
+    """Within the grace; paid once, and by the same bytes."""
+    with flying() as (plane, double):
+        double.always(acts.slow(first_s=0.1))
+        with Returning(plane, double, body) as client:
+            client.first.sock.close()
+            eventually(lambda: plane.book.exchanges)
+            with Returning(plane, double, body | {"max_tokens": 51}) as other:
+                usual = other.first.answer()
+            answer = client.again(RETRY).answer()
+            stranger = client.again(RETRY, key=b"another-key").answer()
+        assert (answer.status, answer.body, answer.whole) == (200, usual.body, True)
+        assert answer.header("content-type") == usual.header("content-type")
+        assert answer.header("x-holdfast-served-by") == f"alpha/{MODEL}"
+        assert answer.header("x-holdfast-exchange") != stranger.header("x-holdfast-exchange")
+        assert len(double.calls) == 3
+        eventually(lambda: not plane.desk.kept)
+
+
+def test_what_is_too_long_or_went_wrong_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client asks anew."""
+    monkeypatch.setattr("holdfast.net.pilot.TRANSCRIPT_BYTES_MAX", 100)
+    with flying() as (plane, double):
+        double.always(acts.slow(first_s=0.1))
+        with Returning(plane, double, BODY) as client:
+            client.first.sock.close()
+            eventually(lambda: plane.book.exchanges)
+            assert plane.desk.kept == set()
+            assert client.again(RETRY).answer().status == 200
+        assert len(double.calls) == 2
 
 
 def test_who_joins_in_mid_stream_gets_it_from_the_first_byte() -> None:
@@ -621,3 +776,153 @@ def test_many_at_once_keep_to_their_own() -> None:
             thread.join(20)
         assert troubles == []
         assert len(double.calls) == 30
+
+
+# ------------------------------------------------------------ who asks on and on
+
+GPT = GRAMMARS["openai"].models[0]
+
+
+def chunks(*said: object) -> bytes:
+    """A stream of chat chunks: the deltas, and no finish reason."""
+    lines = [
+        {"id": "c", "object": "chat.completion.chunk", "model": GPT, "choices": [choice]}
+        for choice in ({"index": 0, "delta": delta, "finish_reason": None} for delta in said)
+    ]
+    return b"".join(b"data: " + json.dumps(line).encode() + b"\n\n" for line in lines)
+
+
+UNREASONED = chunks({"role": "assistant", "content": ""}, {"content": "So far"})
+
+
+class Stubborn:
+    """opencode before a stream without a finish reason: it takes that for a step and goes on."""
+
+    def __init__(self, plane: DataPlane, *, keeps: bool) -> None:
+        """`keeps`: what was answered goes into its next request, so that the first grows."""
+        self._plane = plane
+        self._keeps = keeps
+        self.said = [{"role": "user", "content": "go"}]
+
+    def ask(self, **more: Any) -> Answer:
+        answer = self._plane.ask(self.request(**more))
+        if self._keeps:
+            self.said.append({"role": "assistant", "content": "So far"})
+        return answer
+
+    def request(self, **more: Any) -> bytes:
+        body = {"model": GPT, "stream": True, "messages": self.said, **more}
+        return posting(CHAT.decode(), body, b"user-agent: opencode/1.18")
+
+
+@contextmanager
+def chatting() -> Iterator[tuple[DataPlane, Double]]:
+    with Double("gamma", "openai") as double:
+        with DataPlane({"*": ("gamma/*",)}, provider(double), key=double.key.encode()) as plane:
+            yield plane, double
+            assert plane.crashes == []
+            assert list(plane.front.crashes) == []
+        assert double.complaints == []
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["growing", "the same"])
+@pytest.mark.parametrize(
+    "act",
+    [acts.recorded(UNREASONED + b"data: [DONE]\n\n"), acts.recorded(UNREASONED)],
+    ids=["done", "neither"],
+)
+def test_a_tool_that_asks_on_and_on_is_slowed_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, act: acts.Act, keeps: bool
+) -> None:
+    """From its first turn on, and until it gets an answer whose end says why."""
+    monkeypatch.setattr("holdfast.core.runaway.FIRST_PAUSE_S", 0.6)
+    monkeypatch.setattr("holdfast.core.runaway.PAUSE_MAX_S", 0.6)
+    with chatting() as (plane, double):
+        double.always(act)
+        tool = Stubborn(plane, keeps=keeps)
+        for _ in range(MANY):
+            answer = tool.ask()
+            assert answer.status == 200
+            assert b"So far" in answer.body
+            assert answer.header("x-holdfast-slowed") is None
+            assert answer.whole is (b"[DONE]" in answer.body)
+        begun = time.monotonic()
+        assert tool.ask().header("x-holdfast-slowed") == "1"
+        assert time.monotonic() - begun >= 0.6
+        eventually(lambda: plane.book.exchanges[-1].because.startswith("held back for 1 s, as"))
+        (alarm,) = plane.do(lambda: plane.desk.runaways.alarms(plane.desk.clock()))
+        assert alarm.startswith("opencode asks on and on")
+        # Nobody else is slowed, and it is not when it does not stream.
+        other = Stubborn(plane, keeps=False)
+        other.said = [{"role": "user", "content": "another matter"}]
+        assert other.ask().header("x-holdfast-slowed") is None
+        double.play(acts.ok())
+        assert tool.ask(stream=False).header("x-holdfast-slowed") is None
+        double.play(acts.ok())
+        assert tool.ask().header("x-holdfast-slowed") == "1"
+        assert tool.ask().header("x-holdfast-slowed") is None
+        assert plane.do(lambda: plane.desk.runaways.alarms(plane.desk.clock())) == ()
+
+
+def test_a_slowed_client_that_leaves_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.core.runaway.FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr("holdfast.core.runaway.PAUSE_MAX_S", 0.1)
+    with chatting() as (plane, double):
+        double.always(acts.recorded(UNREASONED))
+        tool = Stubborn(plane, keeps=True)
+        for _ in range(MANY):
+            tool.ask()
+        with plane.visit() as visitor:
+            visitor.send(tool.request())
+        assert at_rest(lambda: len(double.calls), 0.2) == MANY
+        assert len(plane.book.intents) == MANY
+
+
+def test_whole_answers_slow_nobody() -> None:
+    with chatting() as (plane, double):
+        tool = Stubborn(plane, keeps=False)
+        assert {tool.ask().header("x-holdfast-slowed") for _ in range(2 * MANY)} == {None}
+        assert len(double.calls) == 2 * MANY
+        assert len(plane.desk.runaways) == 0
+
+
+# ------------------------------------------- conversations that are known by a name
+
+
+def responding(body: dict[str, Any], key: bytes) -> bytes:
+    return posting("/v1/responses", {"model": GPT, **body}, b"authorization: Bearer " + key)
+
+
+def test_an_answers_name_is_good_for_its_own_key_and_not_over_a_restart() -> None:
+    """Behind a target that keeps nothing the gateway does; who cannot go on hears what to do."""
+    go_on = {"input": "again", "previous_response_id": ""}
+
+    def refused(answer: Answer, status: int = 400) -> dict[str, Any]:
+        assert answer.status == status
+        error: dict[str, Any] = json.loads(answer.body)["error"]
+        assert error["type"] == "invalid_request_error"
+        return error
+
+    with Double("gamma", "openai") as double:
+        key, place = double.key.encode(), provider(double)
+        with DataPlane({"*": ("gamma/*",)}, place, key=key) as plane:
+            first = json.loads(plane.ask(responding({"input": "hello"}, b"key-a")).body)
+            go_on["previous_response_id"] = name = first["id"]
+            error = refused(plane.ask(responding(go_on, b"key-b")))
+            assert error["code"] == "previous_response_not_found"
+            whole = (b"/v1/responses/" + name.encode(), b"authorization: Bearer ")
+            refused(plane.ask(get(whole[0], whole[1] + b"key-b")), 404)
+            shown = plane.ask(get(whole[0], whole[1] + b"key-a"))
+            assert json.loads(shown.body) == first
+            assert len(double.calls) == 1
+            assert plane.ask(responding(go_on, b"key-a")).status == 200
+            said = [turn["content"] for turn in double.calls[1].json["messages"]]
+            assert said == ["hello", acts.text(double.name), "again"]
+            assert [line.outcome for line in plane.book.exchanges] == ["ok", "declined", "ok"]
+        with DataPlane({"*": ("gamma/*",)}, place, key=key) as plane:  # nothing is remembered
+            answer = plane.ask(responding(go_on, b"key-a"))
+            error = refused(answer)
+            assert error["param"] == "previous_response_id"
+            assert "not over a restart: send the whole conversation in `input`" in error["message"]
+            assert answer.header("x-should-retry") == "false"
+        assert len(double.calls) == 2

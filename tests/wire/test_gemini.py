@@ -21,6 +21,7 @@ from holdfast.wire.speech import (
     BadBodyError,
     CannotCrossError,
     Choice,
+    Model,
     Refusal,
     Speaking,
     Text,
@@ -285,7 +286,7 @@ def test_no_error_whatever_raises(body: bytes, message: str) -> None:
 
 @given(st.lists(st.text(min_size=1, max_size=9), max_size=4))
 def test_a_list_of_models_is_of_the_dialect(ids: list[str]) -> None:
-    found = json.loads(speak.models_reply("gemini", ids))["models"]
+    found = json.loads(speak.models_reply("gemini", [Model(id_) for id_ in ids]))["models"]
     assert [model["name"] for model in found] == [
         f"models/{id_}".encode(errors="replace").decode() for id_ in ids
     ]
@@ -295,8 +296,9 @@ def test_a_list_of_models_is_of_the_dialect(ids: list[str]) -> None:
 # --------------------------------------------------------------- conversation
 
 
-def marked(*contents: object) -> str:
-    return speak.conversation("gemini", dumped({"contents": contents, "systemInstruction": 5}))
+def marked(*contents: object, first_turns: bool = False) -> str:
+    body = dumped({"contents": contents, "systemInstruction": 5})
+    return speak.conversation("gemini", body, first_turns=first_turns)
 
 
 def test_a_conversation_keeps_its_mark_while_it_goes_on() -> None:
@@ -304,6 +306,7 @@ def test_a_conversation_keeps_its_mark_while_it_goes_on() -> None:
     answer = {"role": "model", "parts": [{"text": "a"}]}
     assert marked(one) == ""
     assert marked(one, answer) == marked(one, answer, one, answer) != ""
+    assert marked(one, first_turns=True) == marked(one, answer)
     assert marked({**one, "parts": [{"text": "other"}]}, answer) != marked(one, answer)
 
 

@@ -20,7 +20,7 @@ from holdfast.facts.places import Target
 from holdfast.wire import responses, speak
 from holdfast.wire.deltas import Delta
 from holdfast.wire.speak import BadBodyError, CannotCrossError
-from holdfast.wire.speech import UNREADABLE, Ask, Text, Turn
+from holdfast.wire.speech import UNREADABLE, Ask, Model, Text, Turn
 from holdfast.wire.sse import SseReader
 
 JSON = ((b"content-type", b"application/json"),)
@@ -186,9 +186,9 @@ def test_no_bytes_whatever_make_it_raise_anything_else(dirty: bytes) -> None:
 # --------------------------------------------------------------- conversations
 
 
-def marked(*items: object) -> str:
+def marked(*items: object, first_turns: bool = False) -> str:
     body = json.dumps({"model": "m", "input": items}).encode()
-    return speak.conversation("openai-responses", body)
+    return speak.conversation("openai-responses", body, first_turns=first_turns)
 
 
 def test_a_conversation_keeps_its_mark_while_it_goes_on() -> None:
@@ -206,7 +206,12 @@ def test_a_conversation_keeps_its_mark_while_it_goes_on() -> None:
     assert "" not in marks
     assert marked(HI) == marked(rules, HI) == marked(SAID, HI) == ""
     assert marked({**HI, "content": "ho"}, SAID, HI) not in marks
-    assert speak.conversation("openai-responses", b'{"input":"x"}') == ""
+    assert marked(HI, first_turns=True) in marks
+    assert marked(rules, HI, first_turns=True) in marks
+    plain = b'{"input":"x"}'
+    assert speak.conversation("openai-responses", plain) == ""
+    known = {"role": "user", "content": "x"}
+    assert speak.conversation("openai-responses", plain, first_turns=True) == marked(known, SAID)
 
 
 # ----------------------------------------------------------- there and back
@@ -317,5 +322,5 @@ def test_an_error_in_a_stream_is_seen_by_whoever_looks_for_either_event() -> Non
 
 
 def test_models_are_listed() -> None:
-    found = json.loads(speak.models_reply("openai-responses", ["p/m"]))
+    found = json.loads(speak.models_reply("openai-responses", [Model("p/m")]))
     assert [(one["id"], one["owned_by"]) for one in found["data"]] == [("p/m", "p")]

@@ -59,7 +59,8 @@ class Control:
         """The board as scripts read it. Times are UTC seconds, durations seconds."""
         gateway = self._gateway
         wall = gateway.wall()
-        rows = gateway.board.rows(gateway.desk.clock())
+        steady = gateway.desk.clock()
+        rows = gateway.board.rows(steady)
         upstream = gateway.dialer.counts
         return {
             "version": version("holdfast"),
@@ -83,6 +84,7 @@ class Control:
                 *gateway.alarms.values(),
                 *gateway.ledger.alarms,
                 *gateway.observatory.alarms,
+                *gateway.desk.runaways.alarms(steady),
             ],
             **gateway.observatory.status(wall),
             "crashes": list(gateway.front.crashes),

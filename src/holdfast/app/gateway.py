@@ -183,6 +183,7 @@ class Gateway:
             places[name] = Place(provider, secret.reveal().encode() if secret else None)
         self.desk.places = places
         self.front.rules = Rules(providers, config.routes, config.limits)
+        self.front.shelf.forget()
         self.config = config
         for sentence in self.observatory.take_over(config, self._environ):
             self._say(sentence)
@@ -233,7 +234,7 @@ class Gateway:
         for task in (*self._knocking.values(), self._reloading):
             if task is not None:
                 task.cancel()
-        await self.listener.close(drain_s)
+        await self.listener.close(drain_s, self.desk.stop)
         await self.observatory.close()
         await self.stage.close()
         self.dialer.close()
@@ -280,6 +281,7 @@ class Gateway:
         alarms = [
             *self.ledger.alarms,
             *self.observatory.alarms,
+            *self.desk.runaways.alarms(steady),
             *map(crash_told, self.front.crashes),
         ]
         for sentence in self._news.read(self.board.rows(steady), alarms):

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import platformdirs
 from msgspec import Struct
@@ -24,6 +24,7 @@ from holdfast.config.problems import ConfigError, one
 from holdfast.config.tables import Sheet, Table
 from holdfast.config.whereabouts import HOST, PORT, VARIABLE, default_path, locate
 from holdfast.facts.flights import Limits
+from holdfast.facts.losses import Losses
 from holdfast.facts.places import Provider, Route
 
 _MAX_BYTES = 1_000_000
@@ -246,6 +247,7 @@ def _routes(tables: list[Table], providers: dict[str, Provider]) -> tuple[Route,
         for target in targets:
             _check_target(table, target, providers)
         own_errors = table.flag("own_errors")
+        losses = cast("Losses | None", table.text("losses", get_args(Losses)))
         table.close()
         if glob is None:
             continue
@@ -258,7 +260,7 @@ def _routes(tables: list[Table], providers: dict[str, Provider]) -> tuple[Route,
                 f"this route is never reached, because {before} stands before it and matches"
                 " everything that this one would. Put it further up.",
             )
-        routes.append(Route(glob, tuple(targets), own_errors is not False))
+        routes.append(Route(glob, tuple(targets), own_errors is not False, losses or "allowed"))
     return tuple(routes)
 
 

@@ -129,7 +129,8 @@ keys = "off"                # off | required
 _ROUTES = """\
 # Routes: what is asked for, and who answers, in order. The first route that fits counts; the next
 # target is asked when one fails. * keeps the name that was asked for. A stand-in gets the prompt,
-# too: take out whom you would not send it to.
+# too: take out whom you would not send it to. One of another dialect may be told less than was
+# asked (x-holdfast-lost names it); losses = "forbidden" in a route goes on to the next instead.
 """
 
 

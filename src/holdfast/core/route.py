@@ -5,7 +5,9 @@ board. Every leg and every leg left out carries its reason in words.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -39,8 +41,10 @@ TALK: dict[Dialect, Surface] = {
     "ollama": "chat",
     "gemini": "generate_content",
 }
+# What a model may be known not to have.
+ABILITIES = ("tools", "vision", "documents", "json_schema", "thinking")
 # Where tokens are counted, and may be counted for a client of another of these.
-COUNTING: frozenset[Dialect] = frozenset({"anthropic", "gemini"})
+COUNTING: frozenset[Dialect] = frozenset({"anthropic", "gemini", "openai-responses"})
 
 
 class NoRoute(Struct, frozen=True):
@@ -65,11 +69,17 @@ def candidates(
         provider = providers[provider_name]
         leg = _leg(provider, call.model if model == "*" else model, call, limits)
         if leg is not None:
-            legs.append(leg if route.own_errors else msgspec.structs.replace(leg, own_errors=False))
+            legs.append(leg)
     if not legs:
         return NoRoute(_nothing(routes, providers, call, found=bool(route.targets)))
     return tuple(
-        msgspec.structs.replace(leg, stand_in=n > 0, why=FIRST if n == 0 else "stand-in")
+        msgspec.structs.replace(
+            leg,
+            stand_in=n > 0,
+            why=FIRST if n == 0 else "stand-in",
+            own_errors=route.own_errors,
+            losses=route.losses,
+        )
         for n, leg in enumerate(legs)
     )
 
@@ -91,7 +101,7 @@ def _route(routes: tuple[Route, ...], providers: dict[str, Provider], call: Call
         # Who addresses one target means it; only a route for that very provider adds to it.
         if route.model.startswith(f"{named}/"):
             targets = tuple(t.replace("/*", f"/{model}") for t in route.targets)
-            return Route(asked, targets, route.own_errors)
+            return msgspec.structs.replace(route, model=asked, targets=targets)
     if addressed:
         return Route(asked, (asked,))
     for name, provider in providers.items():
@@ -103,12 +113,17 @@ def _route(routes: tuple[Route, ...], providers: dict[str, Provider], call: Call
 def _leg(provider: Provider, model: str, call: Call, limits: Limits) -> Leg | None:
     surface: Surface = call.surface
     dialect = call.dialect
-    if dialect not in provider.dialects:
-        other = _other(provider, dialect, surface)
+    facts = known(provider.models, model)
+    if surface == "count_tokens":
+        counting = counts_in(provider, dialect)
+        if counting is None:
+            return None
+        dialect = counting
+    elif dialect not in provider.dialects:
+        other = _other(provider, dialect, surface, facts)
         if other is None:
             return None
         dialect, surface = other
-    facts = next((f for f in provider.models if fnmatchcase(model, f.model)), None)
     # Clients that bring their own keys are told apart: a bad one speaks for nobody else's.
     credential = f"client:{call.credential_mark}" if provider.key == "client" else provider.key
     return Leg(
@@ -118,31 +133,55 @@ def _leg(provider: Provider, model: str, call: Call, limits: Limits) -> Leg | No
         context_tokens=facts.context_tokens if facts is not None else None,
         limits=limits,
         lacks=_lacks(facts) if facts is not None else frozenset(),
+        facts=facts,
+        local=provider.kind == "local",
     )
 
 
+def known(models: Iterable[ModelFacts], name: str) -> ModelFacts | None:
+    """What is known of a model: each fact by the first glob that says it. None where nothing is."""
+    rows = [facts for facts in models if fnmatchcase(name, facts.model)]
+    if len(rows) < 2:
+        return rows[0] if rows else None
+    found: dict[str, Any] = {}
+    for row in reversed(rows):
+        said = ((field, getattr(row, field)) for field in row.__struct_fields__)
+        found |= {field: value for field, value in said if value is not None}
+    return ModelFacts(**{**found, "model": name})
+
+
 def _other(
-    provider: Provider, dialect: Dialect, surface: Surface
+    provider: Provider, dialect: Dialect, surface: Surface, facts: ModelFacts | None
 ) -> tuple[Dialect, Surface] | None:
     """In which of its own dialects a provider can be asked this, and on which surface."""
-    if surface == "count_tokens" and dialect in COUNTING:
-        counting = next((known for known in provider.dialects if known in COUNTING), None)
-        return None if counting is None else (counting, surface)
     spoken = provider.dialects[0]
+    if facts is not None and facts.dialect in provider.dialects:
+        spoken = facts.dialect
     if (dialect, surface) not in CROSSING or spoken not in TALK:
         return None
     return spoken, TALK[spoken]
 
 
+def counts_in(provider: Provider, dialect: Dialect | None = None) -> Dialect | None:
+    """In which of its own dialects a provider counts tokens: in this one if it can, or in none."""
+    said = provider.dialects if provider.counts is None else provider.counts
+    able = [own for own in provider.dialects if own in COUNTING and own in said]
+    return dialect if dialect in able else next(iter(able), None)
+
+
 def _lacks(facts: ModelFacts) -> frozenset[str]:
     """What the model is known not to have. Where nothing is known it is assumed to have it."""
-    known = {"tools": facts.tools, "vision": facts.vision, "thinking": facts.thinking}
-    return frozenset(name for name, has in known.items() if has is False)
+    return frozenset(name for name in ABILITIES if getattr(facts, name) is False)
 
 
 def _nothing(
     routes: tuple[Route, ...], providers: dict[str, Provider], call: Call, *, found: bool
 ) -> str:
+    if found and call.surface == "count_tokens":
+        return (
+            f"holdfast: no target of the route for {call.model} counts tokens. Estimate them, or"
+            f" add a target to the route that counts (dialects: {', '.join(sorted(COUNTING))})."
+        )
     if found:
         return (
             f"holdfast: no target of the route for {call.model} can answer"

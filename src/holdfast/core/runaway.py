@@ -36,7 +36,8 @@ class Runaways:
     """One for a gateway; told the time (steady seconds) with everything. Bounded and forgetful.
 
     A `mark` tells one conversation from others: the tool, its credential, the digest of what was
-    said up to the first answer (`speak.conversation`). Its size would not do, as it grows.
+    said up to the first answer, which a first turn has as well (`speak.conversation`). Its size
+    would not do, as it grows.
     """
 
     __slots__ = ("_streaks",)

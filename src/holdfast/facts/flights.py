@@ -14,8 +14,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from holdfast.facts.losses import Losses
 from holdfast.facts.outcomes import Failure, Piece, Times, Usage, Verdict
-from holdfast.facts.places import Dialect, Surface, Target
+from holdfast.facts.places import Dialect, ModelFacts, Surface, Target
 
 
 class Limits(Struct, frozen=True):
@@ -37,8 +38,9 @@ class Leg(Struct, frozen=True, kw_only=True):
 
     `dialect` and `surface` are the target's; where `dialect` differs from the call's, the call
     is written anew. `why` is in words. `trial`: it is in probation, this call finds out.
-    `own_errors` is the route's. `lacks`: abilities that the model is known not to have (`tools`,
-    `vision`, `thinking`); a call that needs one goes on to the next leg.
+    `own_errors` and `losses` are the route's. `lacks`: abilities that the model is known not to
+    have (`tools`, `vision`, …); a call that needs one goes on to the next leg. `facts`: all that is
+    known of it. `local`: an engine, whose streams are mended where they leave their grammar.
     """
 
     target: Target
@@ -50,7 +52,10 @@ class Leg(Struct, frozen=True, kw_only=True):
     context_tokens: int | None = None
     limits: Limits = Limits()
     own_errors: bool = True
+    losses: Losses = "allowed"
     lacks: frozenset[str] = frozenset()
+    facts: ModelFacts | None = None
+    local: bool = False
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -136,7 +141,15 @@ class Left(Struct, frozen=True):
     at: float
 
 
-Event = Started | Sent | Opened | Heard | Closed | Answered | Failed | Unfit | Rang | Left
+class Stopping(Struct, frozen=True):
+    """The gateway is stopped, and the answer has had its time to end."""
+
+    at: float
+
+
+Event = (
+    Started | Sent | Opened | Heard | Closed | Answered | Failed | Unfit | Rang | Left | Stopping
+)
 
 # -------------------------------------------------------------- commands
 
@@ -258,7 +271,10 @@ class Intent(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Settled(Struct, frozen=True, kw_only=True, gc=False):
-    """How the attempt ended; `outcome` "unknown" stands for one whose end was not seen."""
+    """How the attempt ended; `outcome` "unknown" stands for one whose end was not seen.
+
+    `lost`: what of the request did not reach the target, in words, each with the field's name.
+    """
 
     id: str
     outcome: Literal["ok", "failed", "abandoned", "unfit", "unknown"]
@@ -271,6 +287,7 @@ class Settled(Struct, frozen=True, kw_only=True, gc=False):
     usage: Usage = Usage()
     times: Times = Times()
     bytes_in: int = 0
+    lost: tuple[str, ...] = ()
 
 
 class Exchange(Struct, frozen=True, kw_only=True, gc=False):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
+
+# Whether a request may reach a target without all that it says.
+Losses = Literal["allowed", "forbidden"]
 
 
 class Lost(Struct, frozen=True):

@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+# More than this is not held back: whoever pours must see when a reader does not keep up.
+HELD_BYTES_MAX = 1 << 19
+
 
 class Cork:
     """Holds back what is written until the loop has heard everybody who has something to say.
@@ -17,18 +20,22 @@ class Cork:
     is kept. Whoever closes a transport or its half calls `flush` first.
     """
 
-    __slots__ = ("_held", "_roused", "before")
+    __slots__ = ("_held", "_held_bytes", "_roused", "before")
 
     def __init__(self) -> None:
         self._held: list[tuple[asyncio.WriteTransport, bytes]] = []
+        self._held_bytes = 0
         self._roused = False
         self.before: Callable[[], object] | None = None
 
     def write(self, transport: asyncio.WriteTransport, data: bytes) -> None:
-        """Write this at the end of the turn."""
+        """Write this at the end of the turn, or now if much is held."""
         if not self._roused:
             self.rouse()
         self._held.append((transport, data))
+        self._held_bytes += len(data)
+        if self._held_bytes > HELD_BYTES_MAX:
+            self.flush()
 
     def rouse(self) -> None:
         """Let there be a `flush` at the end of this turn."""
@@ -42,5 +49,6 @@ class Cork:
         if self.before is not None:
             self.before()
         held, self._held = self._held, []
+        self._held_bytes = 0
         for transport, data in held:
             transport.write(data)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from holdfast.core.board import Board
+from holdfast.core.runaway import Runaways
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.fingerprints import Evidence
 from holdfast.facts.flights import Decline, Exchange, Intent, Leg, Settled
@@ -15,6 +16,7 @@ from holdfast.facts.observations import Observation
 from holdfast.facts.places import Dialect, Provider
 from holdfast.net.caller import CALLERS_MAX, Caller
 from holdfast.net.dial import Block, Dialer, Origin
+from holdfast.wire import speak
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.headers import credential_headers, is_subscription
 
@@ -101,6 +103,7 @@ class Desk:
     `observe` takes what attempts found out, to the board first of all. `outlook` says, in a
     sentence for a call that nobody could answer, since when it lasts and when it may be over.
     `shown` takes what a new connection showed of who answers there: provider, surface, evidence.
+    `kept` are calls that ended whole just after their client left, which may come back at once.
     `alarm_at` is when the flights' deadlines are looked at next (the clock's; infinity: never).
     """
 
@@ -116,9 +119,11 @@ class Desk:
         "crossings",
         "dialer",
         "flying",
+        "kept",
         "observe",
         "outlook",
         "places",
+        "runaways",
         "shown",
         "wall",
     )
@@ -144,13 +149,39 @@ class Desk:
         self.observe: Callable[[Observation], None] = board.observe
         self.outlook: Callable[[Decline], str] = lambda _: ""
         self.crossings = Crossings()
+        self.runaways = Runaways()
         self.shown: Callable[[str, str, Evidence | None], None] = lambda *_: None
         self.places: dict[str, Place] = {}
         self.flying: set[Pilot] = set()
+        self.kept: set[Pilot] = set()
         self._intents: list[Intent] = []
         dialer.cork.before = self.promise
         self._alarm: asyncio.TimerHandle | None = None
         self.alarm_at = math.inf
+
+    def pause_s(self, call: Call) -> float:
+        """How long this call is to wait, since its tool asks on and on; mostly 0, and known at
+        once.
+        """
+        if not call.stream or not len(self.runaways):
+            return 0.0
+        mark = _mark(call)
+        return self.runaways.pause_s(mark, call.at) if mark else 0.0
+
+    def streamed(self, call: Call, at: float, *, whole: bool) -> None:
+        """The stream that answered this call is over; not `whole`: it broke off, or its client
+        does not read in it why it ended.
+        """
+        if whole and not len(self.runaways):
+            return
+        mark = _mark(call)
+        if mark:
+            self.runaways.ended(mark, at, whole=whole, name=call.tool)
+
+    def stop(self) -> None:
+        """End every call that is still in the air, so that each client hears why."""
+        for pilot in tuple(self.flying):
+            pilot.stop()
 
     def intend(self, intent: Intent) -> None:
         """What is about to be sent. The book has it before a byte of this turn's leaves."""
@@ -188,3 +219,9 @@ class Desk:
         self.wake_by(nearest)
         for pilot in due:
             pilot.ring(now)
+
+
+def _mark(call: Call) -> str:
+    """Tells a tool's conversation from others, from its first turn on; "" where there is none."""
+    digest = speak.conversation(call.dialect, call.body, first_turns=True)
+    return f"{call.tool}|{call.credential_mark}|{digest}" if digest else ""

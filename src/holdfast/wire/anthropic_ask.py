@@ -9,10 +9,15 @@ import msgspec
 from msgspec import Raw, Struct
 
 from holdfast.facts.losses import Lost
+from holdfast.wire.anthropic_schema import enforceable
 from holdfast.wire.fields import Fields, objects
-from holdfast.wire.fitting import fitted, rounded
+from holdfast.wire.files import pdf, picture
+from holdfast.wire.fitting import fitted, flat, is_flat
+from holdfast.wire.forms import IN_JSON
 from holdfast.wire.speech import (
     FOREIGN,
+    LOOSER,
+    TAKES_ALL,
     UNREADABLE,
     Ask,
     BadFieldError,
@@ -24,6 +29,7 @@ from holdfast.wire.speech import (
     Reasoning,
     Refusal,
     Sampling,
+    Takes,
     Text,
     Thinking,
     Tool,
@@ -40,10 +46,15 @@ ID_CHARS_MAX = 64
 NAME_CHARS_MAX = 128
 TEMPERATURE_MAX = 1.0
 BUDGET_MIN = 1024
+PATH = "this path takes Anthropic's requests; OpenAI's go to /v1/chat/completions or /v1/responses"
+# Said where the model has the first word, which this dialect does not give it.
+OPENING = "(The assistant begins.)"
 _encode = msgspec.json.encode
 _object = msgspec.json.Decoder(dict[str, Raw]).decode
 # What the model's side of the conversation did with the provider's own tools: its words stay.
 _SERVER = ("server_tool_use", "mcp_tool_use", "compaction")
+# Tools of the provider's that the client runs itself, and waits for: it is lost without them.
+_CLIENTS = ("bash_", "computer_", "memory_", "text_editor_")
 # Fields that say nothing by themselves, or what `messages` say better.
 _SILENT = ("model", "betas")
 # Fields without which the answer would be another one.
@@ -66,28 +77,48 @@ def signed(thinking: Thinking) -> str:
 
 
 _FOREIGN_MARK = f'"{FOREIGN}'.encode()
+_SIGNATURE = b'"signature"'
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _messages_of = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 
 
-def own(body: bytes) -> bytes:
-    """A request of this dialect without the thinking that other dialects signed.
+def own(body: bytes, takes: Takes = TAKES_ALL) -> bytes:
+    """A request of this dialect without the thinking that its target does not take.
 
     Its provider would refuse the signature. Byte for byte as it came where there is none, and
     where it is not of the dialect, which is for its provider to say. Never raises.
     """
-    # From behind it is looked for in a third of the time, and 60 kB take a while.
-    if body.rfind(_FOREIGN_MARK) < 0:
+    if not _is_asked(body, takes):
         return body
     try:
         fields = _fields(body)
         messages = _messages_of(fields["messages"])
-        kept = [message for message in messages if _cleared(message)]
+        cleared = [_cleared(message, takes) for message in messages]
     except (KeyError, *UNREADABLE):
+        return body
+    kept = [message for message in cleared if message]
+    if all(one is other for one, other in zip(cleared, messages, strict=True)):
         return body
     if _wants_thoughts(fields, kept):
         del fields["thinking"]
     return _encode({**fields, "messages": kept})
+
+
+def _is_asked(body: bytes, takes: Takes) -> bool:
+    """Whether there may be such thinking: known at a glance, nearly always."""
+    if takes.signed is not None:
+        return body.rfind(b'thinking"') >= 0  # as below
+    # From behind it is looked for in a third of the time, and 60 kB take a while.
+    if body.rfind(_SIGNATURE) < 0:
+        return False
+    at = body.find(_SIGNATURE)
+    while at >= 0:
+        at += len(_SIGNATURE)
+        value = body[at : at + 32].lstrip(b": \t\r\n")
+        if value.startswith(_FOREIGN_MARK) or (value.startswith(b'""') and not takes.unsigned):
+            return True
+        at = body.find(_SIGNATURE, at)
+    return False
 
 
 def _wants_thoughts(fields: dict[str, Raw], messages: list[dict[str, Raw]]) -> bool:
@@ -105,30 +136,37 @@ def _wants_thoughts(fields: dict[str, Raw], messages: list[dict[str, Raw]]) -> b
     return answers and not any(block.type.endswith("thinking") for block in first)
 
 
-def _cleared(message: dict[str, Raw]) -> bool:
-    """Take the foreign thinking out of a message; whether anything is left of it."""
+def _cleared(message: dict[str, Raw], takes: Takes) -> dict[str, Raw]:
+    """A message without such thinking; the very same where there is none; {} if nothing stays."""
     content = bytes(message.get("content", b""))
-    if _FOREIGN_MARK not in content or not content.startswith(b"["):
-        return True
+    if b'thinking"' not in content or not content.startswith(b"["):
+        return message
     blocks = msgspec.json.decode(content, type=list[Raw])
-    kept = [block for block in blocks if not _is_foreign(block)]
-    message["content"] = Raw(_encode(kept))
-    return bool(kept)
+    kept = [block for block in blocks if _is_taken(block, takes)]
+    if len(kept) == len(blocks):
+        return message
+    return {**message, "content": Raw(_encode(kept))} if kept else {}
 
 
 class _Signed(Struct):
     type: str = ""
     signature: str = ""
+    data: str = ""
 
 
-def _is_foreign(block: Raw) -> bool:
-    if _FOREIGN_MARK not in bytes(block):
-        return False
+def _is_taken(block: Raw, takes: Takes) -> bool:
+    if b'thinking"' not in bytes(block):
+        return True
     try:
         found = msgspec.json.decode(block, type=_Signed)
     except UNREADABLE:
-        return False
-    return found.type == "thinking" and found.signature.startswith(FOREIGN)
+        return True
+    if found.type not in ("thinking", "redacted_thinking"):
+        return True
+    signature = found.signature or found.data
+    if not signature:
+        return takes.unsigned
+    return not signature.startswith(FOREIGN) and (takes.signed is None or takes.signed(signature))
 
 
 # -------------------------------------------------------------------- reading
@@ -145,7 +183,9 @@ def read_ask(body: bytes) -> Ask:
             lost.append(Lost(name, why, tolerable=False))
     system = fields.raw("system")
     turns = [_turn(message, lost) for message in fields.objects("messages")]
-    if not turns or turns[-1].role == "assistant":
+    if not turns:
+        raise fields.refuse("messages", f"is missing or empty; {PATH}")
+    if turns[-1].role == "assistant":
         raise CannotCrossError("messages: the conversation does not end with the user's words")
     reasoning, form = _thought(fields, lost)
     ask = Ask(
@@ -358,8 +398,12 @@ def _tools(fields: Fields, lost: list[Lost]) -> tuple[Tool, ...]:
     for tool in fields.objects("tools"):
         kind = tool.text("type") or "custom"
         name = tool.text("name")
+        if kind == "function":
+            raise tool.refuse("type", f"is {kind!r}; {PATH}")
         if kind != "custom":
-            lost.append(Lost(tool.where, f"{name or kind} is a tool of the provider's own"))
+            grave = kind.startswith(_CLIENTS)
+            why = f"{name or kind} is a tool of the provider's own"
+            lost.append(Lost(tool.where, why, tolerable=not grave))
             continue
         if not name:
             raise tool.refuse("name", "is missing")
@@ -458,14 +502,16 @@ def write_ask(ask: Ask, model: str) -> Written:
         "messages": messages,
     }
     system = [part for part in ask.system if part.text]
+    if ask.form is not None and ask.form.kind == "json_object":
+        lost.append(
+            Lost("response_format", "the model is asked for JSON; nothing holds it to that")
+        )
+        system.append(Text(IN_JSON))
     if len(system) == 1 and not system[0].cache:
         body["system"] = system[0].text
     elif system:
         body["system"] = [_written(part, lost) for part in system]
-    if ask.tools:
-        body["tools"] = [_written_tool(tool) for tool in ask.tools]
-        if ask.tool_choice is not None:
-            body["tool_choice"] = _written_choice(ask.tool_choice)
+    _write_tools(ask, body, lost)
     if sampling.stop:
         body["stop_sequences"] = [stop for stop in sampling.stop if stop.strip()]
         if len(body["stop_sequences"]) < len(sampling.stop):
@@ -477,6 +523,16 @@ def write_ask(ask: Ask, model: str) -> Written:
     thinks = _write_thinking(ask, body, lost)
     _write_drawing(sampling, body, lost, thinks=thinks)
     return Written(_encode(body), tuple(lost))
+
+
+def _write_tools(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> None:
+    if not ask.tools:
+        return
+    body["tools"] = [_written_tool(tool) for tool in ask.tools]
+    if not all(is_flat(tool.schema) for tool in ask.tools):
+        lost.append(Lost("tools", LOOSER))
+    if ask.tool_choice is not None:
+        body["tool_choice"] = _written_choice(ask.tool_choice)
 
 
 def _write_drawing(
@@ -504,12 +560,18 @@ def _write_thinking(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> bool:
     """How much is thought, and in which form is answered; whether the model will think."""
     config: dict[str, Any] = {}
     if ask.form is not None and ask.form.kind == "json_schema":
-        config["format"] = {"type": "json_schema", "schema": Raw(ask.form.schema)}
-    elif ask.form is not None:
-        lost.append(Lost("response_format", "JSON without a schema cannot be demanded here"))
+        schema, asked = enforceable(ask.form.schema)
+        config["format"] = {"type": "json_schema", "schema": Raw(schema)}
+        if asked:
+            why = f"{', '.join(asked)}: asked for, but not enforced here"
+            lost.append(Lost("response_format", why))
     reasoning, thinks = ask.reasoning, False
-    if reasoning is not None and reasoning.mode != "off":
-        effort = "low" if reasoning.effort == "minimal" else reasoning.effort
+    effort = reasoning.effort if reasoning is not None else ""
+    if effort:
+        config["effort"] = "low" if effort == "minimal" else effort
+    if reasoning is not None and reasoning.mode == "off":
+        body["thinking"] = {"type": "disabled"}
+    elif reasoning is not None:
         why = _why_thoughtless(ask, body["messages"])
         if why:
             lost.append(Lost("thinking", why))
@@ -521,8 +583,6 @@ def _write_thinking(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> bool:
                 body["thinking"] = {"type": "enabled", "budget_tokens": budget}
             else:
                 body["thinking"] = {"type": "adaptive"}
-        if effort:
-            config["effort"] = effort
     if config:
         body["output_config"] = config
     return thinks
@@ -548,7 +608,7 @@ def _why_thoughtless(ask: Ask, messages: Sequence[dict[str, Any]]) -> str:
 
 def _messages(ask: Ask, lost: list[Lost]) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
-    for turn in ask.turns:
+    for turn in _placed(ask.turns):
         blocks = [_written(part, lost) for part in turn.parts if not _is_empty(part, lost)]
         if not blocks:
             if turn.role == "user":
@@ -563,13 +623,29 @@ def _messages(ask: Ask, lost: list[Lost]) -> list[dict[str, Any]]:
             messages[-1]["content"] = [*before[:at], *results, *before[at:], *rest]
         else:
             messages.append({"role": turn.role, "content": blocks})
-    if not messages or messages[0]["role"] == "assistant":
-        raise CannotCrossError("messages: this dialect wants the user first")
+    if not messages or messages[0]["role"] != "user":
+        messages.insert(0, {"role": "user", "content": [{"type": "text", "text": OPENING}]})
+        lost.append(Lost("messages", "this dialect wants the user first; a line stands for it"))
     for message in messages:
         content = message["content"]
         if len(content) == 1 and content[0].keys() == {"type", "text"}:
             message["content"] = content[0]["text"]
     return messages
+
+
+def _placed(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns with the system's words behind a user's: this dialect takes them nowhere else."""
+    found: list[Turn] = []
+    waiting: list[Turn] = []
+    for turn in turns:
+        if turn.role == "system":
+            waiting.append(turn)
+            continue
+        if turn.role == "assistant" and found and found[-1].role == "user":
+            found += waiting
+            waiting = []
+        found.append(turn)
+    return found + waiting
 
 
 def _is_empty(part: Part, lost: list[Lost]) -> bool:
@@ -622,7 +698,8 @@ def _written_file(part: Image | Document) -> dict[str, Any]:
     elif isinstance(part, Document) and part.text:
         source = {"type": "text", "media_type": "text/plain", "data": part.text}
     else:
-        source = {"type": "base64", "media_type": part.media_type, "data": part.data}
+        media = picture(part.media_type) if isinstance(part, Image) else pdf(part)
+        source = {"type": "base64", "media_type": media, "data": part.data}
     block = {"type": kind, "source": source}
     if isinstance(part, Document) and part.name:
         block["title"] = part.name
@@ -633,7 +710,7 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
     found: dict[str, Any] = {"name": fitted(tool.name, NAME_CHARS_MAX)}
     if tool.description:
         found["description"] = tool.description
-    found["input_schema"] = Raw(rounded(tool.schema))
+    found["input_schema"] = Raw(flat(tool.schema))
     if tool.strict is not None:
         found["strict"] = tool.strict
     if tool.cache:

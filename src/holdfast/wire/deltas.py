@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from holdfast.facts.outcomes import Failure, Usage
+from holdfast.wire.grammar import Table
 from holdfast.wire.sse import SseEvent
 
 # `tool_calls`: the client's turn to run tools; `pause`: the provider wants to be asked to go on.
@@ -98,6 +99,17 @@ class Fault(Struct, frozen=True):
     failure: Failure
 
 
+class Of(Struct, frozen=True, gc=False):
+    """What another of several answers says; the first, with number 0, says its own bare.
+
+    Each of them is a stream of the grammar by itself, but for its opening and the usage, which are
+    the first's, and which stands around the others: it is opened before them and stops behind them.
+    """
+
+    choice: int
+    delta: Delta
+
+
 Delta = (
     Opened
     | TextDelta
@@ -110,6 +122,7 @@ Delta = (
     | Stopped
     | Ping
     | Fault
+    | Of
 )
 
 
@@ -132,7 +145,12 @@ class DeltaReader(Protocol):
 
 
 class DeltaWriter(Protocol):
-    """Writes one stream, from deltas that keep the grammar, for a client of a dialect."""
+    """Writes one stream, from deltas that keep the grammar, for a client of a dialect.
+
+    `several`: the dialect has a word for more than one answer. Where it has none, no Of is written.
+    """
+
+    several: bool
 
     def write(self, delta: Delta) -> bytes:
         """The events that say this; b"" where it is said later or not at all. A Fault is not
@@ -146,8 +164,9 @@ class DeltaWriter(Protocol):
 State = Literal["start", "between", "text", "refusal", "thinking", "call", "stopped"]
 
 # What may stand where, and what it leads to. Beside it: the first delta of a block has the next
-# dense index, those that follow the same one.
-GRAMMAR: dict[State, dict[type, State]] = {
+# dense index, those that follow the same one. Pings and counts may stand anywhere but at the ends,
+# and a fault wherever there is something left to fail.
+_BLOCKS: dict[State, dict[type, State]] = {
     "start": {Opened: "between"},
     "between": {
         TextDelta: "text",
@@ -162,8 +181,17 @@ GRAMMAR: dict[State, dict[type, State]] = {
     "call": {ToolArgsDelta: "call", BlockEnded: "between"},
     "stopped": {},
 }
-# Anywhere but at the ends, and without effect on the block.
-BESIDE = frozenset((Ping, UsageSeen))
+GRAMMAR: Table[State, type] = Table(
+    {
+        state: {
+            **row,
+            **({} if state in ("start", "stopped") else {Ping: state, UsageSeen: state}),
+            **({} if state == "stopped" else {Fault: "stopped"}),
+        }
+        for state, row in _BLOCKS.items()
+    },
+    added=(Opened, BlockEnded),
+)
 
 
 class Grammar:
@@ -178,12 +206,7 @@ class Grammar:
     def check(self, delta: Delta) -> str | None:
         """What is wrong with this delta here; None where nothing is."""
         kind = type(delta)
-        if kind is Fault and self.state != "stopped":
-            self.state = "stopped"
-            return None
-        if kind in BESIDE and self.state not in ("start", "stopped"):
-            return None
-        following = GRAMMAR[self.state].get(kind)
+        following = GRAMMAR.after(self.state, kind)
         if following is None:
             return f"{kind.__name__} in state {self.state}"
         index = getattr(delta, "index", None)

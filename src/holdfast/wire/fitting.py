@@ -10,10 +10,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import deque
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Raw
 
+from holdfast.wire.forms import Schema, rewritten
 from holdfast.wire.speech import UNREADABLE, Ask, BadFieldError, Part, ToolCall, ToolResult, Turn
 
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -42,22 +45,103 @@ def rounded(schema: bytes) -> bytes:
     return msgspec.json.encode({**_ROUND, **fields})
 
 
+def flat(schema: bytes) -> bytes:
+    """A tool's schema, rounded, and without alternatives at its top or a reference there,
+    which some dialects refuse.
+
+    All fields of all alternatives are its fields then, and those are required that all require:
+    what was allowed still is. Its very bytes where it needs nothing.
+    """
+    if not any(name in schema for name in _ALTERNATIVES_SAID):
+        return rounded(schema)
+    try:
+        fields = msgspec.json.decode(schema, type=dict[str, Any])
+        if isinstance(fields.get("$ref"), str):  # at its top it says nothing else
+            fields = {**_referred(fields, fields), **fields}
+            del fields["$ref"]
+        elif not any(fields.get(name) for name in _ALTERNATIVES):
+            return rounded(schema)
+        return msgspec.json.encode(_merged(fields))
+    except UNREADABLE:
+        return schema
+
+
+_ALTERNATIVES = ("anyOf", "oneOf", "allOf")
+_ALTERNATIVES_SAID = tuple(f'"{name}"'.encode() for name in ("$ref", *_ALTERNATIVES))
+
+
+def is_flat(schema: bytes) -> bool:
+    """Whether nothing was lost by making it so."""
+    return not any(name in schema for name in _ALTERNATIVES_SAID) or flat(schema) == rounded(schema)
+
+
+def _merged(schema: dict[str, Any]) -> dict[str, Any]:
+    found = {name: value for name, value in schema.items() if name not in _ALTERNATIVES}
+    fields, required = dict(_object(schema.get("properties"))), _texts(schema.get("required"))
+    for name in _ALTERNATIVES:
+        options = [_referred(one, schema) for one in _list(schema.get(name))]
+        needs = [set(_texts(one.get("required"))) for one in options]
+        for one in options:
+            fields = {**_object(one.get("properties")), **fields}
+        if needs:
+            common = set.union(*needs) if name == "allOf" else set.intersection(*needs)
+            required += sorted(common.difference(required))
+    found |= {"type": "object", "properties": fields}
+    return {**found, "required": required} if required else found
+
+
+def _referred(schema: object, top: dict[str, Any]) -> dict[str, Any]:
+    """The schema, or the one among the top's definitions that it refers to."""
+    found = _object(schema)
+    name = str(found.get("$ref", "")).rpartition("/")[2]
+    for place in ("$defs", "definitions"):
+        named = _object(top.get(place)).get(name)
+        if isinstance(named, dict):
+            return named
+    return found
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _texts(value: object) -> list[str]:
+    return [one for one in _list(value) if isinstance(one, str)]
+
+
+def itemised(schema: bytes) -> bytes:
+    """The schema with a word on the items of every array, as OpenAI's dialects want it."""
+    if schema.count(b'"array"') <= schema.count(b'"items"') + schema.count(b'"prefixItems"'):
+        return schema
+    return rewritten(schema, _with_items)
+
+
+def _with_items(schema: Schema) -> Schema:
+    kind = schema.get("type")
+    is_array = kind == "array" or (isinstance(kind, list) and "array" in kind)
+    return schema if not is_array or "items" in schema else {**schema, "items": {}}
+
+
 def looks_fitted(name: str) -> bool:
     """Whether `fitted` may have made this: then it is worth looking for what it was made of."""
     return len(name) > _DIGEST and name[-_DIGEST - 1] == "_"
 
 
 def paired(ask: Ask) -> Ask:
-    """The ask with an id of its own for every call, and its results behind it.
+    """The ask with an id of its own for every call, and its results right behind it.
 
-    Engines give the same id twice, in one turn or in several. Raises BadFieldError for a result
-    that no call asked for, and for a call whose result is missing when the conversation goes on:
-    every dialect refuses those.
+    Engines give the same id twice, in one turn or in several; clients say something else first.
+    Raises BadFieldError for a result that no call asked for, and for a call whose result is missing
+    when the conversation goes on: every dialect refuses those.
     """
     seen: set[str] = set()
     waiting: dict[str, deque[str]] = {}
     turns: list[Turn] = []
-    for turn in ask.turns:
+    for turn in _results_first(ask.turns):
         if turn.role == "assistant" and waiting:
             raise _unanswered(waiting)
         if any(isinstance(part, ToolCall | ToolResult) for part in turn.parts):
@@ -67,6 +151,32 @@ def paired(ask: Ask) -> Ask:
     if waiting:
         raise _unanswered(waiting)
     return msgspec.structs.replace(ask, turns=tuple(turns))
+
+
+def _results_first(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """The turns with results in none but the first behind the model's, whoever spoke between."""
+    found: list[Turn] = []
+    first = 0
+    for turn in turns:
+        results = [part for part in turn.parts if isinstance(part, ToolResult)]
+        if turn.role == "assistant":
+            first = len(found) + 1
+        elif results and first < len(found):
+            rest = tuple(part for part in turn.parts if not isinstance(part, ToolResult))
+            if found[first].role == "user":
+                parts = sorted((*found[first].parts, *results), key=_is_no_result)
+                found[first] = Turn("user", tuple(parts))
+            else:
+                found.insert(first, Turn("user", tuple(results)))
+            if not rest:
+                continue
+            turn = Turn("user", rest)  # noqa: PLW2901 - what is left of it
+        found.append(turn)
+    return found
+
+
+def _is_no_result(part: Part) -> bool:
+    return not isinstance(part, ToolResult)
 
 
 def _own(part: Part, seen: set[str], waiting: dict[str, deque[str]]) -> Part:

@@ -37,32 +37,40 @@ def sealed(thoughts: Sequence[Thinking]) -> str:
 
 def unsealed(signature: str) -> tuple[Thinking, ...]:
     """The thoughts that a signature stands for, of whomever. Never raises."""
-    if not signature or signature == UNSIGNED:
+    if not signature or standard(signature) == standard(UNSIGNED):
         return ()
     if not signature.startswith(SEALED):
         return (Thinking(signature=signature, origin=DIALECT),)
     try:
-        found = _seals(base64.urlsafe_b64decode(_urlsafe(signature))[len(FOREIGN) :])
+        found = _seals(base64.b64decode(standard(signature))[len(FOREIGN) :])
     except UNREADABLE:
         return ()
     return tuple(Thinking(text, sign, data, origin) for origin, text, sign, data in found)
 
 
-def _urlsafe(base64_text: str) -> str:
-    """Clients write base64 in either alphabet, some without its padding."""
-    text = base64_text.translate(_ALPHABET).rstrip("=")
-    return text + "=" * (-len(text) % 4)
+def standard(base64_text: str) -> str:
+    """Base64 as all dialects take it: clients of this one write either alphabet, its own SDK the
+    one for addresses, and some no padding.
+    """
+    if "-" in base64_text or "_" in base64_text:
+        base64_text = base64_text.translate(_ALPHABET)
+    return base64_text + "=" * (-len(base64_text) % 4)
 
 
-_ALPHABET = str.maketrans("+/", "-_")
+_ALPHABET = str.maketrans("-_", "+/")
 
 
 class Signing:
-    """Writes the parts of one turn, each thought's signature upon the part behind it."""
+    """Writes the parts of one turn, each thought's signature upon the part behind it.
 
-    __slots__ = ("_foreign", "_own")
+    `marks`: the first call is marked as made elsewhere where nothing vouches for it. Newer models
+    insist on that when it comes back, and clients send parts back as they got them.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_foreign", "_marks", "_own")
+
+    def __init__(self, *, marks: bool = True) -> None:
+        self._marks = marks
         self._own = ""
         self._foreign: list[Thinking] = []
 
@@ -88,6 +96,14 @@ class Signing:
         self._own = ""
         return part
 
+    def call(self, call: ToolCall) -> dict[str, Any]:
+        """A part that calls a tool."""
+        part = self.signed(called(call))
+        if self._marks:
+            part.setdefault("thoughtSignature", UNSIGNED)
+            self._marks = False
+        return part
+
 
 def thought(text: str) -> dict[str, Any]:
     """A part of thoughts."""
@@ -95,6 +111,6 @@ def thought(text: str) -> dict[str, Any]:
 
 
 def called(call: ToolCall) -> dict[str, Any]:
-    """A part that calls a tool."""
+    """A part that calls a tool, unsigned."""
     id_, name = fitted(call.id, ID_CHARS_MAX), fitted(call.name, NAME_CHARS_MAX)
     return {"functionCall": {"id": id_, "name": name, "args": Raw(call.arguments.encode())}}

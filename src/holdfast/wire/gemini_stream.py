@@ -19,6 +19,7 @@ from holdfast.wire.deltas import (
     BlockEnded,
     Delta,
     Fault,
+    Of,
     Opened,
     Ping,
     RefusalDelta,
@@ -30,7 +31,7 @@ from holdfast.wire.deltas import (
     ToolCallBegun,
     UsageSeen,
 )
-from holdfast.wire.gemini_parts import DIALECT, Signing, called, thought, unsealed
+from holdfast.wire.gemini_parts import DIALECT, Signing, thought, unsealed
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import UNREADABLE, Thinking, ToolCall
 from holdfast.wire.sse import SseEvent
@@ -230,7 +231,7 @@ class StreamReader:
         if not data:
             return PieceKind.PING
         if data.startswith(DONE):
-            return PieceKind.END if self._whole else self._cut()
+            return PieceKind.END if self.stopped else self._cut()
         try:
             chunk = _decode_passing(data)
         except UNREADABLE:
@@ -250,7 +251,7 @@ class StreamReader:
         return PieceKind.CONTENT if self.spoke else PieceKind.OPENING
 
     @property
-    def _whole(self) -> bool:
+    def stopped(self) -> bool:
         return bool(self._finished) and self._begun == self._finished
 
     def _cut(self) -> PieceKind:
@@ -276,7 +277,7 @@ class StreamReader:
 
     def closing(self) -> bytes | None:
         """Nothing is added to a stream that is whole."""
-        return b"" if self._whole else None
+        return b"" if self.stopped else None
 
 
 def _speaks(content: Raw) -> bool:
@@ -292,15 +293,16 @@ _PINGS = (Ping(),)
 
 
 class DeltaReader:
-    """Reads a stream that crosses."""
+    """Reads a stream that crosses, of one candidate or several."""
 
-    __slots__ = ("_calls", "_model", "_named", "_spoke", "_stop")
+    __slots__ = ("_calls", "_model", "_named", "_spoke", "_stop", "_stops")
 
     def __init__(self, model: str) -> None:
         self._model = model
         self._named = False
         self._spoke = False
         self._stop: Stop | None = None
+        self._stops: dict[int, Stop | None] = {}  # of the other candidates
         self._calls = 0
 
     def read(self, event: SseEvent) -> Sequence[Delta]:
@@ -311,11 +313,11 @@ class DeltaReader:
         if not data:
             return _PINGS
         if data.startswith(DONE):
-            stop = self._stop
-            if stop is None:
+            ends = self.close()
+            if not ends:
                 kind: FailureKind = "truncated" if self._spoke else "empty"
                 return self._fault(kind, "the answer ended without a finish reason")
-            return (Stopped(stop),)
+            return ends
         try:
             chunk = decode_reply(data)
         except UNREADABLE:
@@ -338,20 +340,25 @@ class DeltaReader:
             self._stop = "refusal"
             found.append(RefusalDelta(0, blocked.block_reason_message or ""))
         for candidate in chunk.candidates or ():
-            if candidate.index:
-                return self._fault("garbage", "the answer holds several choices, not one")
+            told: list[Delta] = []
             for part in (candidate.content and candidate.content.parts) or ():
                 if holds_file(part):
                     return self._fault("garbage", "the answer holds a file, not words")
-                self._part(part, found)
+                self._part(part, told)
             reason = candidate.finish_reason
             if reason in BROKEN:
                 said = f"{reason}: {candidate.finish_message or ''}"[:300]
                 return self._fault("garbage", f"the model's call of a tool is broken: {said}")
-            if reason:
-                self._stop = stop_of(reason)
-                if self._stop == "refusal":
-                    found.append(RefusalDelta(0, candidate.finish_message or ""))
+            stop = stop_of(reason) if reason else None
+            if stop == "refusal":
+                told.append(RefusalDelta(0, candidate.finish_message or ""))
+            index = candidate.index
+            if index:
+                self._stops[index] = stop or self._stops.get(index)
+                found += [Of(index, delta) for delta in told]
+            else:
+                self._stop = stop or self._stop
+                found += told
         if bytes(chunk.usage_metadata) not in _NOTHING:
             found.append(UsageSeen(read_usage(chunk.usage_metadata)))
         return found
@@ -386,29 +393,47 @@ class DeltaReader:
         return [Fault(_failure(kind, text, spoke=self._spoke))]
 
     def close(self) -> Sequence[Delta]:
-        """A stream that ends behind its finish reason is whole."""
-        return () if self._stop is None else (Stopped(self._stop),)
+        """A stream that ends behind its finish reason, each candidate's, is whole."""
+        if self._stop is None:
+            return ()
+        ends: list[Delta] = []
+        for index, stop in sorted(self._stops.items()):
+            if stop is None:
+                return ()
+            ends.append(Of(index, Stopped(stop)))
+        return (*ends, Stopped(self._stop))
 
 
 class StreamWriter:
-    """Writes a stream of events, or one of the elements of an array."""
+    """Writes a stream of events, or one of the elements of an array.
 
+    `choice` is the number of the candidate among several; the first writes the end of them all.
+    """
+
+    several = True
     __slots__ = (
         "_array",
         "_before",
         "_behind",
         "_call",
+        "_choice",
         "_due",
         "_head",
+        "_opening",
+        "_others",
         "_signing",
         "_thought",
         "_usage",
         "_written",
     )
 
-    def __init__(self, *, array: bool = False) -> None:
+    def __init__(self, *, array: bool = False, choice: int = 0) -> None:
         self._array = array
-        self._written = False
+        self._choice = choice
+        self._opening = Opened()
+        self._others: dict[int, StreamWriter] = {}
+        # Whether there is something before the next chunk: in an array, that is, a comma.
+        self._written = bool(choice)
         self._head: dict[str, Any] = {}
         self._before = self._behind = b""  # what stands around the text of a chunk
         self._signing = Signing()
@@ -431,17 +456,23 @@ class StreamWriter:
 
     def _signed(self, part: dict[str, Any]) -> bytes:
         """A chunk of this part, with the signature that was due."""
+        return self._sent(self._signing.signed(part))
+
+    def _sent(self, part: dict[str, Any]) -> bytes:
         self._due = False
-        return self._framed(self._chunk([self._signing.signed(part)]))
+        return self._framed(self._chunk([part]))
 
     def _chunk(self, parts: list[dict[str, Any]], stop: str | None = None) -> bytes:
         candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"}}
         if stop is not None:
             candidate["finishReason"] = stop
-        counts = {"usageMetadata": usage_body(self._usage)} if stop is not None else {}
-        return _encode({"candidates": [{**candidate, "index": 0}], **counts, **self._head})
+        last = stop is not None and not self._choice
+        counts = {"usageMetadata": usage_body(self._usage)} if last else {}
+        index = {"index": self._choice}
+        return _encode({"candidates": [{**candidate, **index}], **counts, **self._head})
 
     def _opened(self, delta: Opened) -> bytes:
+        self._opening = delta
         self._head = {"modelVersion": delta.model, "responseId": delta.id or UNNAMED}
         before, _, behind = self._chunk([{"text": ""}]).partition(b'""')
         if self._array:
@@ -481,7 +512,7 @@ class StreamWriter:
             return b""
         id_, name, *json = self._call
         self._call = []
-        return self._signed(called(ToolCall(id_, name, "".join(json) or "{}")))
+        return self._sent(self._signing.call(ToolCall(id_, name, "".join(json) or "{}")))
 
     def _seen(self, delta: UsageSeen) -> bytes:
         self._usage = delta.usage
@@ -493,7 +524,19 @@ class StreamWriter:
 
     def _stopped(self, delta: Stopped) -> bytes:
         last = self._chunk([self._signing.signed({"text": ""})], STOP_NAMES[delta.stop])
-        return self._framed(last) + (b"]" if self._array else b"")
+        return self._framed(last) + (b"]" if self._array and not self._choice else b"")
+
+    def _of(self, delta: Of) -> bytes:
+        """What another candidate says."""
+        if delta.choice not in self._others:
+            other = StreamWriter(array=self._array, choice=delta.choice)
+            self._others[delta.choice] = other
+            other.write(self._opening)
+        said = self._others[delta.choice].write(delta.delta)
+        if said and not self._written:
+            self._written = True
+            return said.replace(b",\r\n", b"[", 1) if self._array else said
+        return said
 
     def _fault(self, _: Fault) -> bytes:
         return b""
@@ -512,5 +555,6 @@ _WRITE: dict[type, Callable[..., bytes]] = {
     UsageSeen: StreamWriter._seen,
     Ping: StreamWriter._ping,
     Stopped: StreamWriter._stopped,
+    Of: StreamWriter._of,
     Fault: StreamWriter._fault,
 }

@@ -28,13 +28,14 @@ class Passing:
     dialect, b"" where none is added to an answer that is whole without it.
     """
 
-    __slots__ = ("_end", "_reader", "failure", "missing", "spoke", "usage")
+    __slots__ = ("_end", "_reader", "failure", "missing", "spoke", "stopped", "usage")
 
     def __init__(self, reader: DeltaReader, end: bytes = b"") -> None:
         self._reader = reader
         self._end = end
         self.usage = Usage()
         self.spoke = False
+        self.stopped = False
         self.missing = b""
         self.failure: Failure | None = None
 
@@ -47,6 +48,7 @@ class Passing:
                 self.failure = delta.failure
                 return PieceKind.FAULT
             if isinstance(delta, Stopped):
+                self.stopped = True
                 return PieceKind.END
             if isinstance(delta, UsageSeen):
                 self.usage = delta.usage
@@ -62,8 +64,8 @@ class Passing:
 
     def closing(self) -> bytes | None:
         """The terminal event where the answer is whole."""
-        deltas = self._reader.close()
-        return self._end if any(isinstance(delta, Stopped) for delta in deltas) else None
+        self.stopped = any(isinstance(delta, Stopped) for delta in self._reader.close())
+        return self._end if self.stopped else None
 
 
 def _pings(deltas: Sequence[Delta]) -> bool:

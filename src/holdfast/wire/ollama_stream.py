@@ -232,6 +232,7 @@ class DeltaReader:
 class StreamWriter:
     """Writes a stream of lines; `generated`: those of `/api/generate`, which have no message."""
 
+    several = False
     __slots__ = ("_args", "_begun", "_behind", "_calls", "_generated", "_head", "_texts", "_usage")
 
     def __init__(self, created: int, *, generated: bool = False) -> None:
@@ -246,10 +247,12 @@ class StreamWriter:
 
     def write(self, delta: Delta) -> bytes:
         """The line that says this delta."""
-        if isinstance(delta, TextDelta | RefusalDelta | ThinkingDelta):
-            before = self._texts[type(delta)]
-            return b"%b%b%b" % (before, _encode(delta.text), self._behind) if delta.text else b""
-        step = _WRITE.get(type(delta))
+        kind = type(delta)
+        before = self._texts.get(kind)
+        if before is not None:
+            text: str = delta.text  # type: ignore[union-attr]  # whose kinds have words
+            return b"%b%b%b" % (before, _encode(text), self._behind) if text else b""
+        step = _WRITE.get(kind)
         return step(self, delta) if step is not None else b""
 
     def _line(self, message: dict[str, Any], **more: object) -> bytes:

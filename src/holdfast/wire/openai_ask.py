@@ -11,8 +11,12 @@ from msgspec import Raw
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields, objects
-from holdfast.wire.fitting import fitted, rounded
+from holdfast.wire.files import PDF, document, file_name, pdf, picture
+from holdfast.wire.fitting import fitted, flat, is_flat, itemised
+from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
 from holdfast.wire.speech import (
+    ALONE,
+    LOOSER,
     Ask,
     BadFieldError,
     CannotCrossError,
@@ -45,6 +49,7 @@ _encode = msgspec.json.encode
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,;]*)*;base64,", re.IGNORECASE)
 # Fields that say nothing by themselves, or that only ask for what crossing gives anyhow.
 _SILENT = ("model", "stream_options", "store")
+PATH = "this path takes Chat Completions; Anthropic's requests go to /v1/messages"
 # Fields without which the answer would be another one, and their values that change nothing.
 _GRAVE: dict[str, tuple[bytes, ...]] = {
     "audio": (),
@@ -70,8 +75,15 @@ def read_ask(body: bytes) -> Ask:
         if value and value not in neutral:
             lost.append(Lost(name, "it has no word outside its dialect", tolerable=False))
     system, turns = _turns(fields, lost)
-    if not turns or turns[-1].role == "assistant":
+    if fields.raw("system"):
+        raise fields.refuse("system", "is of Anthropic's requests, which go to /v1/messages")
+    if not turns and not system:
+        raise fields.refuse("messages", f"is missing or empty; {PATH}")
+    if turns and turns[-1].role == "assistant":
         raise CannotCrossError("messages: the conversation does not end with the user's words")
+    if not turns:
+        turns, system = [Turn("user", tuple(system))], []
+        lost.append(Lost("system", ALONE))
     choice, allowed = _choice(fields)
     tools = _tools(fields, allowed, lost)
     ask = Ask(
@@ -238,8 +250,8 @@ def _file(part: Fields, lost: list[Lost]) -> Part:
         raise file.refuse("file_data", "is missing")
     lost += file.losses()
     found = _DATA_URL.match(data)
-    media, data = (found[1], data[found.end() :]) if found else ("application/pdf", data)
-    return Document(media, data, name=name, cache=part.mapping("cache_control"))
+    media, data = (found[1], data[found.end() :]) if found else (PDF, data)
+    return document(media, data, name, part.mapping("cache_control"))
 
 
 _READ = {"text": _text, "refusal": _refusal, "image_url": _image, "file": _file}
@@ -396,6 +408,8 @@ def write_ask(ask: Ask, model: str) -> Written:
     lost: list[Lost] = []
     messages: list[dict[str, Any]] = []
     system = "\n\n".join(part.text for part in ask.system if part.text)
+    if wants_word(ask) and "json" not in system.lower():
+        system = "\n\n".join(filter(None, (system, IN_JSON)))
     if system:
         messages.append({"role": "system", "content": system})
     # Thoughts go back only while the calls that they led to are being answered.
@@ -403,10 +417,13 @@ def write_ask(ask: Ask, model: str) -> Written:
     for number, turn in enumerate(ask.turns):
         messages += _messages(turn, lost, loops=number > loop)
     body: dict[str, Any] = {"model": model, "messages": messages}
-    _write_tools(ask, body)
+    _write_tools(ask, body, lost)
     _write_sampling(ask.sampling, body, lost)
     if ask.form is not None:
-        body["response_format"] = _written_form(ask.form)
+        form = enforced(ask.form)
+        body["response_format"] = _written_form(form)
+        if form.strict != ask.form.strict:
+            lost.append(Lost("response_format", NOT_ENFORCED))
     effort = _effort(ask.reasoning)
     if effort:
         body["reasoning_effort"] = effort
@@ -448,10 +465,12 @@ def _write_sampling(sampling: Sampling, body: dict[str, Any], lost: list[Lost]) 
         body |= {"stream": True, "stream_options": {"include_usage": True}}
 
 
-def _write_tools(ask: Ask, body: dict[str, Any]) -> None:
+def _write_tools(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> None:
     if not ask.tools:
         return
     body["tools"] = [_written_tool(tool) for tool in ask.tools]
+    if not all(is_flat(tool.schema) for tool in ask.tools):
+        lost.append(Lost("tools", LOOSER))
     choice = ask.tool_choice
     if choice is None:
         return
@@ -468,7 +487,7 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": fitted(tool.name, NAME_CHARS_MAX)}
     if tool.description:
         function["description"] = tool.description
-    function["parameters"] = Raw(rounded(tool.schema))
+    function["parameters"] = Raw(itemised(flat(tool.schema)))
     if tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
@@ -487,7 +506,7 @@ def _effort(reasoning: Reasoning | None) -> str:
     if reasoning is None:
         return ""
     if reasoning.mode == "off":
-        return ""
+        return "none"
     if reasoning.effort:
         return reasoning.effort
     if reasoning.budget is None:
@@ -542,7 +561,7 @@ def _written(part: Part) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
     if isinstance(part, Image):
-        url = part.url or f"data:{part.media_type};base64,{part.data}"
+        url = part.url or f"data:{picture(part.media_type)};base64,{part.data}"
         return {"type": "image_url", "image_url": _detailed(url, part.detail)}
     if not isinstance(part, Document):
         raise CannotCrossError(f"messages: a {type(part).__name__} where people speak")
@@ -551,9 +570,8 @@ def _written(part: Part) -> dict[str, Any]:
         return {"type": "text", "text": head + part.text}
     if part.url:
         raise CannotCrossError("messages: a document by its URL cannot be said in this dialect")
-    name = part.name or "document.pdf"
-    data = f"data:{part.media_type or 'application/pdf'};base64,{part.data}"
-    return {"type": "file", "file": {"filename": name, "file_data": data}}
+    data = f"data:{pdf(part)};base64,{part.data}"
+    return {"type": "file", "file": {"filename": file_name(part), "file_data": data}}
 
 
 def _detailed(url: str, detail: str) -> dict[str, str]:

@@ -28,6 +28,7 @@ from holdfast.facts.outcomes import (
 from holdfast.wire.deltas import (
     Delta,
     Fault,
+    Of,
     Opened,
     Ping,
     RefusalDelta,
@@ -170,6 +171,7 @@ class _Running(Struct, gc=False):
 
 
 _decode_running = msgspec.json.Decoder(_Running).decode_lines
+_decode_one = msgspec.json.Decoder(_Running).decode
 _decode = msgspec.json.Decoder(_Chunk).decode
 _decode_flowing = msgspec.json.Decoder(_Flowing).decode_lines
 _decode_names = msgspec.json.Decoder(_Names).decode
@@ -207,7 +209,7 @@ def usage_body(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _speaks(delta: Raw) -> bool:
+def speaks(delta: Raw) -> bool:
     """Whether a delta says anything at all; providers add fields, so all but the role count."""
     try:
         fields = _decode_delta(delta)
@@ -260,6 +262,10 @@ class StreamReader:
         self._begun: set[int | None] = set()
         self._finished: set[int | None] = set()
 
+    @property
+    def stopped(self) -> bool:
+        return self.stop is not None
+
     def read(self, event: SseEvent) -> PieceKind:
         """What this event is. Never raises."""
         data = event.data
@@ -286,7 +292,7 @@ class StreamReader:
     def _choices(self, choices: Sequence[_Choice]) -> PieceKind:
         kind = CONTENT if self.spoke else OPENING
         for choice in choices:
-            if not self.spoke and _speaks(choice.delta):
+            if not self.spoke and speaks(choice.delta):
                 self.spoke = True
                 kind = CONTENT
             self._begun.add(choice.index)
@@ -338,12 +344,12 @@ _PINGS = (Ping(),)
 
 
 class DeltaReader:
-    """Reads a stream of chat chunks that crosses: its first choice.
+    """Reads a stream of chat chunks that crosses, of one choice or several.
 
     Calls have no mark at their end here, and engines mix their pieces: they end with the answer.
     """
 
-    __slots__ = ("_begun", "_model", "_named", "_spoke", "_stop", "_usage")
+    __slots__ = ("_begun", "_model", "_named", "_others", "_spoke", "_stop", "_usage")
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -352,6 +358,7 @@ class DeltaReader:
         self._stop: Stop | None = None
         self._usage = Usage()
         self._begun: set[int] = set()
+        self._others: dict[int, DeltaReader] = {}  # readers of the other choices
 
     def read(self, event: SseEvent) -> Sequence[Delta]:
         """What this event says. Never raises."""
@@ -372,15 +379,42 @@ class DeltaReader:
             found.append(UsageSeen(self._usage))
         for choice in chunk.choices or ():
             if choice.index:
-                return self._fault("garbage", "the answer holds several choices, not one")
+                found += self._other_choice(choice.index, choice)
+                continue
             if choice.delta is not None:
                 self._words(choice.delta, found)
             if choice.finish_reason:
                 self._stop = STOPS.get(choice.finish_reason, "end")
         return found
 
+    def _other_choice(self, index: int, choice: _Spoken) -> list[Delta]:
+        if index not in self._others:
+            self._others[index] = DeltaReader(self._model)
+        other = self._others[index]
+        found: list[Delta] = []
+        if choice.delta is not None:
+            other._words(choice.delta, found)
+        if choice.finish_reason:
+            other._stop = STOPS.get(choice.finish_reason, "end")
+        self._spoke = self._spoke or other._spoke
+        return [Of(index, delta) for delta in found]
+
+    def _stops(self) -> Sequence[Delta]:
+        """The ends of all choices, the first one's last."""
+        others = sorted(self._others.items())
+        ends = [Of(index, Stopped(other._stop or "end")) for index, other in others]
+        return (*ends, Stopped(self._stop or "end"))
+
     def run(self, block: bytes) -> TextDelta | None:
         """These whole events as one delta, where they are nothing but words."""
+        if block.find(b"\n") == len(block) - 2 and block.startswith(b"data: {"):
+            try:
+                choices = _decode_one(block[6:]).choices
+            except UNREADABLE:
+                return None
+            text = choices[0].delta.content if len(choices) == 1 else ""
+            self._spoke = self._spoke or bool(text)
+            return TextDelta(0, text) if text else None
         events = block.count(b"\n\n")
         if block[:7] != b"data: {" or block.count(b"\n") != 2 * events:
             return None  # see `StreamReader.flows`
@@ -403,7 +437,7 @@ class DeltaReader:
             return _PINGS
         if data.startswith(DONE):
             if self._spoke or self._stop is not None:
-                return (Stopped(self._stop or "end"),)
+                return self._stops()
             return self._fault("empty", "the answer ended without a word")
         return self._unread(data)
 
@@ -449,16 +483,37 @@ class DeltaReader:
         return (Fault(_failure(kind, text, spoke=self._spoke)),)
 
     def close(self) -> Sequence[Delta]:
-        """A finish reason without `[DONE]` is a whole answer."""
-        return () if self._stop is None else (Stopped(self._stop),)
+        """A finish reason, of each choice, without `[DONE]` is a whole answer."""
+        if any(one._stop is None for one in (self, *self._others.values())):
+            return ()
+        return self._stops()
 
 
 class StreamWriter:
-    """Writes a stream of chat chunks, with usage where the client asked for it."""
+    """Writes a stream of chat chunks, with usage where the client asked for it.
 
-    __slots__ = ("_behind", "_calls", "_head", "_texts", "_usage", "_usage_asked")
+    `choice` is the number of the answer among several; the first writes the end of them all.
+    """
 
-    def __init__(self, created: int, *, usage_asked: bool) -> None:
+    several = True
+    __slots__ = (
+        "_behind",
+        "_calls",
+        "_choice",
+        "_created",
+        "_head",
+        "_opening",
+        "_others",
+        "_texts",
+        "_usage",
+        "_usage_asked",
+    )
+
+    def __init__(self, created: int, *, usage_asked: bool, choice: int = 0) -> None:
+        self._choice = choice
+        self._created = created
+        self._opening = Opened()
+        self._others: dict[int, StreamWriter] = {}
         self._texts: dict[type, bytes] = {}  # what stands before the text of a chunk, by its kind
         self._behind = b""
         self._calls = -1  # the number of the call that was begun last
@@ -472,7 +527,7 @@ class StreamWriter:
         self._usage_asked = usage_asked
 
     def _chunk(self, delta: dict[str, Any], stop: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": stop}
+        choice = {"index": self._choice, "delta": delta, "finish_reason": stop}
         return self._line({"choices": [choice]})
 
     def _line(self, fields: dict[str, Any]) -> bytes:
@@ -480,14 +535,17 @@ class StreamWriter:
 
     def write(self, delta: Delta) -> bytes:
         """The chunks that say this delta."""
-        if isinstance(delta, TextDelta | RefusalDelta | ThinkingDelta):
-            before = self._texts[type(delta)]
-            return b"%b%b%b" % (before, _encode(delta.text), self._behind) if delta.text else b""
-        step = _WRITE.get(type(delta))
+        kind = type(delta)
+        before = self._texts.get(kind)
+        if before is not None:
+            text: str = delta.text  # type: ignore[union-attr]  # whose kinds have words
+            return b"%b%b%b" % (before, _encode(text), self._behind) if text else b""
+        step = _WRITE.get(kind)
         return step(self, delta) if step is not None else b""
 
     def _opened(self, delta: Opened) -> bytes:
         """The role chunk."""
+        self._opening = delta
         self._head |= {"id": delta.id or UNNAMED, "model": delta.model}
         for kind, name in _TEXT_NAMES.items():
             before, _, self._behind = self._chunk({name: ""}).rpartition(b'""')
@@ -513,9 +571,20 @@ class StreamWriter:
         self._usage = delta.usage
         return b""
 
+    def _of(self, delta: Of) -> bytes:
+        """What another choice says, its role first."""
+        begun = b""
+        if delta.choice not in self._others:
+            other = StreamWriter(self._created, usage_asked=False, choice=delta.choice)
+            self._others[delta.choice] = other
+            begun = other.write(self._opening)
+        return begun + self._others[delta.choice].write(delta.delta)
+
     def _stopped(self, delta: Stopped) -> bytes:
         """The finish reason, the usage where it was asked for, and `[DONE]`."""
         last = self._chunk({}, STOP_NAMES[delta.stop])
+        if self._choice:
+            return last
         if self._usage_asked:
             last += self._line({"choices": [], "usage": usage_body(self._usage)})
         return last + LAST
@@ -529,6 +598,7 @@ _TEXT_NAMES: dict[type, str] = {
 # ruff: noqa: SLF001 - the class's own table, outside it because it names its methods
 _WRITE: dict[type, Callable[..., bytes]] = {
     Opened: StreamWriter._opened,
+    Of: StreamWriter._of,
     Ping: StreamWriter._ping,
     ToolCallBegun: StreamWriter._call,
     ToolArgsDelta: StreamWriter._args,

@@ -33,6 +33,10 @@ class InflatingTap:
     def usage(self) -> Usage:
         return self._tap.usage
 
+    @property
+    def stopped(self) -> bool:
+        return self._tap.stopped
+
     def feed(self, data: bytes) -> list[Piece]:
         if self._done:
             return []
@@ -74,6 +78,7 @@ class InflatingTap:
 class UnreadableTap:
     """An answer in an encoding that nobody asked for: a fault as soon as it is seen."""
 
+    stopped = False
     __slots__ = ("_text", "head", "usage")
 
     def __init__(self, text: str) -> None:

@@ -134,15 +134,18 @@ _conversation = msgspec.json.Decoder(_Conversation).decode
 _parts = msgspec.json.Decoder(list[_Part]).decode
 
 
-def conversation(dialect: str, body: bytes) -> str:
+def conversation(dialect: str, body: bytes, *, first_turns: bool = False) -> str:
     """A mark of a *continuing* conversation, the same on each of its turns; "" for a first turn.
+
+    `first_turns`: that has one, too, the one of the turns that follow it.
 
     Made from what does not change while it goes on: what was said up to the first answer. (System
     prompts do change: coding tools put the state of the day into them.)
     """
     try:
         messages = _conversation(body).messages
-        first = next((n for n, m in enumerate(messages) if m.role == "assistant"), 0)
+        unanswered = len(messages) if first_turns else 0
+        first = next((n for n, m in enumerate(messages) if m.role == "assistant"), unanswered)
         if not first:
             return ""
         digest = hashlib.blake2b(dialect.encode(), digest_size=12)

@@ -33,6 +33,7 @@ from holdfast.wire.deltas import (
     DeltaReader,
     DeltaWriter,
     Fault,
+    Of,
     Opened,
     Ping,
     Stopped,
@@ -58,6 +59,11 @@ class Tap(Protocol):
     @property
     def usage(self) -> Usage:
         """Tokens as far as the provider has counted them."""
+        ...
+
+    @property
+    def stopped(self) -> bool:
+        """Of an answer that is whole: whether the client reads in it why it ended."""
         ...
 
     def feed(self, data: bytes) -> list[Piece]:
@@ -90,6 +96,10 @@ class PassingTap:
     @property
     def usage(self) -> Usage:
         return self._reader.usage
+
+    @property
+    def stopped(self) -> bool:
+        return self._reader.stopped
 
     def feed(self, data: bytes) -> list[Piece]:
         if self._done:
@@ -173,11 +183,13 @@ class CrossingTap:
     else has committed, a sign of life does: somebody who waits a minute in silence leaves.
     """
 
+    stopped = True  # what is written anew says so at its end
     __slots__ = (
         "_any",
         "_done",
         "_gathered",
         "_mender",
+        "_others",
         "_pinged",
         "_reader",
         "_spoke",
@@ -201,6 +213,7 @@ class CrossingTap:
         self._reader = reader
         self._writer = writer
         self._mender = mender
+        self._others: dict[int, Mender] = {}  # of the other answers, where there are several
         self._sse = frames
         self._whole = whole
         self._gathered = Gathered() if whole is not None else None
@@ -222,6 +235,9 @@ class CrossingTap:
             if run is not None:
                 if block is not data:
                     self._sse.passed(block, data)
+                more = self._mender.goes_on(run)
+                if more is not None:
+                    return [Piece(CONTENT, self._writer.write(more))]
                 self._take((run,), pieces)
                 return pieces
         try:
@@ -237,7 +253,7 @@ class CrossingTap:
     def _take(self, deltas: Sequence[Delta], pieces: list[Piece]) -> bool:
         """Add what these deltas give; True where the last of them is the end."""
         for delta in deltas:
-            mended = self._mender.mend(delta)
+            mended = self._mended(delta)
             for found in mended:
                 self._say(found, pieces)
             if self._done:
@@ -245,6 +261,19 @@ class CrossingTap:
             if not mended and self._mender.held:
                 self._alive(pieces)
         return False
+
+    def _mended(self, delta: Delta) -> list[Delta]:
+        """The delta in the grammar of the answer that it is of."""
+        if not isinstance(delta, Of):
+            return self._mender.mend(delta)
+        if not self._writer.several:
+            text = "the answer holds several choices, not one"
+            return [Fault(Failure(kind="garbage", where="body", text=text))]
+        number = delta.choice
+        if number not in self._others:
+            self._others[number] = self._mender.another(number)
+        mended = self._others[number].mend(delta.delta)
+        return [one if isinstance(one, Fault) else Of(number, one) for one in mended]
 
     def _say(self, delta: Delta, pieces: list[Piece]) -> None:
         kind = _KINDS.get(type(delta), PieceKind.CONTENT)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil
 from typing import Literal
 
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import CONTENT, END, FAULT, Failure, FailureKind, Piece, Said, Usage
+from holdfast.wire.retry_after import retry_delay_s
 from holdfast.wire.speech import UNREADABLE, CannotCrossError, Speaking, Whole
 from holdfast.wire.tap import NOTHING, fault
 
@@ -26,10 +28,22 @@ class WholeTap:
     """An answer that comes in one piece: kept until it is complete, then judged by its bytes.
 
     `rewrite` turns it into what the client asked for, `head` is its new head; without, it passes
-    as it came.
+    as it came. `strange` is the kind of failure where that cannot be done; where it is `absent`, an
+    error in a success is one of it, too.
     """
 
-    __slots__ = ("_demand", "_done", "_parts", "_rewrite", "_size", "_speaking", "head", "usage")
+    stopped = True
+    __slots__ = (
+        "_demand",
+        "_done",
+        "_parts",
+        "_rewrite",
+        "_size",
+        "_speaking",
+        "_strange",
+        "head",
+        "usage",
+    )
 
     def __init__(
         self,
@@ -38,7 +52,9 @@ class WholeTap:
         *,
         rewrite: Rewrite | None = None,
         head: Headers | None = None,
+        strange: FailureKind = "garbage",
     ) -> None:
+        self._strange = strange
         self._speaking = speaking
         self._demand = demand
         self._rewrite = rewrite
@@ -73,9 +89,11 @@ class WholeTap:
             try:
                 body = self._rewrite(body)
             except CannotCrossError as error:
-                return [fault("garbage", str(error))]
+                return [fault(self._strange, str(error))]
             except UNREADABLE as error:
-                return [fault("garbage", f"the answer is not of its dialect: {error}"[:TEXT_MAX])]
+                return [
+                    fault(self._strange, f"the answer is not of its dialect: {error}"[:TEXT_MAX])
+                ]
         return [Piece(CONTENT, body), _END]
 
     def _wrong(self, body: bytes) -> Failure | None:
@@ -105,7 +123,8 @@ class WholeTap:
     def _errs(self, body: bytes) -> Failure:
         said = self._speaking.said(body)
         text = f"a success that holds an error: {said.message or said.type or said.code}"
-        return self._failure("error_event", text, body, said)
+        kind: FailureKind = "error_event" if self._strange == "garbage" else self._strange
+        return self._failure(kind, text, body, said)
 
     def _failure(
         self, kind: FailureKind, text: str, body: bytes = b"", said: Said | None = None
@@ -123,14 +142,33 @@ class ErrorTap:
     """An answer whose status says failure: its body is kept, so that it can be passed on.
 
     `here` is the client's dialect where it is another one: then the same words are passed on in
-    an envelope that the client knows. A body without known words stays as it came.
+    an envelope that the client knows. A body without known words stays as it came. `kind` is that
+    of the failure.
     """
 
-    __slots__ = ("_headers", "_here", "_parts", "_room", "_status", "_there", "head", "usage")
+    stopped = False
+    __slots__ = (
+        "_headers",
+        "_here",
+        "_kind",
+        "_parts",
+        "_room",
+        "_status",
+        "_there",
+        "head",
+        "usage",
+    )
 
     def __init__(
-        self, there: Speaking, status: int, headers: Headers, *, here: Speaking | None = None
+        self,
+        there: Speaking,
+        status: int,
+        headers: Headers,
+        *,
+        here: Speaking | None = None,
+        kind: FailureKind = "status",
     ) -> None:
+        self._kind: FailureKind = kind
         self._there = there
         self._here = here
         self._status = status
@@ -153,9 +191,13 @@ class ErrorTap:
         here = self._here
         if here is not None and said.message:
             body = here.error_body(here.error_type(status), said.message)
+            # What its own SDKs read in the body, others look for in the headers.
+            wait_s = retry_delay_s(b"".join(self._parts))
             headers = (*(pair for pair in headers if pair[0] != b"content-type"), *JSON)
+            if wait_s is not None and b"retry-after" not in dict(headers):
+                headers = (*headers, (b"retry-after", b"%d" % ceil(wait_s)))
         failure = Failure(
-            kind="status",
+            kind=self._kind,
             where="body",
             text=f"{status} {what}".strip()[:TEXT_MAX],
             status=status,
