@@ -541,6 +541,10 @@ class Pilot:
             desk.credit(target.provider, note.at)
             if leg.stand_in:
                 desk.affinity(call, leg, note.at)
+            leaf = (target.provider, leg.surface, target.model, target.credential)
+            usual = not (leg.trial or leg.stand_in)
+            if usual and desk.counted(leaf, note.at, status, note.times.content):
+                return
         desk.observe(
             Observation(
                 at=note.at,
