@@ -16,14 +16,14 @@ from tests.wire.recorded import joined, pieces_of, split
 
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg
-from holdfast.facts.outcomes import Said
+from holdfast.facts.outcomes import Said, Usage
 from holdfast.facts.places import Target
 from holdfast.wire import speak
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.deltas import Delta
 from holdfast.wire.mend import deltas_of
 from holdfast.wire.speak import BadBodyError, CannotCrossError
-from holdfast.wire.speech import Ask
+from holdfast.wire.speech import Answer, Ask, Choice, Text
 from holdfast.wire.sse import SseReader
 
 DIALECTS = ["anthropic", "openai"]
@@ -470,6 +470,19 @@ def test_a_stream_crosses_with_everything_in_it(way, deltas: list[Delta], cuts: 
     assert back.stop == (
         "end" if said.stop == "stop_sequence" and client == "openai" else said.stop
     )
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "openai", "openai-responses", "gemini"])
+@given(counts=st.tuples(*[st.integers(1, 9999)] * 3, st.integers(1, 99)), written=st.booleans())
+def test_what_was_counted_is_said_again(dialect: str, counts: tuple, written: bool) -> None:
+    """Thoughts within the output and caches beside the input, however the dialect has them."""
+    fresh, output, cached, thought = counts
+    usage = Usage(fresh, output + thought, cached, thought=thought)
+    if written and dialect != "gemini":  # which does not know what a cache took
+        usage = msgspec.structs.replace(usage, cache_write=7)
+    speaking = speak.DIALECTS[dialect]
+    answer = Answer(id="x", model="m", choices=(Choice((Text("hi"),)),), usage=usage)
+    assert speaking.read_answer(speaking.write_answer(answer, 0)).usage == usage
 
 
 @settings(max_examples=60)

@@ -97,13 +97,14 @@ class Usage(Struct, frozen=True):
     """Tokens as counted by the provider. Cache reads and writes stand *beside* `input`.
 
     (Anthropic's way. Providers that count cached tokens within the input are normalised.)
-    None: not said.
+    `thought` are those of `output` that the model spent on thinking. None: not said.
     """
 
     input: int | None = None
     output: int | None = None
     cache_read: int | None = None
     cache_write: int | None = None
+    thought: int | None = None
 
 
 class Times(Struct, frozen=True):

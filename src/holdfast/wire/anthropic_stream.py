@@ -70,6 +70,10 @@ STOP_NAMES: dict[Stop, str] = {
 }
 
 
+class _OutputDetails(Struct):
+    thinking_tokens: int | None = None
+
+
 class UsageFields(Struct):
     """Usage as this dialect writes it; input excludes what the cache read or took."""
 
@@ -77,6 +81,7 @@ class UsageFields(Struct):
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    output_tokens_details: _OutputDetails | None = None
 
 
 class _Message(Struct):
@@ -136,11 +141,13 @@ def merged(usage: Usage, raw: Raw) -> Usage:
         found = _decode_usage(raw)
     except UNREADABLE:
         return usage
+    details = found.output_tokens_details or _OutputDetails()
     return Usage(
         _newest(found.input_tokens, usage.input),
         _newest(found.output_tokens, usage.output),
         _newest(found.cache_read_input_tokens, usage.cache_read),
         _newest(found.cache_creation_input_tokens, usage.cache_write),
+        _newest(details.thinking_tokens, usage.thought),
     )
 
 
@@ -620,11 +627,13 @@ _WRITE: dict[type, Callable[..., bytes]] = {
 }
 
 
-def usage_body(usage: Usage) -> dict[str, int]:
+def usage_body(usage: Usage) -> dict[str, Any]:
     """Usage as this dialect writes it."""
-    counts = {"input_tokens": usage.input or 0, "output_tokens": usage.output or 0}
+    counts: dict[str, Any] = {"input_tokens": usage.input or 0, "output_tokens": usage.output or 0}
     if usage.cache_read is not None:
         counts["cache_read_input_tokens"] = usage.cache_read
     if usage.cache_write is not None:
         counts["cache_creation_input_tokens"] = usage.cache_write
+    if usage.thought is not None:
+        counts["output_tokens_details"] = {"thinking_tokens": usage.thought}
     return counts

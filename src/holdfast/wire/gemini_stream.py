@@ -173,9 +173,10 @@ def read_usage(raw: Raw) -> Usage:
     fresh, output = found.prompt_token_count, found.candidates_token_count
     if fresh is not None:
         fresh = max(0, fresh + (found.tool_use_prompt_token_count or 0) - (cached or 0))
-    if found.thoughts_token_count:
-        output = (output or 0) + found.thoughts_token_count
-    return Usage(input=fresh, output=output, cache_read=cached)
+    thought = found.thoughts_token_count
+    if thought:
+        output = (output or 0) + thought
+    return Usage(input=fresh, output=output, cache_read=cached, thought=thought)
 
 
 def usage_body(usage: Usage) -> dict[str, int]:
@@ -183,7 +184,10 @@ def usage_body(usage: Usage) -> dict[str, int]:
     cached = usage.cache_read or 0
     prompt = (usage.input or 0) + cached + (usage.cache_write or 0)
     output = usage.output or 0
-    counts = {"promptTokenCount": prompt, "candidatesTokenCount": output}
+    thought = min(usage.thought or 0, output)
+    counts = {"promptTokenCount": prompt, "candidatesTokenCount": output - thought}
+    if thought:
+        counts["thoughtsTokenCount"] = thought
     if cached:
         counts["cachedContentTokenCount"] = cached
     return counts | {"totalTokenCount": prompt + output}

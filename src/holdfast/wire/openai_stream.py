@@ -66,16 +66,22 @@ STOP_NAMES: dict[Stop, str] = {
 }
 
 
-class _Details(Struct):
+class _PromptDetails(Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class _CompletionDetails(Struct):
+    reasoning_tokens: int | None = None
 
 
 class UsageFields(Struct):
-    """Usage as this dialect writes it; the prompt includes what a cache gave."""
+    """Usage as this dialect writes it; the prompt includes what a cache gave and took."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
 
 
 class _Function(Struct):
@@ -186,25 +192,30 @@ def read_usage(raw: Raw) -> Usage:
         found = _decode_usage(raw)
     except UNREADABLE:
         return Usage()
-    details = found.prompt_tokens_details
-    cached = details.cached_tokens if details is not None else None
+    given = found.prompt_tokens_details or _PromptDetails()
+    made = found.completion_tokens_details or _CompletionDetails()
+    cached, written = given.cached_tokens, given.cache_write_tokens or None
     fresh = found.prompt_tokens
-    if fresh is not None and cached:
-        fresh = max(0, fresh - cached)
-    return Usage(input=fresh, output=found.completion_tokens, cache_read=cached)
+    if fresh is not None:
+        fresh = max(0, fresh - (cached or 0) - (written or 0))
+    return Usage(fresh, found.completion_tokens, cached, written, made.reasoning_tokens)
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
     """Usage as this dialect writes it."""
-    cached = usage.cache_read or 0
-    prompt = (usage.input or 0) + cached + (usage.cache_write or 0)
-    output = usage.output or 0
-    return {
+    given = {"cached_tokens": usage.cache_read or 0}
+    if usage.cache_write:
+        given["cache_write_tokens"] = usage.cache_write
+    prompt, output = (usage.input or 0) + sum(given.values()), usage.output or 0
+    counts: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": output,
         "total_tokens": prompt + output,
-        "prompt_tokens_details": {"cached_tokens": cached},
+        "prompt_tokens_details": given,
     }
+    if usage.thought is not None:
+        counts["completion_tokens_details"] = {"reasoning_tokens": usage.thought}
+    return counts
 
 
 def _speaks(delta: Raw) -> bool:

@@ -40,12 +40,17 @@ class _Details(Struct):
     cache_write_tokens: int | None = None
 
 
+class _OutputDetails(Struct):
+    reasoning_tokens: int | None = None
+
+
 class _Used(Struct):
     """Usage as this dialect writes it; the input includes what a cache gave and took."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     input_tokens_details: _Details | None = None
+    output_tokens_details: _OutputDetails | None = None
 
 
 class Piece(Struct):
@@ -102,7 +107,8 @@ def read_usage(raw: Raw) -> Usage:
     if fresh is not None:
         fresh = max(0, fresh - (details.cached_tokens or 0) - (details.cache_write_tokens or 0))
     written = details.cache_write_tokens or None
-    return Usage(fresh, found.output_tokens, details.cached_tokens, written)
+    thought = (found.output_tokens_details or _OutputDetails()).reasoning_tokens or None
+    return Usage(fresh, found.output_tokens, details.cached_tokens, written, thought)
 
 
 def is_error(raw: Raw) -> bool:
@@ -201,7 +207,7 @@ def usage_body(usage: Usage) -> dict[str, Any]:
         "input_tokens": given,
         "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
         "output_tokens": output,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": usage.thought or 0},
         "total_tokens": given + output,
     }
 
