@@ -250,6 +250,13 @@ class _Responses(_OpenAI):
             elif event.type in ("response.completed", "response.incomplete"):
                 self._read(event.response, told)
 
+    def count(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
+        del start
+        request = self._request(task)
+        del request["max_output_tokens"]
+        counted = client.responses.input_tokens.with_raw_response.count(**request)
+        told.headers, told.tokens = dict(counted.headers), counted.parse().input_tokens
+
     def helper(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
         with client.responses.stream(**self._request(task)) as stream:
             for event in stream:

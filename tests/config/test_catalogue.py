@@ -14,6 +14,7 @@ from holdfast.config.catalogue import catalogue, known_as
 from holdfast.config.keys import resolve
 from holdfast.config.provide import DIALECTS
 from holdfast.config.read import parse
+from holdfast.core.route import COUNTING, counts_in
 from holdfast.facts.pages import PageSource
 from holdfast.facts.places import Surface
 from holdfast.wire.pages.claim import About
@@ -54,6 +55,14 @@ def test_entries_stand_in_order_of_rank_and_a_later_folder_overrides(tmp_path: P
     entries = catalogue([first, second])
     assert list(entries) == ["b", "a"]
     assert entries["b"].title == "Two"
+
+
+def test_who_counts_tokens_does_it_in_a_dialect_that_it_speaks_and_that_has_a_way() -> None:
+    for name, entry in catalogue().items():
+        assert set(entry.counts or ()) <= set(entry.dialects) & COUNTING, name
+    found = parse("[providers.ollama]\n[providers.vllm]", {}).providers
+    assert counts_in(found["ollama"], "anthropic") is None
+    assert counts_in(found["vllm"], "openai-responses") == "anthropic"
 
 
 @pytest.mark.parametrize(

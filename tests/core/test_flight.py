@@ -11,6 +11,7 @@ from tests.core.playbook import Playbook, call, legs, policy
 from holdfast.core.board import Standing
 from holdfast.core.flight import ATTEMPTS_MAX, Flight, Phase, decline
 from holdfast.facts.flights import (
+    AttemptEnded,
     Begin,
     Break,
     Closed,
@@ -28,6 +29,7 @@ from holdfast.facts.flights import (
     SayError,
     Sent,
     Started,
+    Stopping,
     Unfit,
 )
 from holdfast.facts.outcomes import Failure, Piece, PieceKind, Said, Verdict, Whose
@@ -324,6 +326,19 @@ def test_a_route_may_ask_for_the_first_choice_s_own_error_though_several_failed(
     assert decline(both, (), several=True).failure is failures[0]
 
 
+def test_that_one_of_several_has_no_count_is_no_answer() -> None:
+    first, second = legs("a", "b")
+    absent = Failure(kind="absent", where="body", text="404 Not Found", status=404, body=b"{}")
+    none = Verdict(whose="request", cause="not_offered", confidence=0.9, action="fail_over")
+    busy = Failure(kind="status", where="body", text="529", status=529, body=b"{}")
+    down = Verdict(whose="provider", cause="outage", confidence=0.9, action="fail_over")
+    nobody = decline([(first, absent, none)], (), several=False, counting=True)
+    assert (nobody.verdict.cause, nobody.failure, nobody.should_retry) == (none.cause, None, False)
+    assert decline([], (), several=False, counting=True).verdict.cause == none.cause
+    both = decline([(first, absent, none), (second, busy, down)], (), several=True, counting=True)
+    assert (both.verdict, both.provider) == (down, "b")
+
+
 def test_what_failed_behind_a_status_of_success_is_told_as_an_error() -> None:
     """A page or nothing with 200 must not end as an answer, even where it is all there is."""
     page = Failure(kind="not_json", where="body", text="a page", status=200, body=b"<html>")
@@ -375,6 +390,29 @@ def test_a_client_that_left_takes_the_connection_with_it() -> None:
     play.quiet()
 
 
+def test_at_our_own_end_the_client_hears_why_and_no_target_is_blamed() -> None:
+    play = Playbook(legs("a", "b"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    play >> Stopping(0.1) << "HangUp 1" << "Ended 1 abandoned" << "Decline own words"
+    play << "Flight declined"
+    decline = play.commands[-2]
+    assert isinstance(decline, Decline)
+    assert decline.should_retry
+    play = Playbook(legs("a"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(0.0, 1, [words("w")]) << "Begin 1" << "Say w"
+    play >> Stopping(0.1) << "HangUp 1" << "Ended 1 abandoned" << "SayError" << "Break"
+    play << "Flight broken"
+    ended = play.commands[-4]
+    assert isinstance(ended, AttemptEnded)
+    assert ended.failure is not None
+    assert ended.failure.text == "holdfast was stopped in the middle of it"
+    play = Playbook(legs("a"))  # between two attempts
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(0.0, 1, [status(529)]) << "HangUp 1" << "Ended 1 failed"
+    play >> Stopping(0.1) << "Decline own words" << "Flight declined"
+
+
 def test_events_of_a_past_attempt_do_nothing() -> None:
     play = Playbook(legs("a", "b"))
     play >> Started(0.0) << "Dial 1 a/m"
@@ -407,6 +445,7 @@ STEPS = st.one_of(
     st.lists(PIECES, min_size=1, max_size=4),
     st.just("closed"),
     st.just("left"),
+    st.just("stopping"),
     st.just("ring"),
     st.just("unfit"),
     st.sampled_from(["refused", "reset", "stale", "truncated", "dns"]),
@@ -423,6 +462,8 @@ def event_for(step: object, at: float, attempt: int) -> object:
             return Closed(at, attempt)
         case "left":
             return Left(at)
+        case "stopping":
+            return Stopping(at)
         case "ring":
             return Rang(at + 1000)
         case "unfit":

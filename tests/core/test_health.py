@@ -198,6 +198,25 @@ def test_one_trial_at_a_time_and_it_expires() -> None:
     assert not patient.shut(3.2)
 
 
+def test_one_attempts_end_does_not_end_anothers_trial() -> None:
+    """What was under way before the outage ends in the middle of a trial."""
+    patient = Patient()
+    patient.trip(0.0)
+    patient.health.claim(A, 3.1, trial_of="x.1")
+    for ends in (
+        lambda: patient.health.unclaim(A, trial_of="y.1"),
+        lambda: patient.health.unclaim(A),
+        lambda: patient.good(3.2),
+    ):
+        ends()
+        assert patient.node.trial_until > 3.2
+    patient.fail(3.3)  # it rests anew, and its trial is still under way behind that
+    patient.fail(3.4)
+    assert patient.shut(3.4 + P.rest_max_s * 2)
+    patient.health.unclaim(A, trial_of="x.1")
+    assert not patient.shut(3.4 + P.rest_max_s * 2)
+
+
 def test_a_trial_is_not_claimed_while_it_rests() -> None:
     patient = Patient()
     patient.trip(0.0)

@@ -14,6 +14,7 @@ from holdfast.core.board import Board
 from holdfast.core.route import (
     AFFINITY_MAX,
     AFFINITY_S,
+    COUNTING,
     CROSSING,
     LAST_RESORT_CONNECT_S,
     SILENCE_S,
@@ -21,6 +22,7 @@ from holdfast.core.route import (
     Affinity,
     NoRoute,
     candidates,
+    counts_in,
     plan,
 )
 from holdfast.facts.calls import Call
@@ -185,12 +187,26 @@ def test_tokens_are_counted_for_a_client_of_another_dialect_where_they_are_count
         ("first", "anthropic", "count_tokens"),
     ]
     # In this dialect nobody counts.
-    ask = asking("m", "openai", "count_tokens")
-    only = (Route("*", ("second/x",)),)
-    assert isinstance(
-        candidates(only, PROVIDERS, asking("m", surface="count_tokens"), LIMITS), NoRoute
+    nobody = candidates(
+        (Route("*", ("second/x",)),), PROVIDERS, asking("m", surface="count_tokens"), LIMITS
     )
-    assert targets(*routes, ask=ask, providers=providers) == ["second/x", "fourth/y", "first/m"]
+    assert isinstance(nobody, NoRoute)
+    assert nobody.text.startswith("holdfast: no target of the route for m counts tokens. Estimate")
+
+
+@pytest.mark.parametrize("asks", sorted(COUNTING))
+def test_a_count_is_asked_in_a_dialect_that_has_one_before_all_in_the_clients_own(
+    asks: Dialect,
+) -> None:
+    every = ("ollama", "openai", "gemini", "openai-responses", "anthropic")
+    known = provider("x", *every)
+    assert counts_in(known, asks) == asks
+    assert counts_in(provider("x", *every, counts=("anthropic",)), asks) == "anthropic"
+    assert counts_in(provider("x", "openai", "openai-responses"), asks) == "openai-responses"
+    assert counts_in(provider("x", *every, counts=()), asks) is None
+    assert counts_in(provider("x", "openai", "ollama"), asks) is None
+    # What the data say of a dialect that this one is not said to speak is no matter.
+    assert counts_in(provider("x", "openai", counts=("anthropic",)), asks) is None
 
 
 def test_the_first_that_can_is_the_first_choice() -> None:
@@ -206,9 +222,9 @@ def test_the_first_that_can_is_the_first_choice() -> None:
 
 def test_a_route_whose_targets_all_cannot_says_which_surface_and_dialect() -> None:
     routes = (Route("*", ("second/x", "third/y")),)
-    found = candidates(routes, PROVIDERS, asking("m", "anthropic", "count_tokens"), LIMITS)
+    found = candidates(routes, PROVIDERS, asking("m", "anthropic", "batches"), LIMITS)
     assert isinstance(found, NoRoute)
-    assert "count_tokens" in found.text
+    assert "batches" in found.text
     assert "anthropic" in found.text
 
 

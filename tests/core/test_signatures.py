@@ -83,6 +83,25 @@ def test_a_class_of_wording_is_known(status: int, kind: str, words: str, cause: 
     assert BOOK.find(failure, wording(failure)).cause == cause
 
 
+@pytest.mark.parametrize(
+    ("status", "words", "cause"),
+    [
+        (404, "404 page not found", "not_offered"),
+        (405, "Method Not Allowed", "not_offered"),
+        (404, "model: claude-0", "model_not_found"),
+        (404, "The model `x` does not exist", "model_not_found"),
+        (None, "", "not_offered"),
+    ],
+)
+def test_who_has_no_count_is_not_ill_and_who_has_no_such_model_says_so(
+    status: int | None, words: str, cause: str
+) -> None:
+    kind = "not_found_error" if status == 404 else ""
+    failure = Failure(kind="absent", where="body", status=status, said=Said(kind, "", words))
+    row = BOOK.find(failure, wording(failure))
+    assert (row.cause, row.scope) == (cause, "nothing" if cause == "not_offered" else "leaf")
+
+
 def test_a_page_of_the_network_s_own_is_known_and_a_word_of_it_is_not_enough() -> None:
     for body, whose in [
         (b"<html>\n<title>Blocked by Zscaler", "network"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.core.words import ascii_header, declined_status, refusal, sentence
+from holdfast.core.words import STOPPED, ascii_header, declined_status, refusal, sentence
 from holdfast.facts.flights import Decline
 from holdfast.facts.outcomes import Failure, Said, Verdict, Whose
 
@@ -52,9 +52,28 @@ def test_where_asking_again_is_no_cure_that_is_said() -> None:
     assert "holdfast logs" in said
 
 
+def test_where_nobody_counts_that_is_said_with_what_to_do() -> None:
+    none = msgspec.structs.replace(verdict("request"), cause="not_offered")
+    said = refusal(Decline(verdict=none, tried=(("a/m", "404 Not Found"),), should_retry=False))
+    assert said.endswith("counts tokens (a/m: 404 Not Found). Estimate them.")
+    assert declined_status(none, 529) == 404
+
+
 def test_a_refusal_before_any_attempt_gives_the_verdict_s_reasons() -> None:
     said = refusal(Decline(verdict=verdict("request", "no target can carry this call")))
     assert "(no target can carry this call)" in said
+
+
+def test_our_own_end_is_nobody_elses_fault() -> None:
+    stopped = Verdict(whose="local", cause=STOPPED, confidence=1.0, action="surface_to_user")
+    for told in (
+        sentence(stopped, "a/m"),
+        refusal(Decline(verdict=stopped, tried=TRIED, should_retry=True)),
+    ):
+        assert "stopped" in told
+        assert "at fault" in told
+        assert "gain when it is back" in told
+        assert "engine" not in told
 
 
 def test_an_answer_that_broke_off_says_that_it_is_incomplete() -> None:

@@ -46,6 +46,10 @@ MESSAGE_FIELDS = {
     "stop_sequences", "metadata", "tools", "tool_choice", "thinking", "service_tier",
     "output_config", "inference_geo", "cache_control",
 }  # fmt: skip
+COUNTED_FIELDS = {
+    "model", "messages", "system", "tools", "tool_choice", "thinking", "output_config",
+    "cache_control",
+}  # fmt: skip
 BLOCKS = {
     "text", "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking",
     "search_result", "server_tool_use", "web_search_tool_result",
@@ -80,8 +84,7 @@ def check_messages(headers: Mapping[str, str], body: Json, *, counting: bool) ->
     """The refusals of `/v1/messages` and its token counting."""
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", headers.get("anthropic-version", "")):
         return _bad("anthropic-version: header is required")
-    fields = MESSAGE_FIELDS - ({"max_tokens", "stream"} if counting else set())
-    extra = sorted(set(body) - fields)
+    extra = sorted(set(body) - (COUNTED_FIELDS if counting else MESSAGE_FIELDS))
     if extra and "anthropic-beta" not in headers:
         return _bad(f"{extra[0]}: Extra inputs are not permitted")
     if not isinstance(body.get("model"), str):
@@ -370,6 +373,10 @@ RESPONSES_FIELDS = {
     "prompt_cache_key", "safety_identifier", "service_tier", "truncation", "background",
     "max_tool_calls", "client_metadata",
 }  # fmt: skip
+INPUT_FIELDS = {
+    "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "reasoning",
+    "text", "previous_response_id", "conversation", "truncation", "personality",
+}  # fmt: skip
 ITEM_TYPES = {
     "message", "reasoning", "function_call", "function_call_output", "custom_tool_call",
     "custom_tool_call_output",
@@ -383,11 +390,13 @@ SAID_BY = {
 }
 
 
-def check_responses(headers: Mapping[str, str], body: Json) -> Refusal | None:
-    """The refusals of `/v1/responses`."""
+def check_responses(
+    headers: Mapping[str, str], body: Json, *, counting: bool = False
+) -> Refusal | None:
+    """The refusals of `/v1/responses` and its token counting."""
     if "anthropic-version" in headers or "x-api-key" in headers:
         return _bad("headers of another provider's API travelled here")
-    if extra := sorted(set(body) - RESPONSES_FIELDS):
+    if extra := sorted(set(body) - (INPUT_FIELDS if counting else RESPONSES_FIELDS)):
         return _bad(f"Unknown parameter: '{extra[0]}'.")
     if body.get("max_output_tokens", 16) < 16:
         return _bad("Invalid 'max_output_tokens': integer below minimum value.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ from tests.doubles.acts import text
 from tests.doubles.grammar import Json, dumps
 
 BATCHES = "/v1/messages/batches"
+INPUT_TOKENS = "/v1/responses/input_tokens"
+COUNTS = re.compile(r"/count_tokens$|/input_tokens$|:countTokens$")
 
 
 class Page(NamedTuple):
@@ -21,16 +24,22 @@ class Page(NamedTuple):
 
 
 class Pages:
-    """The pages of one double; batches that were made are kept."""
+    """The pages of one double; batches that were made are kept.
+
+    `instead_of_counts` is what it says where tokens are counted, None: the number.
+    """
 
     def __init__(self, name: str, dialect: str) -> None:
         self._name = name
         self._dialect = dialect
         self._grammar = grammar.GRAMMARS[dialect]
         self._batches: dict[str, list[Json]] = {}
+        self.instead_of_counts: Page | None = None
 
     def answer(self, method: str, path: str, body: Any) -> Page:
         """The page of this path; `body` is the JSON that came, None without one."""
+        if self.instead_of_counts is not None and COUNTS.search(path):
+            return self.instead_of_counts
         parts = path.removeprefix("/v1beta/").removeprefix("/v1/").split("/")
         match parts:
             case ["models", name] if method == "POST" and name.endswith(":countTokens"):
@@ -44,6 +53,9 @@ class Pages:
                 return Page(200, grammar.embeddings(body))
             case ["messages", "count_tokens"] if method == "POST" and self._dialect == "anthropic":
                 return Page(200, dumps({"input_tokens": len(dumps(body["messages"])) // 4}))
+            case ["responses", "input_tokens"] if self._dialect == "openai-responses":
+                counted = {"object": "response.input_tokens"}
+                return Page(200, dumps({**counted, "input_tokens": len(dumps(body["input"])) // 4}))
             case ["messages", "batches", *rest] if self._dialect == "anthropic":
                 return self._batch(method, rest, body)
         return Page(404, self._grammar.error(404, f"Not found: {path}", ""))

@@ -27,7 +27,7 @@ from typing import Any, Self
 
 from tests.doubles import acts, grammar
 from tests.doubles.acts import Act
-from tests.doubles.pages import BATCHES, Pages
+from tests.doubles.pages import BATCHES, INPUT_TOKENS, Page, Pages
 from tests.doubles.wire import AmbiguousError, Wire
 
 # Paths that ask for an answer.
@@ -157,8 +157,13 @@ class Provider:
     def always(self, act: Act) -> None:
         self._usual = act
 
+    def count_nothing(self, status: int, body: bytes) -> None:
+        """Say this wherever tokens are to be counted, as those do that cannot."""
+        self._pages.instead_of_counts = Page(status, body)
+
     def reset(self) -> None:
         """Forget the script and the record; open connections stay."""
+        self._pages.instead_of_counts = None
         self._script.clear()
         self._usual = Act()
         self.seen.clear()
@@ -307,8 +312,8 @@ class Provider:
             return grammar.check_messages(headers, body, counting=path.endswith("/count_tokens"))
         if self.dialect == "openai" and path == "/v1/chat/completions":
             return grammar.check_chat(headers, body)
-        if self.dialect == "openai-responses" and path == "/v1/responses":
-            return grammar.check_responses(headers, body)
+        if self.dialect == "openai-responses" and path in ("/v1/responses", INPUT_TOKENS):
+            return grammar.check_responses(headers, body, counting=path == INPUT_TOKENS)
         if self.dialect == "openai" and path == "/v1/embeddings":
             return grammar.check_embeddings(headers, body)
         if self.dialect == "ollama" and path in TALK:

@@ -33,8 +33,8 @@ class Book:
         self.settled: list[Settled] = []
         self.exchanges: list[Exchange] = []
 
-    def intend(self, intent: Intent) -> bool:
-        self.intents.append(intent)
+    def intend(self, *intents: Intent) -> bool:
+        self.intents += intents
         return True
 
     def settle(self, settled: Settled) -> None:
@@ -67,6 +67,7 @@ class DataPlane:
         losses: Losses = "allowed",
     ) -> None:
         self.book = Book()
+        self.drain_s = 1.0  # at its end
         self.url = ""
         self.address = ("127.0.0.1", 0)
         self.crashes: list[BaseException] = []
@@ -157,7 +158,7 @@ class DataPlane:
         self.url = f"http://127.0.0.1:{bound[0][1]}"
         self._ready.set()
         await self._stop.wait()
-        await listener.close(1.0)
+        await listener.close(self.drain_s, desk.stop)
         dialer.close()
 
 

@@ -372,6 +372,10 @@ def test_where_losses_are_forbidden_the_next_is_asked_or_the_field_is_named() ->
         assert kind == "invalid_request_error"
         assert "the route forbids losses, and there is no word for top_k" in said
         assert len(gamma.calls) == 1
+        with DataPlane(routes, *places, key=b"", keys=keys) as plane:
+            assert plane.ask(asking(lossy)).header("x-holdfast-lost") == "top_k"
+            (settled,) = plane.book.settled
+            assert settled.lost == ("top_k: this dialect has none",)
 
 
 def test_tools_of_local_engines_find_their_pages() -> None:
@@ -559,6 +563,41 @@ def test_a_clients_own_retry_joins_its_call(body: dict[str, Any], leaves: bool) 
         assert len(double.calls) == 1
         eventually(lambda: plane.book.exchanges)
         assert [line.outcome for line in plane.book.exchanges] == ["ok"]
+
+
+@pytest.mark.parametrize("body", [STREAM, BODY], ids=["streamed", "whole"])
+def test_an_answer_that_came_while_its_client_was_away_is_there_for_it(
+    body: dict[str, Any],
+) -> None:
+    """Within the grace; paid once, and by the same bytes."""
+    with flying() as (plane, double):
+        double.always(acts.slow(first_s=0.1))
+        with Returning(plane, double, body) as client:
+            client.first.sock.close()
+            eventually(lambda: plane.book.exchanges)
+            with Returning(plane, double, body | {"max_tokens": 51}) as other:
+                usual = other.first.answer()
+            answer = client.again(RETRY).answer()
+            stranger = client.again(RETRY, key=b"another-key").answer()
+        assert (answer.status, answer.body, answer.whole) == (200, usual.body, True)
+        assert answer.header("content-type") == usual.header("content-type")
+        assert answer.header("x-holdfast-served-by") == f"alpha/{MODEL}"
+        assert answer.header("x-holdfast-exchange") != stranger.header("x-holdfast-exchange")
+        assert len(double.calls) == 3
+        eventually(lambda: not plane.desk.kept)
+
+
+def test_what_is_too_long_or_went_wrong_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client asks anew."""
+    monkeypatch.setattr("holdfast.net.pilot.TRANSCRIPT_BYTES_MAX", 100)
+    with flying() as (plane, double):
+        double.always(acts.slow(first_s=0.1))
+        with Returning(plane, double, BODY) as client:
+            client.first.sock.close()
+            eventually(lambda: plane.book.exchanges)
+            assert plane.desk.kept == set()
+            assert client.again(RETRY).answer().status == 200
+        assert len(double.calls) == 2
 
 
 def test_who_joins_in_mid_stream_gets_it_from_the_first_byte() -> None:
@@ -750,3 +789,45 @@ def test_whole_answers_slow_nobody() -> None:
         assert {tool.ask().header("x-holdfast-slowed") for _ in range(2 * MANY)} == {None}
         assert len(double.calls) == 2 * MANY
         assert len(plane.desk.runaways) == 0
+
+
+# ------------------------------------------- conversations that are known by a name
+
+
+def responding(body: dict[str, Any], key: bytes) -> bytes:
+    return posting("/v1/responses", {"model": GPT, **body}, b"authorization: Bearer " + key)
+
+
+def test_an_answers_name_is_good_for_its_own_key_and_not_over_a_restart() -> None:
+    """Behind a target that keeps nothing the gateway does; who cannot go on hears what to do."""
+    go_on = {"input": "again", "previous_response_id": ""}
+
+    def refused(answer: Answer, status: int = 400) -> dict[str, Any]:
+        assert answer.status == status
+        error: dict[str, Any] = json.loads(answer.body)["error"]
+        assert error["type"] == "invalid_request_error"
+        return error
+
+    with Double("gamma", "openai") as double:
+        key, place = double.key.encode(), provider(double)
+        with DataPlane({"*": ("gamma/*",)}, place, key=key) as plane:
+            first = json.loads(plane.ask(responding({"input": "hello"}, b"key-a")).body)
+            go_on["previous_response_id"] = name = first["id"]
+            error = refused(plane.ask(responding(go_on, b"key-b")))
+            assert error["code"] == "previous_response_not_found"
+            whole = (b"/v1/responses/" + name.encode(), b"authorization: Bearer ")
+            refused(plane.ask(get(whole[0], whole[1] + b"key-b")), 404)
+            shown = plane.ask(get(whole[0], whole[1] + b"key-a"))
+            assert json.loads(shown.body) == first
+            assert len(double.calls) == 1
+            assert plane.ask(responding(go_on, b"key-a")).status == 200
+            said = [turn["content"] for turn in double.calls[1].json["messages"]]
+            assert said == ["hello", acts.text(double.name), "again"]
+            assert [line.outcome for line in plane.book.exchanges] == ["ok", "declined", "ok"]
+        with DataPlane({"*": ("gamma/*",)}, place, key=key) as plane:  # nothing is remembered
+            answer = plane.ask(responding(go_on, b"key-a"))
+            error = refused(answer)
+            assert error["param"] == "previous_response_id"
+            assert "not over a restart: send the whole conversation in `input`" in error["message"]
+            assert answer.header("x-should-retry") == "false"
+        assert len(double.calls) == 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import select
+import socket
 import threading
 import time
 from typing import Any
@@ -13,7 +15,7 @@ from tests.doubles.grammar import GRAMMARS
 from tests.doubles.provider import Provider as Double
 from tests.net.flying import DataPlane, asking
 from tests.net.script_server import ScriptServer, Step, read, send, tell, until_gone, wait
-from tests.net.visiting import Answer, at_rest, eventually
+from tests.net.visiting import Answer, Visitor, at_rest, eventually
 
 from holdfast.facts.flights import Limits
 from holdfast.facts.places import Provider
@@ -518,3 +520,45 @@ def test_failures_of_ours_carry_our_headers() -> None:
     assert cause
     assert 0 < float(sure) <= 1
     assert answer.header("x-should-retry") in ("true", "false")
+
+
+# --------------------------------------------------------------- our own end
+
+
+@pytest.mark.parametrize("spoke", [True, False], ids=["in mid-answer", "before a word"])
+def test_at_our_own_end_an_open_stream_ends_in_words(spoke: bool) -> None:
+    """Behind the time that it had to end by itself: an error of its dialect, an unclean end."""
+    said = (send(stream_head() + START + DELTA % b"So far"),) if spoke else ()
+    with ScriptServer([read(), *said, until_gone()]) as server:
+        patient = Limits(headers_s=9.0, content_s=9.0, idle_s=9.0)
+        with DataPlane({"*": ("only/*",)}, place("only", server), key=KEY, limits=patient) as plane:
+            plane.drain_s = 0.05
+            visitor = plane.visit().send(asking(STREAM))
+            eventually(lambda: plane.book.intents and (not spoke or b"So far" in peeked(visitor)))
+        with visitor:
+            answer = visitor.answer()
+        told = answer.body.rpartition(b"data: ")[2] if spoke else answer.body
+        error = json.loads(told)["error"]
+        assert "stopped" in error["message"]
+        assert "at fault" in error["message"]
+        assert (answer.status, answer.whole) == ((200, False) if spoke else (503, True))
+        (line,) = plane.book.exchanges
+        assert (line.outcome, line.verdict) == (
+            "broken" if spoke else "declined",
+            "local;stopped;1.00",
+        )
+        (settled,) = plane.book.settled
+        assert settled.outcome == "abandoned"
+        assert settled.failure_text == "holdfast was stopped in the middle of it"
+        assert plane.desk.board.quiet
+
+
+def peeked(visitor: Visitor) -> bytes:
+    """What has come so far; it stays there."""
+    return (
+        visitor.sock.recv(65536, socket.MSG_PEEK | socket.MSG_DONTWAIT) if ready(visitor) else b""
+    )
+
+
+def ready(visitor: Visitor) -> bool:
+    return bool(select.select([visitor.sock], [], [], 0)[0])

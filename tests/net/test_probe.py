@@ -156,9 +156,9 @@ def test_what_costs_is_in_the_book_like_any_attempt_and_before_its_bytes_leave()
         book = Book()
         seen_at_intent: list[int] = []
         intend = book.intend
-        book.intend = lambda intent: (  # type: ignore[method-assign]
+        book.intend = lambda *intents: (  # type: ignore[method-assign]
             seen_at_intent.append(len(double.seen)),
-            intend(intent),
+            intend(*intents),
         )[1]
         carry(probe(double, "generation"), place(double), book=book)
     (intent,), (settled,), (exchange,) = book.intents, book.settled, book.exchanges

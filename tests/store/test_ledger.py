@@ -42,6 +42,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         settled(
             "e", 1, "failed", status=529, failure_kind="http", failure_text="Overloaded",
             verdict="outage", because=("status 529", "said so"),
+            lost=("top_k: this dialect has none", "user: it has no word for who asks"),
             usage=Usage(7, 5, 3, 1), times=Times(0.1, 0.2, 0.3, 0.4), bytes_in=99,
         )
     )  # fmt: skip
@@ -56,6 +57,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert (line.outcome, line.stream, line.served_by) == ("ok", True, "north/large")
     first, second = line.attempts
     assert first.because == ("status 529", "said so")
+    assert first.lost == ("top_k: this dialect has none", "user: it has no word for who asks")
     assert first.usage == Usage(7, 5, 3, 1)
     assert first.times == Times(0.1, 0.2, 0.3, 0.4)
     assert (first.outcome, first.status, first.bytes_in) == ("failed", 529, 99)

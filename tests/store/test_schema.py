@@ -71,11 +71,14 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_where_it_is(tmp_pat
     db.close()
     reader = Reader(tmp_path)
     assert list(reader.observations()) == reader.incidents() == []
+    (line,) = reader.exchanges()
+    assert line.attempts[0].lost == ()
     ledger = Ledger.open(tmp_path)
     ledger.observe([observation(1)])
+    ledger.settle(settled("f", lost=("top_k: none",)))
     assert ledger.flush()
     assert ledger.alarms == ()
-    assert outcomes(tmp_path) == {"e.1": "ok"}
+    assert outcomes(tmp_path) == {"e.1": "ok", "f.1": "ok"}
     assert list(reader.observations()) == [observation(1)]
     ledger.close()
 

@@ -98,8 +98,8 @@ class Book:
         self.written: dict[str, str] = {}
         self.twice: list[str] = []
 
-    def intend(self, intent: Intent) -> bool:
-        self.written[intent.id] = ""
+    def intend(self, *intents: Intent) -> bool:
+        self.written.update((intent.id, "") for intent in intents)
         return True
 
     def settle(self, settled: Settled) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import msgspec
@@ -43,7 +44,7 @@ TEXT = st.text(min_size=1, max_size=20).filter(str.strip)
 TEXTS = TEXT.map(Text)
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,30}", fullmatch=True)
 IDS = st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True)
-BASE64 = st.binary(min_size=1, max_size=9).map(lambda data: json.dumps(data.hex())[1:-1])
+BASE64 = st.binary(min_size=1, max_size=9).map(lambda data: base64.b64encode(data).decode())
 MEDIA = st.sampled_from(["image/png", "image/jpeg", "image/webp"])
 URLS = st.from_regex(r"https://example\.com/[a-z]{1,8}\.png", fullmatch=True)
 IMAGES = st.builds(Image, media_type=MEDIA, data=BASE64) | st.builds(Image, url=URLS)
@@ -73,10 +74,21 @@ SAMPLINGS = st.builds(
     stop=st.lists(TEXT, max_size=4).map(tuple),
     stream=st.booleans(),
 )
+KINDS = st.sampled_from([{"type": "string"}, {"type": "integer"}, {"enum": ["a", "b"]}])
 FORMS = st.builds(
     Form,
     kind=st.just("json_schema"),
-    schema=OBJECTS.map(lambda text: text.encode()),
+    # As the strictest want it: no field that may be there or not.
+    schema=st.dictionaries(NAMES, KINDS, min_size=1, max_size=3).map(
+        lambda fields: json.dumps(
+            {
+                "type": "object",
+                "properties": fields,
+                "required": list(fields),
+                "additionalProperties": False,
+            }
+        ).encode()
+    ),
     name=st.just("answer"),
     strict=st.just(True),
 )

@@ -197,9 +197,20 @@ def test_content_that_nobody_knows_cannot_be_borne_but_the_providers_own_steps_c
 
 
 @pytest.mark.parametrize(
+    ("kind", "tolerable"),
+    [("web_search_20250305", True), ("bash_20250124", False), ("computer_20250124", False)],
+)
+def test_tools_that_the_client_runs_cannot_be_missed(kind: str, tolerable: bool) -> None:
+    (lost,) = read(tools=[{"type": kind, "name": "x"}]).lost
+    assert (lost.field, lost.tolerable) == ("tools[0]", tolerable)
+
+
+@pytest.mark.parametrize(
     ("fields", "says"),
     [
         ({"messages": 5}, "messages is not a list"),
+        ({"messages": []}, "messages is missing or empty; this path takes Anthropic's"),
+        ({"tools": [{"type": "function", "function": {}}]}, r"tools\[0\].type is 'function'"),
         ({"messages": ["x"]}, r"messages\[0\] is not a JSON object"),
         ({"messages": [{"role": "king", "content": "x"}]}, r"messages\[0\].role"),
         ({"messages": [{"role": "user"}]}, r"messages\[0\].content is neither"),
@@ -267,13 +278,22 @@ def test_a_limit_that_was_not_set_is_set_because_the_dialect_wants_one() -> None
 @pytest.mark.parametrize(
     ("ask", "says"),
     [
-        (Ask(turns=(Turn("assistant", (Text("hi"),)), Turn("user", (Text("ho"),)))), "user first"),
         (user(Text("  ")), "empty"),
     ],
 )
 def test_what_the_dialect_would_refuse_is_not_sent(ask: Ask, says: str) -> None:
     with pytest.raises(CannotCrossError, match=says):
         write(ask)
+
+
+def test_where_the_model_spoke_first_a_line_stands_for_the_user() -> None:
+    """As chat windows begin with a greeting."""
+    ask = Ask(turns=(Turn("assistant", (Text("Hello!"),)), *user(Text("hi")).turns))
+    sent = anthropic_ask.write_ask(ask, "m")
+    messages = json.loads(sent.body)["messages"]
+    assert [m["role"] for m in messages] == ["user", "assistant", "user"]
+    assert messages[0]["content"] == anthropic_ask.OPENING
+    assert [lost.field for lost in sent.lost] == ["messages"]
 
 
 def test_a_hot_temperature_is_cut_and_said() -> None:
@@ -432,3 +452,19 @@ def test_a_mark_is_known_when_it_returns() -> None:
     block = {"type": "thinking", "thinking": "hm", "signature": "holdfast.openai.gAAA.x"}
     ask = read_ask(conversation(block, {"type": "text", "text": "x"}))
     assert ask.turns[1].parts[0] == Thinking("hm", "gAAA.x", origin="openai")
+
+
+def test_the_systems_words_in_mid_conversation_stand_behind_the_users() -> None:
+    """This dialect takes them nowhere else."""
+    hi, yo, go = (
+        Turn(role, (Text(text),))
+        for role, text in (("user", "hi"), ("assistant", "yo"), ("user", "go"))
+    )
+    rules = Turn("system", (Text("rules"),))
+    for turns in ((hi, yo, rules, go), (hi, yo, go, rules)):
+        messages = json.loads(anthropic_ask.write_ask(Ask(turns=turns), "m").body)["messages"]
+        assert [m["role"] for m in messages] == ["user", "assistant", "user", "system"]
+    messages = json.loads(anthropic_ask.write_ask(Ask(turns=(hi, rules, yo, go)), "m").body)[
+        "messages"
+    ]
+    assert [m["role"] for m in messages] == ["user", "system", "assistant", "user"]

@@ -63,6 +63,66 @@ def test_who_does_not_know_it_is_told_all_that_was_said() -> None:
     }
 
 
+OWNERS = st.sampled_from(["", "a", "b"])
+
+
+@given(st.lists(st.tuples(OWNERS, st.sampled_from(["r1", "r2"]), st.booleans()), max_size=9))
+def test_a_name_is_good_for_whom_it_was_given_to(steps: list[tuple[str, str, bool]]) -> None:
+    """The same name may be given to several; who was not given it learns nothing by it."""
+    memory, known = Conversations(), set()
+    for owner, name, forgets in steps:
+        if forgets:
+            memory.forget(name, owner=owner)
+            known.discard((owner, name))
+        else:
+            answer = answered(name, said(f"for {owner}", f"m-{name}"))
+            memory.keep(asked("q"), answer, "p", AT, native=False, owner=owner)
+            known.add((owner, name))
+        for who in ("", "a", "b"):
+            for what in ("r1", "r2"):
+                body = asked("s", previous_response_id=what)
+                mine, somebodys = (who, what) in known, {w for w, n in known if n == what}
+                assert (memory.whole(what, AT, owner=who) != b"") is mine
+                assert memory.anothers(what, owner=who) is (bool(somebodys) and not mine)
+                for keeper in (True, False):
+                    refused = memory.unknown(body, AT, owner=who, keeper=keeper)
+                    fine = mine or (keeper and not somebodys)
+                    assert refused == (None if fine else ("previous_response_id", what))
+                found = memory.told(body, "other", AT, owner=who)
+                assert (f"for {who}".encode() in found) is mine
+                refers = asked([{"type": "item_reference", "id": f"m-{what}"}])
+                found = memory.told(refers, "other", AT, owner=who)
+                assert (f"for {who}".encode() in found) is mine
+                refused = memory.unknown(refers, AT, owner=who, keeper=True)
+                assert (refused is None) is (mine or not somebodys)
+
+
+def test_a_name_in_other_letters_is_the_same() -> None:
+    memory = Conversations()
+    memory.keep(asked("q"), answered("r1", said("a")), "p", AT, native=False, owner="a")
+    for body in (
+        b'{"previous\\u005fresponse_id":"r1","input":"x"}',
+        b'{"input":"x","previous_response_id":"\\u00721"}',
+    ):
+        assert memory.unknown(body, AT, owner="b", keeper=True) == ("previous_response_id", "r1")
+
+
+def test_what_is_dropped_for_want_of_room_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversations, "KEPT_MAX", 2)
+    memory = Conversations()
+    for number in range(4):
+        question = asked("q", conversation=f"c{number}")
+        answer = answered(f"r{number}", said("a", f"m{number}"))
+        memory.keep(question, answer, "p", AT, native=False, owner="a")
+    assert [memory.anothers(f"r{number}", owner="b") for number in range(4)] == [False] * 2 + [
+        True
+    ] * 2
+    assert not memory.anothers("c0", owner="b")
+    assert not memory.anothers("m0", owner="b")
+    gone = asked("s", conversation="c0")
+    assert memory.unknown(gone, AT, owner="a", keeper=False) == ("conversation", "c0")
+
+
 def test_its_own_provider_is_asked_by_the_name() -> None:
     assert held().told(NEXT, "p", AT) is NEXT
 
@@ -198,6 +258,7 @@ WHOLE: dict[str, Json] = {
     "openai": {"choices": [{"message": {"content": "Hi!"}, "finish_reason": "stop"}]},
     "openai-responses": {"id": "resp_1", "output": [said("Hi!")], "store": True},
 }
+WORDS = (b'"q"', b"Hi!", b'"r"')
 JSON = ((b"content-type", b"application/json"),)
 
 
@@ -214,9 +275,11 @@ def test_a_conversation_goes_on_with_whoever_is_there(first: str, then: str) -> 
     if first == then == "openai-responses":
         assert json.loads(sent)["previous_response_id"] == name
         return
-    for words in (b'"q"', b"Hi!", b'"r"'):
-        assert words in sent
+    assert all(word in sent for word in WORDS)
     assert b"previous_response_id" not in sent
+    counting = msgspec.structs.replace(asking, surface="count_tokens")
+    if then != "openai":  # where all that was said counts, too
+        assert all(word in speak.compose(counting, LEGS[then], crossings).body for word in WORDS)
     late = call(asked("r", previous_response_id="resp_of_yore"))
     if then != "openai-responses":
         with pytest.raises(CannotCrossError, match="previous_response_id"):

@@ -42,6 +42,16 @@ def test_what_was_signed_returns_to_who_signed_it_and_to_nobody_else() -> None:
     assert kept.restored(ask("id"), "a", KEPT_S + 1) == ask("id")
 
 
+def test_what_was_kept_for_one_credential_returns_with_that_one_alone() -> None:
+    """Engines count their calls from one, and so do other people's."""
+    kept = Crossings()
+    kept.keep("p", (SIGNED, ToolCall("long-id", "f")), ("id",), 0.0, owner="a")
+    assert kept.restored(ask("id"), "p", 1.0, owner="b") == ask("id")
+    kept.keep("p", (ToolCall("b-id", "f"),), ("id",), 0.0, owner="b")
+    assert thoughts(kept.restored(ask("id"), "p", 1.0, owner="a")) == [SIGNED]
+    assert thoughts(kept.restored(ask("id"), "p", 1.0, owner="b")) == []
+
+
 def test_of_parallel_calls_the_first_has_the_thoughts() -> None:
     kept = Crossings()
     kept.keep("a", (SIGNED, ToolCall("c", "f"), ToolCall("d", "f")), ("c", "d"), 0.0)

@@ -64,6 +64,29 @@ def ask(*turns: tuple[object, ...]) -> Ask:
     return Ask(turns=(Turn("user", (Text("x"),)), *found))
 
 
+CALLED = Turn("assistant", (ToolCall("a", "f"), ToolCall("b", "f")))
+FIRST, SECOND = ToolResult("a", (Text("1"),)), ToolResult("b", (Text("2"),))
+WORDS, RULES = Turn("user", (Text("wait"),)), Turn("system", (Text("rules"),))
+
+
+@pytest.mark.parametrize(
+    ("between", "expected"),
+    [
+        ([WORDS, Turn("user", (FIRST, SECOND))], [Turn("user", (FIRST, SECOND, Text("wait")))]),
+        ([RULES, Turn("user", (FIRST, SECOND))], [Turn("user", (FIRST, SECOND)), RULES]),
+        (
+            [Turn("user", (FIRST,)), RULES, Turn("user", (SECOND, Text("go")))],
+            [Turn("user", (FIRST, SECOND)), RULES, Turn("user", (Text("go"),))],
+        ),
+    ],
+)
+def test_results_stand_right_behind_their_calls(between: list[Turn], expected: list[Turn]) -> None:
+    """Most providers refuse whatever else is said first."""
+    ask = Ask(turns=(WORDS, CALLED, *between))
+    assert paired(ask).turns == (WORDS, CALLED, *expected)
+    assert paired(paired(ask)) == paired(ask)
+
+
 @given(st.lists(st.lists(st.sampled_from(["", "a", "b", "a_2"]), max_size=3), max_size=5))
 def test_every_call_gets_an_id_of_its_own(turns: list[list[str]]) -> None:
     said = []

@@ -98,6 +98,16 @@ def test_what_both_can_say_survives_the_way_to_another_and_back(other: Any, ask:
     assert sayable(read_ask(write_ask(sayable(there), "m").body)) == ask
 
 
+@given(st.binary(min_size=1, max_size=40), st.booleans())
+def test_bytes_come_in_either_alphabet_and_leave_in_the_one_of_all(data: bytes, bare: bool) -> None:
+    """The provider's own SDK writes `-` and `_`, which every other dialect refuses."""
+    sent = base64.urlsafe_b64encode(data).decode()
+    blob = {"mimeType": "image/png", "data": sent.rstrip("=") if bare else sent}
+    ask = read({"contents": [{"parts": [{"inlineData": blob}]}]})
+    image = Image("image/png", base64.b64encode(data).decode())
+    assert ask.turns == (Turn("user", (image,)),)
+
+
 @given(ASKS)
 def test_names_may_be_written_in_either_spelling(ask: Ask) -> None:
     """As protocol buffers allow; what is a client's own JSON is left alone."""
@@ -313,6 +323,7 @@ def test_tools_and_how_they_are_chosen_are_read() -> None:
             ]
         },
         {"googleSearch": {"x": 1}},
+        {"codeExecution": {}, "urlContext": None},
     ]
 
     def chosen(**config: Any) -> Ask:
@@ -323,7 +334,10 @@ def test_tools_and_how_they_are_chosen_are_read() -> None:
     assert json.loads(ask.tools[0].schema)["properties"] == {"a": {"type": "string"}}
     assert ask.tools[1].schema == b'{"$ref": "#"}'
     assert ask.tools[2].schema == Tool("h").schema
-    assert [(loss.field, loss.tolerable) for loss in ask.lost] == [("tools[1].googleSearch", True)]
+    assert [(loss.field, loss.tolerable) for loss in ask.lost] == [
+        ("tools[1].googleSearch", True),
+        ("tools[2].codeExecution", True),  # which has no settings, and is one all the same
+    ]
     assert ask.tool_choice == ToolChoice("auto")
     assert chosen(mode="any").tool_choice == ToolChoice("any")
     assert chosen(mode="NONE").tool_choice == ToolChoice("none")

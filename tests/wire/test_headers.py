@@ -16,6 +16,7 @@ from holdfast.wire.headers import (
     client_credential,
     credential_headers,
     is_subscription,
+    lost_told,
     lost_value,
     to_client,
     to_upstream,
@@ -348,11 +349,15 @@ def test_a_credential_goes_up_as_its_dialect_wants_it(dialect, secret, own, head
 
 @given(st.lists(st.text(max_size=30).map(lambda name: Lost(name, "why")), max_size=60))
 def test_the_names_of_losses_are_a_header_whatever_they_are(lost: list[Lost]) -> None:
-    value = lost_value(lost)
+    value, told = lost_value(lost), lost_told(lost)
     assert len(value) <= 1000
+    assert len(told) <= 100
+    assert all(re.fullmatch(r"[A-Za-z0-9_.?\[\]-]*: [ -~]*", words) for words in told)
     assert re.fullmatch(rb"[A-Za-z0-9_.?, \[\]-]*", value)
 
 
 def test_each_loss_is_named_once() -> None:
     lost = [Lost("top_k", "a"), Lost("top_k", "b"), Lost("messages[0].content[1]", "c")]
     assert lost_value(lost) == b"top_k, messages[0].content[1]"
+    told = ("top_k: a", "top_k: b", "messages[0].content[1]: c")
+    assert lost_told([*lost, lost[0]]) == told

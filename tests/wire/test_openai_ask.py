@@ -219,12 +219,21 @@ def test_sounds_cannot_be_borne() -> None:
     assert (lost.field, lost.tolerable) == ("messages[0].content[0]", False)
 
 
+def test_rules_that_stand_alone_are_said_as_a_users() -> None:
+    """This dialect answers to them; others want somebody to ask."""
+    ask = read({"role": "system", "content": "Write a haiku."})
+    assert (ask.system, ask.turns) == ((), (Turn("user", (Text("Write a haiku."),)),))
+    assert [lost.field for lost in ask.lost] == ["system"]
+
+
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{"}}
 
 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
+        ({"messages": []}, "messages is missing or empty; this path takes Chat"),
+        ({"system": "Be brief."}, "system is of Anthropic's requests"),
         ({"messages": [{"role": "king", "content": "x"}]}, r"messages\[0\].role is 'king'"),
         ({"messages": [{"role": "user", "content": None}]}, "neither text nor"),
         ({"messages": [HI, {"role": "assistant"}, HI]}, r"messages\[1\].content"),

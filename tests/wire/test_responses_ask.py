@@ -534,3 +534,13 @@ def test_a_request_of_ones_own_keeps_its_bytes() -> None:
         b"",
     ):
         assert responses_ask.own(sent) is sent
+
+
+def test_rules_that_stand_alone_are_said_as_a_users() -> None:
+    item = {"role": "developer", "content": "Write a haiku."}
+    ask = read_ask(json.dumps({"model": "m", "input": [item], "instructions": "Rhyme."}).encode())
+    assert (ask.system, ask.turns) == (
+        (Text("Rhyme."),),
+        (Turn("user", (Text("Write a haiku."),)),),
+    )
+    assert [lost.field for lost in ask.lost] == ["system"]

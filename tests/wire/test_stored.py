@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.wire.conversations import Conversations
-from holdfast.wire.stored import Told, told
+from holdfast.wire.stored import Told, told, unknown
 
 ANSWER = b'{"id":"r1","output":[]}'
 
@@ -74,6 +74,50 @@ def test_what_a_provider_keeps_is_asked_there_and_forgotten_here() -> None:
 )
 def test_the_rest_is_not_ours(method: str, path: str) -> None:
     assert tell(method, path, b"", held()) is None
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/responses/r1"),
+        ("DELETE", "/v1/responses/r1"),
+        ("POST", "/v1/responses/r1/cancel"),
+        ("GET", "/v1/responses/r1/input_items"),
+        ("GET", "/v1/responses/%72%31"),
+        ("GET", "/v1/responses//r1"),
+    ],
+)
+def test_what_was_given_to_another_is_not_there(method: str, path: str, native: bool) -> None:
+    """Also where the provider has it: behind one key it could not tell who asks."""
+    kept = held(native=native)
+    found = told(method, path, b"", kept, at=1.0, wall=9.5, name="n1", owner="b")
+    assert found is not None
+    assert found.status == 404
+    error = json.loads(found.body)["error"]
+    assert (error["type"], error["message"]) == (
+        "invalid_request_error",
+        "Response with id 'r1' not found.",
+    )
+    assert len(kept) == 1
+
+
+def test_who_goes_on_from_what_nobody_knows_is_told_what_to_do() -> None:
+    body = b'{"input":"x","previous_response_id":"r1"}'
+    kept = held()
+    assert unknown(body, kept, at=1.0, owner="", keeper=False) is None
+    for owner, memory in (("b", kept), ("", Conversations())):
+        found = unknown(body, memory, at=1.0, owner=owner, keeper=False)
+        assert found is not None
+        assert found.status == 400
+        error = json.loads(found.body)["error"]
+        assert (error["param"], error["code"]) == (
+            "previous_response_id",
+            "previous_response_not_found",
+        )
+        assert error["message"].startswith("Previous response with id 'r1' not found. ")
+        assert "send the whole conversation in `input`" in error["message"]
+    assert unknown(body, Conversations(), at=1.0, owner="", keeper=True) is None
 
 
 @given(st.binary(max_size=30))

@@ -285,6 +285,50 @@ def test_other_surfaces_are_only_asked_for_json() -> None:
     ]
 
 
+COUNTED = {
+    "anthropic": b'{"input_tokens":%d}',
+    "gemini": b'{"totalTokens":%d, "promptTokensDetails":[]}',
+    "openai-responses": b'{"object":"response.input_tokens","input_tokens":%d}',
+}
+
+
+@pytest.mark.parametrize("there", COUNTED)
+@pytest.mark.parametrize("here", COUNTED)
+@given(tokens=st.integers(-3, 10**7))
+def test_a_count_is_the_very_number_and_nought_is_none(here: str, there: str, tokens: int) -> None:
+    answer = COUNTED[there] % tokens
+    pieces = answered(here, answer, target=there, surface="count_tokens")
+    if tokens < 1:
+        assert failure(pieces).kind == "absent"
+    elif here == there:
+        assert joined(pieces) == answer
+    else:
+        assert speak.DIALECTS[here].read_count(joined(pieces)) == tokens
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"input_tokens":"9"}', b'{"input_tokens":null}'])
+def test_a_success_without_a_count_in_it_is_no_count(body: bytes) -> None:
+    for dialect in COUNTED:
+        assert failure(answered(dialect, body, surface="count_tokens")).kind == "absent"
+
+
+@pytest.mark.parametrize(
+    ("status", "surface", "kind"),
+    [
+        (404, "count_tokens", "absent"),
+        (405, "count_tokens", "absent"),
+        (501, "count_tokens", "absent"),
+        (529, "count_tokens", "status"),
+        (404, "messages", "status"),
+    ],
+)
+def test_whoever_has_no_count_is_told_from_whoever_fails(
+    status: int, surface: str, kind: str
+) -> None:
+    found = failure(answered("anthropic", b"Not Found", status=status, surface=surface))
+    assert (found.kind, found.status, found.body) == (kind, status, b"Not Found")
+
+
 def test_an_answer_beyond_all_bounds_is_a_fault_and_is_let_go(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

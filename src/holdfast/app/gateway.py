@@ -233,7 +233,7 @@ class Gateway:
         for task in (*self._knocking.values(), self._reloading):
             if task is not None:
                 task.cancel()
-        await self.listener.close(drain_s)
+        await self.listener.close(drain_s, self.desk.stop)
         await self.observatory.close()
         await self.stage.close()
         self.dialer.close()

@@ -35,6 +35,7 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     key_env: tuple[str, ...] = ()
     status_page: str | None = None
     status: PageSource | None = None
+    counts: tuple[Dialect, ...] | None = None
     serves: tuple[str, ...] = ()
     chats: tuple[str, ...] = ()
     stand_in: str = ""

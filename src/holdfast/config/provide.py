@@ -62,6 +62,7 @@ def provider(
         kind=kind,
         status_page=own_page or (entry.status_page if entry and not here else None),
         page=None if here and own_page is None else _page_source(entry, own_page),
+        counts=entry.counts if entry else None,
         serves=serves or (entry.serves if entry else ()),
         models=(*_models(table), *(entry.models if entry else ())),
         allow_subscription=allow_subscription,

@@ -147,7 +147,7 @@ class Board:
             self._seen[leaf] = obs.wall
         if self._health.nodes:
             for segment in covering(*leaf):
-                self._health.succeed(segment, obs.at, obs.wall)
+                self._health.succeed(segment, obs.at, obs.wall, trial_of=obs.trial_of)
 
     def _learn(self, provider: str, model: str, first_content_s: float) -> None:
         typical = self._typical
@@ -185,11 +185,11 @@ class Board:
                 continue
             if obs.status is not None and node.kind in CONNECT_KINDS:
                 # Nobody could be reached there, and now somebody answered, if only with an error.
-                health.succeed(segment, obs.at, obs.wall)
+                health.succeed(segment, obs.at, obs.wall, trial_of=obs.trial_of)
             elif obs.trial and named is not None:
                 fail(health, segment, obs, verdict)
             elif obs.trial:
-                health.unclaim(segment)
+                health.unclaim(segment, trial_of=obs.trial_of)
 
     def _promote(self, named: Segment, obs: Observation, verdict: Verdict) -> None:
         """Several in trouble under one parent: the parent is."""
@@ -253,15 +253,18 @@ class Board:
             why=why_resting(worst, at) if shut is not None else "on probation",
         )
 
-    def claim(self, leg: Leg, at: float) -> None:
-        """This leg's trial is under way: it was dialled. Its observation ends the claim."""
-        for segment in path_of(leg):
-            self._health.claim(segment, at)
+    def claim(self, leg: Leg, at: float, trial_of: str = "") -> None:
+        """This leg's trial is under way: it was dialled, as the attempt of this name.
 
-    def unclaim(self, leg: Leg) -> None:
+        Its observation ends the claim, and no other attempt's does.
+        """
+        for segment in path_of(leg):
+            self._health.claim(segment, at, trial_of=trial_of)
+
+    def unclaim(self, leg: Leg, trial_of: str = "") -> None:
         """This leg's trial ended without an observation (the client left)."""
         for segment in path_of(leg):
-            self._health.unclaim(segment)
+            self._health.unclaim(segment, trial_of=trial_of)
 
     def knocks_due(self, at: float) -> list[str]:
         """Providers that nobody could reach and at whose door somebody should knock now.
@@ -378,7 +381,16 @@ def fail(
     health: Health, segment: Segment, obs: Observation, verdict: Verdict, *, sure: bool = False
 ) -> None:
     """One failed attempt, as a failure of this segment."""
-    health.fail(segment, obs.at, obs.wall, verdict, obs.failure_kind, obs.status, sure=sure)
+    health.fail(
+        segment,
+        obs.at,
+        obs.wall,
+        verdict,
+        obs.failure_kind,
+        obs.status,
+        sure=sure,
+        trial_of=obs.trial_of,
+    )
 
 
 def row_of(node: Node, at: float, memory_s: float) -> SegmentRow:

@@ -19,6 +19,8 @@ merely stops is never ended cleanly, because both official SDKs take that for a 
     speaking   FAULT, Failed, silence, Closed   landed (SayError, Break)
     the rest   FAULT, Failed, silence, Closed   next leg, or pausing, or landed (Decline)
     pausing    Rang                  dialling   (the second round)
+    speaking   Stopping              landed     (SayError, Break)
+    the rest   Stopping              landed     (Decline)
     any        Left                  landed     (abandoned)
 
 The flight never judges: `judge` turns a failure into a verdict, and the flight obeys its action.
@@ -35,6 +37,8 @@ from typing import Any
 import msgspec
 
 from holdfast.core.board import Standing
+from holdfast.core.signatures import NOT_OFFERED
+from holdfast.core.words import STOPPED
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import (
     AttemptEnded,
@@ -60,6 +64,7 @@ from holdfast.facts.flights import (
     SayError,
     Sent,
     Started,
+    Stopping,
     Unfit,
 )
 from holdfast.facts.outcomes import (
@@ -79,10 +84,19 @@ BODY_BYTES_PER_S = 32 * 1024
 SECOND_ROUND_S = 0.3
 # Waits up to this are taken inside; longer ones are the client's, which knows its own patience.
 WAIT_INSIDE_S = 1.5
+# So soon is a gateway back that is started again.
+STOPPED_S = 5.0
 # So sure that it is the provider's fault, we do not pass on words that say it is the user's.
 SURE = 0.8
 
 _FINISH = Finish()
+_STOPPED = Verdict(
+    whose="local",
+    cause=STOPPED,
+    confidence=1.0,
+    action="surface_to_user",
+    because=("holdfast was stopped in the middle of it",),
+)
 
 Judge = Callable[[Failure, Leg], Verdict]
 Transient = Callable[[Verdict], bool]
@@ -443,7 +457,9 @@ class Flight:
 
     def _decline(self, at: float) -> list[Command]:
         """Nothing more can be done, and nothing has been said: the truth, in one reply."""
-        commands = [decline(self._declined, tuple(self._tried), several=self._several())]
+        counting = self._call.surface == "count_tokens"
+        several = self._several()
+        commands = [decline(self._declined, tuple(self._tried), several=several, counting=counting)]
         verdict = commands[0].verdict
         ended = FlightEnded(at=at, outcome="declined", attempts=self._dialled, verdict=verdict)
         self.land()
@@ -472,6 +488,35 @@ class Flight:
         self.land()
         return commands
 
+    def _stopping(self, event: Stopping) -> list[Command]:
+        """We are stopped: the client hears so, and no target is to blame."""
+        at, leg, commands = event.at, self._leg, list[Command]()
+        spoke = self.phase is SPEAKING
+        if leg is not None:
+            text = _STOPPED.because[0]
+            failure = Failure(kind="internal", where="in_stream" if spoke else "body", text=text)
+            self._tried.append((str(leg.target), text))
+            commands = [
+                HangUp(self._attempt),
+                AttemptEnded(
+                    at=at,
+                    attempt=self._attempt,
+                    leg=leg,
+                    outcome="abandoned",
+                    failure=failure,
+                    verdict=_STOPPED,
+                    times=self._times(at),
+                ),
+            ]
+            if spoke:
+                return commands + self._broken(at, leg, _STOPPED, b"")
+        told = Decline(
+            verdict=_STOPPED, tried=tuple(self._tried), retry_after_s=STOPPED_S, should_retry=True
+        )
+        ended = FlightEnded(at=at, outcome="declined", attempts=self._dialled, verdict=_STOPPED)
+        self.land()
+        return [*commands, told, ended]
+
     # --------------------------------------------------------------- the rest
 
     def _times(self, at: float) -> Times:
@@ -498,6 +543,7 @@ _OF_THE_CALL: dict[type, Callable[[Flight, Any], list[Command]]] = {
     Started: Flight._started,
     Rang: Flight._rang,
     Left: Flight._left,
+    Stopping: Flight._stopping,
 }
 _OF_AN_ATTEMPT: dict[type, Callable[[Flight, Any], list[Command]]] = {
     Sent: Flight._sent,
@@ -519,7 +565,11 @@ def _forbidden(failure: Failure) -> bool:
 
 
 def decline(
-    failed: list[tuple[Leg, Failure, Verdict]], tried: tuple[tuple[str, str], ...], *, several: bool
+    failed: list[tuple[Leg, Failure, Verdict]],
+    tried: tuple[tuple[str, str], ...],
+    *,
+    several: bool,
+    counting: bool = False,
 ) -> Decline:
     """The one reply to a call that nobody could answer.
 
@@ -529,16 +579,20 @@ def decline(
     has none), so the reply is our own and names each. It is our own as well where the only one
     blames the user and the verdict is surely another: what a client does next depends on the
     status, and the coding tools give up for good on a 403. A route may switch both off.
+
+    `counting`: tokens were to be counted. That somebody has no count is no answer to who asked;
+    where nobody has, the reply says so, and clients estimate.
     """
     if not failed:
         nobody = Verdict(
             whose="request",
-            cause="no_target",
+            cause=NOT_OFFERED if counting else "no_target",
             confidence=0.9,
             action="surface_to_user",
             because=("no target of the route can carry this call",),
         )
         return Decline(verdict=nobody, tried=tried, should_retry=False)
+    failed = [one for one in failed if one[2].cause != NOT_OFFERED] or failed
     leg, failure, verdict = failed[-1]
     if verdict.action not in ("surface_to_user", "shrink_or_larger_context"):
         # The first choice is what the person asked for: its verdict speaks.
@@ -548,7 +602,7 @@ def decline(
     is_error = failure.status is not None and failure.status >= 400
     passed_on = failure if is_error and (final or not several or not leg.own_errors) else None
     instead_of = failure if leg.own_errors and blames_the_user(failure, verdict) else None
-    if instead_of is not None:
+    if instead_of is not None or verdict.cause == NOT_OFFERED:
         passed_on = None
     waits = [v.rest_s for _, _, v in failed if v.rest_s is not None]
     wait_s = min(waits) if waits else None

@@ -119,7 +119,7 @@ class Node:
     """One segment that is, or lately was, in trouble. Times are steady seconds.
 
     `began_at` is when it left `well`, `asked_until` how long it asked to be left alone; `trips` and
-    `relapses` are the times of the last few.
+    `relapses` are the times of the last few. `trial_of` is the attempt that is its trial.
     """
 
     __slots__ = (
@@ -138,6 +138,7 @@ class Node:
         "since_wall",
         "state",
         "status",
+        "trial_of",
         "trial_until",
         "trips",
         "verdict",
@@ -154,6 +155,7 @@ class Node:
         self.rests_until = 0.0
         self.asked_until = 0.0
         self.trial_until = 0.0
+        self.trial_of = ""
         self.trips: list[float] = []
         self.relapses: list[float] = []
         self.goods = 0
@@ -198,6 +200,12 @@ class Node:
             return at < self.rests_until or at < self.trial_until
         return False
 
+    def tried(self, attempt: str) -> None:
+        """This attempt has ended; if it was the trial, the next may begin."""
+        if attempt == self.trial_of:
+            self.trial_until = 0.0
+            self.trial_of = ""
+
     def recent(self, times: list[float], at: float, memory_s: float) -> int:
         return sum(at - time < memory_s for time in times)
 
@@ -215,7 +223,7 @@ class Health:
         self.params = params or Params()
         self.nodes: dict[Segment, Node] = {}
 
-    def fail(
+    def fail(  # noqa: PLR0913 - a failure has as many sides
         self,
         segment: Segment,
         at: float,
@@ -225,8 +233,12 @@ class Health:
         status: int | None,
         *,
         sure: bool = False,
+        trial_of: str = "",
     ) -> None:
-        """One failure that speaks about this segment. `sure`: it puts it down whatever it is."""
+        """One failure that speaks about this segment. `sure`: it puts it down whatever it is.
+
+        `trial_of`: the attempt that failed, where it was a trial.
+        """
         memory_s = self.params.memory_s
         node = self.nodes.get(segment)
         if node is None:
@@ -234,7 +246,7 @@ class Health:
         before = node.settle(at, memory_s)
         node.wall_ahead_s = wall - at
         node.failed_at, node.kind, node.status, node.verdict = at, kind, status, verdict
-        node.trial_until = 0.0
+        node.tried(trial_of)
         node.asked_until = max(node.asked_until, at + self._asked_s(verdict))
         if before is DOWN:
             # It rests already: an answer to a call from before is no new trip, but a longer wait
@@ -275,7 +287,7 @@ class Health:
         node = self.nodes[segment] = Node(segment, wall)
         return node
 
-    def succeed(self, segment: Segment, at: float, wall: float) -> None:
+    def succeed(self, segment: Segment, at: float, wall: float, *, trial_of: str = "") -> None:
         """One good answer that went through this segment."""
         node = self.nodes.get(segment)
         if node is None:
@@ -283,7 +295,7 @@ class Health:
         params = self.params
         state = node.settle(at, params.memory_s)
         node.wall_ahead_s = wall - at
-        node.trial_until = 0.0
+        node.tried(trial_of)
         if state is WELL or state is DOUBTFUL:
             node.turn(Turn.GOOD, wall)
             if at - node.failed_at > params.memory_s:
@@ -303,17 +315,21 @@ class Health:
             node.turn(Turn.GOOD, wall)
             node.rests_until = at + apart_s
 
-    def claim(self, segment: Segment, at: float) -> None:
-        """A trial is under way through this segment; no other starts until it has ended."""
+    def claim(self, segment: Segment, at: float, *, trial_of: str = "") -> None:
+        """A trial is under way through this segment; no other starts until it has ended.
+
+        `trial_of` names the attempt: another's end does not end its claim.
+        """
         node = self.nodes.get(segment)
         if node is not None and node.settle(at, self.params.memory_s) is PROBATION:
             node.trial_until = at + self.params.trial_s
+            node.trial_of = trial_of
 
-    def unclaim(self, segment: Segment) -> None:
+    def unclaim(self, segment: Segment, *, trial_of: str = "") -> None:
         """A trial ended and told nothing: the next call may try."""
         node = self.nodes.get(segment)
         if node is not None:
-            node.trial_until = 0.0
+            node.tried(trial_of)
 
     def knock(self, segment: Segment, at: float, wall: float, *, ok: bool) -> None:
         """Somebody opened the door there, or nobody did; no call was made."""

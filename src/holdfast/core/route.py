@@ -40,7 +40,7 @@ TALK: dict[Dialect, Surface] = {
     "gemini": "generate_content",
 }
 # Where tokens are counted, and may be counted for a client of another of these.
-COUNTING: frozenset[Dialect] = frozenset({"anthropic", "gemini"})
+COUNTING: frozenset[Dialect] = frozenset({"anthropic", "gemini", "openai-responses"})
 
 
 class NoRoute(Struct, frozen=True):
@@ -109,7 +109,12 @@ def _route(routes: tuple[Route, ...], providers: dict[str, Provider], call: Call
 def _leg(provider: Provider, model: str, call: Call, limits: Limits) -> Leg | None:
     surface: Surface = call.surface
     dialect = call.dialect
-    if dialect not in provider.dialects:
+    if surface == "count_tokens":
+        counting = counts_in(provider, dialect)
+        if counting is None:
+            return None
+        dialect = counting
+    elif dialect not in provider.dialects:
         other = _other(provider, dialect, surface)
         if other is None:
             return None
@@ -131,13 +136,17 @@ def _other(
     provider: Provider, dialect: Dialect, surface: Surface
 ) -> tuple[Dialect, Surface] | None:
     """In which of its own dialects a provider can be asked this, and on which surface."""
-    if surface == "count_tokens" and dialect in COUNTING:
-        counting = next((known for known in provider.dialects if known in COUNTING), None)
-        return None if counting is None else (counting, surface)
     spoken = provider.dialects[0]
     if (dialect, surface) not in CROSSING or spoken not in TALK:
         return None
     return spoken, TALK[spoken]
+
+
+def counts_in(provider: Provider, dialect: Dialect | None = None) -> Dialect | None:
+    """In which of its own dialects a provider counts tokens: in this one if it can, or in none."""
+    said = provider.dialects if provider.counts is None else provider.counts
+    able = [own for own in provider.dialects if own in COUNTING and own in said]
+    return dialect if dialect in able else next(iter(able), None)
 
 
 def _lacks(facts: ModelFacts) -> frozenset[str]:
@@ -149,6 +158,11 @@ def _lacks(facts: ModelFacts) -> frozenset[str]:
 def _nothing(
     routes: tuple[Route, ...], providers: dict[str, Provider], call: Call, *, found: bool
 ) -> str:
+    if found and call.surface == "count_tokens":
+        return (
+            f"holdfast: no target of the route for {call.model} counts tokens. Estimate them, or"
+            f" add a target to the route that counts (dialects: {', '.join(sorted(COUNTING))})."
+        )
     if found:
         return (
             f"holdfast: no target of the route for {call.model} can answer"

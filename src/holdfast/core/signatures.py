@@ -22,6 +22,8 @@ from holdfast.facts.outcomes import Action, Failure, Said, Scope, Whose
 WHOSE: tuple[Whose, ...] = get_args(Whose)
 WORDS_MAX = 4000
 PAGE = "<page>"
+# The cause where nothing is wrong, but for that the target has no such thing.
+NOT_OFFERED = "not_offered"
 
 SAY: Action = "surface_to_user"
 GO: Action = "fail_over"
@@ -172,6 +174,9 @@ SIGNATURES: tuple[Signature, ...] = (
          {"intermediary": 0.5, "network": 0.15, "request": 0.15, "account": 0.1}, GO, "model",
          400, 401, 403, 405, 407, says=r"^<page>|unexpected token '?<",
          source="HTML where JSON was due"),
+    # A count is asked of whoever may have one; where the words are about the model, see below.
+    _row(NOT_OFFERED, {"request": 0.9}, GO, "nothing", "absent", says=r"(?s)^(?!.*\bmodels?\b)",
+         source="vLLM 404 and 405, Ollama 404, LM Studio 200: no count, and nobody's fault"),
     # The site's own pages, or a server that does not know the path: the address is wrong.
     _row("wrong_address", {"request": 0.6, "intermediary": 0.17, "local": 0.1}, GO_TELL, "model",
          200, 404, "not_json",

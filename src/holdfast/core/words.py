@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from holdfast.core.signatures import NOT_OFFERED
 from holdfast.facts.flights import Decline
 from holdfast.facts.outcomes import Failure, Verdict
 
 SAID_CHARS_MAX = 500
+STOPPED = "stopped"  # the cause where it is our own end that ends a call
 _STATUS = {"request": 400, "account": 403}
 _WHOSE = {
     "provider": "the provider's fault, not yours",
@@ -25,6 +27,11 @@ def ascii_header(text: str) -> bytes:
 
 def sentence(verdict: Verdict, target: str) -> str:
     """What happened, whose fault, what to do: for an answer that broke off."""
+    if verdict.cause == STOPPED:
+        return (
+            f"holdfast: the answer from {target} broke off, because holdfast itself was stopped;"
+            " the provider is not at fault. What you have is incomplete; ask again when it is back."
+        )
     because = "; ".join(verdict.because) or verdict.cause
     return (
         f"holdfast: the answer from {target} broke off ({because}). Whose fault:"
@@ -37,6 +44,8 @@ def declined_status(verdict: Verdict, overloaded: int) -> int:
 
     `overloaded`: by which providers of the client's dialect say that the fault is theirs, for now.
     """
+    if verdict.cause == NOT_OFFERED:
+        return 404
     if verdict.cause == "rate_limit":
         return 429
     return overloaded if verdict.whose == "provider" else _STATUS.get(verdict.whose, 503)
@@ -48,9 +57,16 @@ def refusal(command: Decline, outlook: str = "") -> str:
     `outlook`: since when it lasts and when it may be over, in a sentence of its own.
     """
     verdict = command.verdict
+    if verdict.cause == STOPPED:
+        return (
+            "holdfast: it was stopped before this call was answered; no provider is at fault. Ask"
+            " again when it is back (`holdfast up`)."
+        )
     tried = "; ".join(f"{target}: {why}" for target, why in command.tried)
     if not tried:
         tried = "; ".join(verdict.because)
+    if verdict.cause == NOT_OFFERED:
+        return f"holdfast: no target of this route counts tokens ({tried}). Estimate them."
     if command.should_retry:
         wait = round(command.retry_after_s or 3)
         remedy = f"Ask again in about {max(1, wait)} s; `holdfast status` shows what is up."

@@ -62,9 +62,8 @@ def listed(exchanges: Iterable[ExchangeLine], screen: Console) -> None:
         if one.stand_in:
             head.append(" (stand-in)", style="yellow")
         took = span(one.duration_s) if one.duration_s is not None else ""
-        head.append(
-            f"  {joined((str(one.status or ''), took, one.tool, tokens(one), one.id))}", style="dim"
-        )
+        rest = (str(one.status or ""), took, one.tool, tokens(one), without(one), one.id)
+        head.append(f"  {joined(rest)}", style="dim")
         screen.print(head, soft_wrap=True)
         for attempt in one.attempts:
             if attempt.outcome != "ok":
@@ -110,7 +109,8 @@ def show(one: ExchangeLine, screen: Console) -> None:
             )
             if count
         )
-        for line in (told, used, *attempt.because):
+        lost = (f"lost on the way there: {loss}" for loss in attempt.lost)
+        for line in (told, used, *lost, *attempt.because):
             if line:
                 screen.print(Text(f"  {line}", style="dim"), soft_wrap=True)
 
@@ -129,3 +129,10 @@ def tokens(one: ExchangeLine) -> str:
     read = sum(attempt.usage.input or 0 for attempt in one.attempts)
     written = sum(attempt.usage.output or 0 for attempt in one.attempts)
     return f"{read}+{written} tokens" if read or written else ""
+
+
+def without(one: ExchangeLine) -> str:
+    """What of the request did not reach who answered, by its names."""
+    lost = one.attempts[-1].lost if one.attempts and one.served_by else ()
+    names = ", ".join(dict.fromkeys(loss.partition(": ")[0] for loss in lost))
+    return f"without {names}" if names else ""

@@ -126,7 +126,13 @@ class Left(Struct, frozen=True):
     at: float
 
 
-Event = Started | Sent | Opened | Heard | Closed | Failed | Unfit | Rang | Left
+class Stopping(Struct, frozen=True):
+    """The gateway is stopped, and the answer has had its time to end."""
+
+    at: float
+
+
+Event = Started | Sent | Opened | Heard | Closed | Failed | Unfit | Rang | Left | Stopping
 
 # -------------------------------------------------------------- commands
 
@@ -248,7 +254,10 @@ class Intent(Struct, frozen=True, kw_only=True):
 
 
 class Settled(Struct, frozen=True, kw_only=True):
-    """How the attempt ended; `outcome` "unknown" stands for one whose end was not seen."""
+    """How the attempt ended; `outcome` "unknown" stands for one whose end was not seen.
+
+    `lost`: what of the request did not reach the target, in words, each with the field's name.
+    """
 
     id: str
     outcome: Literal["ok", "failed", "abandoned", "unfit", "unknown"]
@@ -261,6 +270,7 @@ class Settled(Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     times: Times = Times()
     bytes_in: int = 0
+    lost: tuple[str, ...] = ()
 
 
 class Exchange(Struct, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     - `traffic`, `probe`: one attempt ended (`count` of them, where good samples of one segment and
       one second were put together); for failures `verdict` says what was made of it at that moment.
       `first_content_s` is the time to the first content of a good answer, `stand_in`: it came from
-      another than the first choice.
+      another than the first choice; `trial`: it was one, of the attempt `trial_of`.
     - `knock`: a bare connection was made, or not.
     - `status_page`: the provider's page was read, `page` is its claim; `ok` if all is well there.
     - `network`: the way was looked at, to reference hosts (`provider` empty) or to a provider;
@@ -41,6 +41,7 @@ class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     credential: str = ""
     ok: bool = True
     trial: bool = False
+    trial_of: str = ""
     count: int = 1
     status: int | None = None
     failure_kind: str = ""

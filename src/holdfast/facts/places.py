@@ -47,7 +47,9 @@ class Provider(Struct, frozen=True, kw_only=True):
     `base_url` carries scheme, host, optional port and prefix, never a trailing slash and never
     the version segment (`/v1`): paths of a dialect bring their own. `key` is the *reference* to
     the credential (`env:NAME`, `client`, `none`, …), never the secret. `dialects` are those it
-    speaks natively, preferred first. `serves` are globs of the models it is known for.
+    speaks natively, preferred first. `counts` are those of them in which it counts tokens; None:
+    not known, so each that has words for it is tried. `serves` are globs of the models it is known
+    for.
     `status_page` is the page for people, `page` where a program reads it, if that is known.
     """
 
@@ -58,6 +60,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     kind: Kind = "cloud"
     status_page: str | None = None
     page: PageSource | None = None
+    counts: tuple[Dialect, ...] | None = None
     serves: tuple[str, ...] = ()
     models: tuple[ModelFacts, ...] = ()
     allow_subscription: bool = False

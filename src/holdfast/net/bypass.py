@@ -58,9 +58,7 @@ class Bypass:
             headers += credential_headers(call.dialect, secret, own)
         query = f"?{call.query}" if call.query else ""
         wall = self._desk.wall()
-        self._desk.book.intend(
-            intent_of(call, self._leg, 0, wall, len(call.body), "passed through raw")
-        )
+        self._desk.intend(intent_of(call, self._leg, 0, wall, len(call.body), "passed through raw"))
         self._reply.on_gone = self._gone
         self._reply.on_writable = self._resume
         self._line = self._desk.dialer.ask(

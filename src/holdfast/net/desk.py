@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class Book(Protocol):
-    """What a pilot writes down. `intend` returns when the record is with the kernel (True), or
-    has failed to get there (False, which is the book's alarm and not the call's trouble).
+    """What a pilot writes down. `intend` returns when the records are with the kernel (True),
+    or have failed to get there (False, which is the book's alarm and not the call's trouble).
     """
 
-    def intend(self, intent: Intent) -> bool: ...
+    def intend(self, *intents: Intent) -> bool: ...
     def settle(self, settled: Settled) -> None: ...
     def record(self, exchange: Exchange) -> None: ...
 
@@ -103,11 +103,13 @@ class Desk:
     `observe` takes what attempts found out, to the board first of all. `outlook` says, in a
     sentence for a call that nobody could answer, since when it lasts and when it may be over.
     `shown` takes what a new connection showed of who answers there: provider, surface, evidence.
+    `kept` are calls that ended whole just after their client left, which may come back at once.
     `alarm_at` is when the flights' deadlines are looked at next (the clock's; infinity: never).
     """
 
     __slots__ = (
         "_alarm",
+        "_intents",
         "affinity",
         "alarm_at",
         "board",
@@ -117,6 +119,7 @@ class Desk:
         "crossings",
         "dialer",
         "flying",
+        "kept",
         "observe",
         "outlook",
         "places",
@@ -150,6 +153,9 @@ class Desk:
         self.shown: Callable[[str, str, Evidence | None], None] = lambda *_: None
         self.places: dict[str, Place] = {}
         self.flying: set[Pilot] = set()
+        self.kept: set[Pilot] = set()
+        self._intents: list[Intent] = []
+        dialer.cork.before = self.promise
         self._alarm: asyncio.TimerHandle | None = None
         self.alarm_at = math.inf
 
@@ -171,6 +177,22 @@ class Desk:
         mark = _mark(call)
         if mark:
             self.runaways.ended(mark, at, whole=whole, name=call.tool)
+
+    def stop(self) -> None:
+        """End every call that is still in the air, so that each client hears why."""
+        for pilot in tuple(self.flying):
+            pilot.stop()
+
+    def intend(self, intent: Intent) -> None:
+        """What is about to be sent. The book has it before a byte of this turn's leaves."""
+        self._intents.append(intent)
+        self.dialer.cork.rouse()
+
+    def promise(self) -> None:
+        """Give the book what was intended since: one write for all that leaves together."""
+        if self._intents:
+            intents, self._intents = self._intents, []
+            self.book.intend(*intents)
 
     def wake_by(self, deadline: float) -> None:
         """Look at the flights' deadlines at this time (the clock's), or earlier.

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Failure
+from holdfast.net.cork import Cork
 from holdfast.net.line import Line, Phases, Sink, Way
 from holdfast.net.pipe import Pipe
 from holdfast.net.reach import Names, Resolve, ask_system, checked, reach, trusting
@@ -148,10 +149,11 @@ def _request_line(method: str, target: str) -> bytes:
 class _Pool:
     """One origin's connections. The idle ones are in the order in which they became idle."""
 
-    __slots__ = ("_dialer", "host", "idle", "origin", "where")
+    __slots__ = ("_dialer", "cork", "host", "idle", "origin", "where")
 
     def __init__(self, dialer: Dialer, origin: Origin) -> None:
         self._dialer = dialer
+        self.cork = dialer.cork
         self.origin = origin
         self.host = f"host: {origin.authority}".encode()
         self.where = str(origin)
@@ -181,7 +183,7 @@ class Dialer:
 
     Belongs to the loop it is first used on. `ssl_context` is taken as it is but for ALPN; it must
     verify (ValueError otherwise). `idle_s` is how long an unused connection is kept: below the
-    usual 60 s of servers, so that we are the ones to close.
+    usual 60 s of servers, so that we are the ones to close. Requests leave through `cork`.
     """
 
     __slots__ = (
@@ -197,6 +199,7 @@ class Dialer:
         "_reused",
         "_sweep",
         "_tls",
+        "cork",
     )
 
     def __init__(
@@ -220,6 +223,7 @@ class Dialer:
         self._dialled = 0
         self._reused = 0
         self._closed = False
+        self.cork = Cork()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def _here(self) -> asyncio.AbstractEventLoop:

@@ -162,6 +162,7 @@ class Front:
                 at=self.desk.clock(),
                 wall=self.desk.wall(),
                 name=f"{self._prefix}{self._count:07x}",
+                owner=self._callers.of(request).mark,
             )
         if found is None:
             self._answer(request, reply, stored.DIALECT, "stored")
@@ -196,11 +197,28 @@ class Front:
         if isinstance(legs, NoRoute):
             self._refuse(request, reply, 404, legs.text, dialect, call=call)
             return
+        if dialect == stored.DIALECT and self._goes_on_from_nothing(call, legs, reply):
+            return
         pause_s = self.desk.pause_s(call)
         if pause_s:
             self._slow(call, caller, legs, reply, pause_s)
         else:
             self._fly(call, caller, legs, reply)
+
+    def _goes_on_from_nothing(self, call: Call, legs: tuple[Leg, ...], reply: Reply) -> bool:
+        """Answer a call that continues what nobody knows, or what is somebody else's."""
+        found = stored.unknown(
+            call.body,
+            self.desk.crossings.conversations,
+            at=call.at,
+            owner=call.credential_mark,
+            keeper=any(leg.dialect == call.dialect for leg in legs),
+        )
+        if found is None:
+            return False
+        because = "it goes on from what is not known here"
+        self._tell(call, reply, found.status, (*JSON, *_NO_USE), found.body, because)
+        return True
 
     def _slow(
         self, call: Call, caller: Caller, legs: tuple[Leg, ...], reply: Reply, pause_s: float
@@ -310,8 +328,10 @@ class Front:
         )
 
     def _join(self, call: Call, reply: Reply) -> bool:
-        """Attach a client's own retry to the same call still in the air, if there is one."""
-        for pilot in self.desk.flying:
+        """Attach a client's own retry to the same call, still in the air or just landed, if there
+        is one.
+        """
+        for pilot in (*self.desk.flying, *self.desk.kept):
             other = pilot.call
             if (
                 pilot.joinable
@@ -380,23 +400,35 @@ class Front:
         )
         if status == 405:
             ours += ((b"allow", methods_of(request.path).encode()),)
-        if call is not None:
-            ours += ((b"x-holdfast-exchange", ascii_header(call.id)),)
-            self.desk.book.record(
-                exchange_of(
-                    call,
-                    "declined",
-                    status,
-                    duration_s=0.0,
-                    attempts=0,
-                    because=text,
-                    bytes_out=len(body),
-                )
+        if call is None:
+            reply.send(status, (*headers, *ours), body)
+        else:
+            self._tell(call, reply, status, (*headers, *ours), body, text)
+
+    def _tell(
+        self, call: Call, reply: Reply, status: int, headers: Headers, body: bytes, because: str
+    ) -> None:
+        """Answer a call that goes to nobody, and write it down."""
+        self.desk.book.record(
+            exchange_of(
+                call,
+                "declined",
+                status,
+                duration_s=0.0,
+                attempts=0,
+                because=because,
+                bytes_out=len(body),
             )
-        reply.send(status, (*headers, *ours), body)
+        )
+        ours = (b"x-holdfast-exchange", ascii_header(call.id))
+        reply.send(status, (*headers, ours), body)
 
 
 JSON: Headers = ((b"content-type", b"application/json"),)
+_NO_USE: Headers = (
+    (b"x-holdfast-verdict", b"request;invalid;0.99"),
+    (b"x-should-retry", b"false"),
+)
 # What is answered here; outside the class because it names its methods.
 # ruff: noqa: SLF001
 PAGES: dict[tuple[str, str], Callable[[Front, Request, Reply], None]] = {

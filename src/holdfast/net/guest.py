@@ -15,6 +15,7 @@ import struct
 from collections.abc import Callable
 from typing import Protocol, cast
 
+from holdfast.net.cork import Cork
 from holdfast.net.doorman import Doorman, Refusal
 from holdfast.net.familiar import Familiar
 from holdfast.net.intake import Bounds, Intake
@@ -39,6 +40,7 @@ class House(Protocol):
     """The listener, as far as a connection needs it."""
 
     bounds: Bounds
+    cork: Cork
     doorman: Doorman
     draining: bool
     familiar: Familiar
@@ -59,7 +61,7 @@ class House(Protocol):
 
 
 class Guest(asyncio.Protocol):
-    """A connection. `written` are the bytes handed to its transport so far."""
+    """A connection."""
 
     __slots__ = (
         "_current",
@@ -76,7 +78,7 @@ class Guest(asyncio.Protocol):
         "_taken",
         "_transport",
         "_waiting",
-        "written",
+        "_written",
     )
 
     def __init__(self, house: House) -> None:
@@ -90,7 +92,7 @@ class Guest(asyncio.Protocol):
         self._phase = _FRESH
         self._since = 0.0  # when the body began
         self._deadline = math.inf
-        self.written = 0
+        self._written = 0  # bytes given to the client so far
         self._taken = 0  # of that, what the kernel had taken when the client last took any
         self._moved_at = 0.0
         self._full = False
@@ -199,12 +201,15 @@ class Guest(asyncio.Protocol):
             self._house.crashed(error, task)
 
     def _reply(self, *, head_only: bool, http10: bool, keep_alive: bool) -> Reply:
-        reply = Reply(
-            self, self._transport, head_only=head_only, http10=http10, keep_alive=keep_alive
-        )
+        reply = Reply(self, head_only=head_only, http10=http10, keep_alive=keep_alive)
         reply.writable = not self._full
         self._current = reply
         return reply
+
+    def write(self, data: bytes) -> None:
+        """Give the client these bytes, behind all that it was given before."""
+        self._written += len(data)
+        self._house.cork.write(self._transport, data)
 
     def turn_away(self, refusal: Refusal) -> None:
         """Say why not, and close."""
@@ -242,7 +247,8 @@ class Guest(asyncio.Protocol):
         sock = self._transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
-        self._transport.close()  # flushes first
+        self._house.cork.flush()
+        self._transport.close()  # not before all of it is written
 
     def _linger(self) -> None:
         """Send what there is and a FIN, then read into the void until the client closes too.
@@ -257,6 +263,7 @@ class Guest(asyncio.Protocol):
         self._deadline = self._house.now() + self._house.bounds.linger_s
         self._resume()
         if not self._transport.is_closing():
+            self._house.cork.flush()
             self._transport.write_eof()
 
     def _resume(self) -> None:
@@ -279,8 +286,7 @@ class Guest(asyncio.Protocol):
                 self._since = now
                 self._deadline = now + bounds.body_grace_s
                 if intake.head.wants_100 and not intake.body_bytes:
-                    self.written += len(_CONTINUE)
-                    self._transport.write(_CONTINUE)
+                    self.write(_CONTINUE)
         elif intake.begun:
             if self._phase == _FRESH:  # its deadline counts from the connection's beginning
                 self._phase = _HEAD
@@ -294,7 +300,7 @@ class Guest(asyncio.Protocol):
     def look(self, now: float) -> None:
         """Has a deadline passed, or has the client stopped taking what it asked for?"""
         buffered = self._transport.get_write_buffer_size()
-        taken = self.written - buffered
+        taken = self._written - buffered
         if not buffered or taken != self._taken:
             self._taken = taken
             self._moved_at = now
@@ -316,6 +322,7 @@ class Guest(asyncio.Protocol):
         elif self._phase == _LINGERING:
             self.abort()
         else:
+            self._house.cork.flush()
             self._transport.close()
 
     def _left_unseen(self) -> bool:
@@ -346,6 +353,7 @@ class Guest(asyncio.Protocol):
     def retire(self) -> None:
         """The house is closing: go when idle, or behind the current reply."""
         if self._phase == _IDLE:
+            self._house.cork.flush()
             self._transport.close()
         elif self._phase == _FRESH:
             self._deadline = min(self._deadline, self._house.now() + FRESH_S)

@@ -11,6 +11,7 @@ import asyncio
 import errno
 from collections.abc import Callable
 
+from holdfast.net.cork import Cork
 from holdfast.net.doorman import Doorman, Refusal
 from holdfast.net.familiar import Familiar
 from holdfast.net.guest import FRESH_S, Guest, Handler
@@ -22,6 +23,8 @@ __all__ = ["Bounds", "Handler", "Listener", "Reply", "Request"]
 OnCrash = Callable[[Exception, Request | None], None]
 
 BACKLOG = 2048
+# For what is said last to be read; a client that reads at all closes then.
+LAST_WORDS_S = 0.5
 
 
 class Listener:
@@ -39,6 +42,7 @@ class Listener:
         "_servers",
         "_sweeping",
         "bounds",
+        "cork",
         "doorman",
         "draining",
         "familiar",
@@ -58,6 +62,7 @@ class Listener:
         self.handler = handler
         self.doorman = doorman
         self.familiar = Familiar()
+        self.cork = Cork()
         self.bounds = bounds
         self.draining = False
         self.refuses: dict[int, int] = {}
@@ -102,8 +107,11 @@ class Listener:
         self._servers.append(server)
         return [sock.getsockname()[:2] for sock in server.sockets]
 
-    async def close(self, drain_s: float) -> None:
-        """Accept no more, let replies end for `drain_s` seconds, then cut what is left."""
+    async def close(self, drain_s: float, last_words: Callable[[], None] = lambda: None) -> None:
+        """Accept no more, let replies end for `drain_s` seconds, then cut what is left.
+
+        `last_words` is called before the cut, to end what can be ended in words.
+        """
         self.draining = True
         for server in self._servers:
             server.close()
@@ -113,6 +121,8 @@ class Listener:
             guest.retire()
         loop.call_later(FRESH_S, self._look)
         if not await self._emptied(drain_s):
+            last_words()
+            await self._emptied(LAST_WORDS_S)
             for guest in tuple(self._guests):
                 guest.abort()
             await self._emptied(1.0)

@@ -40,8 +40,10 @@ from holdfast.facts.flights import (
     Sent,
     Settled,
     Started,
+    Stopping,
     Unfit,
 )
+from holdfast.facts.losses import Lost
 from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Failure, Usage
 from holdfast.facts.places import Target
@@ -52,7 +54,7 @@ from holdfast.net.entries import attempt_id, exchange_of, intent_of
 from holdfast.net.mask import masked_failure, masked_headers, masked_pieces
 from holdfast.net.reply import Reply
 from holdfast.wire import speak
-from holdfast.wire.headers import lost_value, to_client
+from holdfast.wire.headers import lost_told, lost_value, to_client
 from holdfast.wire.marks import marks_of, shape_of
 from holdfast.wire.tap import Tap
 
@@ -116,7 +118,7 @@ class Pilot:
         self._line: Line | None = None
         self._tap: Tap | None = None
         self._head: Headers = ()
-        self._lost = b""  # what of the request did not reach this target
+        self._lost: tuple[Lost, ...] = ()  # what of the request did not reach this target
         self._slowed: Headers = ()
         if slowed_s:
             self._slowed = ((b"x-holdfast-slowed", b"%d" % max(1, round(slowed_s))),)
@@ -189,10 +191,11 @@ class Pilot:
         line = self._part()
         if line is not None:
             line.hang_up()
-            unknown = Settled(
-                id=f"{self.call.id}.{self._attempt}", outcome="unknown", wall=desk.wall()
-            )
-            desk.book.settle(unknown)
+            desk.promise()
+            name = attempt_id(self.call, self._attempt)
+            desk.book.settle(Settled(id=name, outcome="unknown", wall=desk.wall()))
+            if self._leg is not None and self._leg.trial:
+                desk.board.unclaim(self._leg, name)
         for reply in self.replies:
             reply.on_gone = reply.on_writable = None
             if reply.begun and not reply.ended:
@@ -234,6 +237,10 @@ class Pilot:
 
     def join(self, reply: Reply) -> None:
         """Attach a client's own retry to this call: it gets the answer from its first byte."""
+        if self in self._desk.kept:
+            status, headers = self._begun_with or (0, ())
+            reply.send(status, headers, b"".join(self._transcript or ()))
+            return
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
@@ -271,6 +278,7 @@ class Pilot:
 
     def _leave(self) -> None:
         self._grace = None
+        self._desk.kept.discard(self)
         if not self.replies:
             self._feed_safely(Left(self._desk.clock()))
 
@@ -306,6 +314,11 @@ class Pilot:
             self._be_patient()
             return
         self._feed_safely(Rang(now))
+
+    def stop(self) -> None:
+        """The house closes, and this call's time to end by itself is over."""
+        at = self._desk.clock()
+        self._feed_safely(Stopping(at) if self.replies else Left(at))
 
     def _obey(self, commands: Sequence[Command]) -> None:
         if (
@@ -365,11 +378,9 @@ class Pilot:
             self.feed(Unfit(at, command.attempt, str(reason)))
             return
         if leg.trial:
-            desk.board.claim(leg, at)
-        desk.book.intend(
-            intent_of(call, leg, command.attempt, desk.wall(), len(outgoing.body), leg.why)
-        )
-        self._lost = lost_value(outgoing.lost) if outgoing.lost else b""
+            desk.board.claim(leg, at, attempt_id(call, command.attempt))
+        desk.intend(intent_of(call, leg, command.attempt, desk.wall(), len(outgoing.body), leg.why))
+        self._lost = outgoing.lost
         line = self._line = desk.dialer.ask(
             place.origin,
             call.method,
@@ -398,7 +409,7 @@ class Pilot:
         leg = self._leg
         if not attempt or leg is None:
             return ours
-        lost = ((b"x-holdfast-lost", self._lost),) if self._lost else ()
+        lost = ((b"x-holdfast-lost", lost_value(self._lost)),) if self._lost else ()
         return ours + _signature(leg.target, leg.stand_in) + lost
 
     def _reply_headers(self, attempt: int) -> Headers:
@@ -410,6 +421,10 @@ class Pilot:
     def _send_whole(self, begin: Begin, data: bytes) -> None:
         headers = self._reply_headers(begin.attempt)
         self._status = begin.status
+        if not self.replies:  # its client may come back for it
+            self._begun_with = (begin.status, headers)
+            self._say(data)
+            return
         self._bytes_out += len(data)
         for reply in self.replies:
             reply.send(begin.status, headers, data)
@@ -490,11 +505,12 @@ class Pilot:
                 usage=tap.usage if tap is not None else Usage(),
                 times=note.times,
                 bytes_in=self._bytes_in,
+                lost=lost_told(self._lost) if self._lost else (),
             )
         )
         if note.outcome == "abandoned":
             if leg.trial:
-                desk.board.unclaim(leg)
+                desk.board.unclaim(leg, attempt_id(call, note.attempt))
             return
         ok = note.outcome == "ok"
         if ok:
@@ -512,6 +528,7 @@ class Pilot:
                 credential=target.credential,
                 ok=ok,
                 trial=leg.trial,
+                trial_of=attempt_id(call, note.attempt) if leg.trial else "",
                 status=status,
                 failure_kind=kind,
                 verdict=verdict,
@@ -522,7 +539,9 @@ class Pilot:
 
     def _flight_ended(self, note: FlightEnded) -> None:
         desk, call = self._desk, self.call
-        if self._grace is not None:
+        if self._grace is not None and note.outcome == "ok" and self.joinable:
+            desk.kept.add(self)  # until the grace is over
+        elif self._grace is not None:
             self._grace.cancel()
             self._grace = None
         desk.flying.discard(self)

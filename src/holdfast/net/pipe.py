@@ -25,6 +25,7 @@ from httptools import (
 
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Failure, FailureKind, Where
+from holdfast.net.cork import Cork
 from holdfast.net.line import Line, Way
 
 # Bounds on what an upstream may make us hold: a head (interim ones included), or framing and
@@ -60,6 +61,7 @@ class Home(Protocol):
     """Where a pipe returns to, and what it is called in sentences."""
 
     where: str
+    cork: Cork
 
     def back(self, pipe: Pipe) -> None:
         """The answer is over and the connection good for another."""
@@ -81,6 +83,7 @@ class Pipe(asyncio.Protocol):
 
     __slots__ = (
         "_barren",
+        "_cork",
         "_done",
         "_dropped",
         "_feeding",
@@ -101,6 +104,7 @@ class Pipe(asyncio.Protocol):
 
     def __init__(self, home: Home, way: Way) -> None:
         self._home = home
+        self._cork = home.cork
         self.way = way
         self.idle_since = 0.0
         self.sock: socket.socket | None = None
@@ -140,10 +144,10 @@ class Pipe(asyncio.Protocol):
         line.way = self.way
         self._large = len(body) > JOIN_MAX
         if self._large:
-            transport.write(head)
-            transport.write(body)
+            self._cork.write(transport, head)
+            self._cork.write(transport, body)
         else:
-            transport.write(head + body)
+            self._cork.write(transport, head + body)
         line.sent_at = monotonic()
         if line.paused:
             self.pause()

@@ -117,7 +117,7 @@ class Prober:
         answer = _Answer(desk.clock, call, leg)
         costs = probe.way == "generation"
         if costs:
-            desk.book.intend(intent_of(call, leg, 1, call.wall, len(asked.body), leg.why))
+            desk.intend(intent_of(call, leg, 1, call.wall, len(asked.body), leg.why))
         try:
             target = place.prefix + asked.path
             await self._exchange(answer, place.origin, asked.method, target, headers, asked.body)

@@ -1,12 +1,11 @@
 """One request as it was read, and the reply to it as it is written: HTTP/1.1 framing, outwards.
 
-A reply writes straight to the transport: head and chunks of one turn of the loop leave together.
+What a reply writes in one turn of the loop leaves together (`net.cork`).
 It ends once: properly, visibly broken, or because the client left.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from http import HTTPStatus
@@ -86,7 +85,8 @@ class Request:
 class Carrier(Protocol):
     """The connection, as far as a reply needs it (see `holdfast.net.listen`)."""
 
-    written: int  # bytes handed to the transport so far
+    def write(self, data: bytes) -> None:
+        """Give the client these bytes, behind all that it was given before."""
 
     @property
     def last(self) -> bool:
@@ -114,7 +114,6 @@ class Reply:
         "_head_only",
         "_http10",
         "_left",
-        "_transport",
         "begun",
         "close_after",
         "ended",
@@ -126,14 +125,12 @@ class Reply:
     def __init__(
         self,
         carrier: Carrier,
-        transport: asyncio.WriteTransport,
         *,
         head_only: bool,
         http10: bool,
         keep_alive: bool,
     ) -> None:
         self._carrier = carrier
-        self._transport = transport
         self._head_only = head_only
         self._http10 = http10
         self._framing = _UNSET
@@ -155,9 +152,7 @@ class Reply:
         """
         if self.ended:
             return
-        head = self._head(status, headers, length)
-        self._carrier.written += len(head)
-        self._transport.write(head)
+        self._carrier.write(self._head(status, headers, length))
 
     def say(self, data: bytes) -> None:
         """Write some of the body. Raises RuntimeError before `begin`."""
@@ -168,8 +163,8 @@ class Reply:
             if len(data) <= JOIN_MAX:
                 data = b"%x\r\n%b\r\n" % (len(data), data)
             else:
-                self._transport.write(b"%x\r\n" % len(data))
-                self._transport.write(data)
+                self._carrier.write(b"%x\r\n" % len(data))
+                self._carrier.write(data)
                 data = b"\r\n"
         elif framing == _COUNTED:
             self._left -= len(data)
@@ -180,8 +175,7 @@ class Reply:
             return
         elif framing == _UNSET:
             raise RuntimeError("a reply must begin before it says something")
-        self._carrier.written += len(data)
-        self._transport.write(data)
+        self._carrier.write(data)
 
     def finish(self) -> None:
         """End the reply properly; one that owes bytes of its length is broken instead."""
@@ -195,8 +189,7 @@ class Reply:
             return
         self.ended = True
         if framing == _CHUNKED:
-            self._carrier.written += 5
-            self._transport.write(b"0\r\n\r\n")
+            self._carrier.write(b"0\r\n\r\n")
         self._carrier.done(self)
 
     def break_(self) -> None:
@@ -220,11 +213,9 @@ class Reply:
             if len(body) <= JOIN_MAX:
                 data += body
             else:
-                self._carrier.written += len(data)
-                self._transport.write(data)
+                self._carrier.write(data)
                 data = body
-        self._carrier.written += len(data)
-        self._transport.write(data)
+        self._carrier.write(data)
         self.ended = True
         self._carrier.done(self)
 

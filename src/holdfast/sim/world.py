@@ -330,7 +330,7 @@ class World:
         leg = command.leg
         standing = self.board.standing(leg, self.now_s)
         if leg.trial:
-            self.board.claim(leg, self.now_s)
+            self.board.claim(leg, self.now_s, f"{call.id}.{command.attempt}")
         self.trace.dialled.append(
             Dialled(
                 id=f"{call.id}.{command.attempt}",
@@ -373,7 +373,7 @@ class World:
         leg, failure = note.leg, note.failure
         if note.outcome == "abandoned":
             if leg.trial:
-                self.board.unclaim(leg)
+                self.board.unclaim(leg, f"{call.id}.{note.attempt}")
             return
         target, ok = leg.target, note.outcome == "ok"
         if ok:
@@ -392,6 +392,7 @@ class World:
                 credential=target.credential,
                 ok=ok,
                 trial=leg.trial,
+                trial_of=f"{call.id}.{note.attempt}" if leg.trial else "",
                 status=failure.status if failure is not None else status,
                 failure_kind=failure.kind if failure is not None else "",
                 verdict=note.verdict,

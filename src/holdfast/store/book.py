@@ -26,7 +26,7 @@ _INTENT_COLUMNS = tuple(field.name for field in _INTENT)
 _SETTLED_COLUMNS = (
     "outcome", "settled_wall", "status", "failure_kind", "failure_text", "verdict", "because",
     "input", "output", "cache_read", "cache_write",
-    "sent_s", "headers_s", "content_s", "end_s", "bytes_in",
+    "sent_s", "headers_s", "content_s", "end_s", "bytes_in", "lost",
 )  # fmt: skip
 _EXCHANGE_COLUMNS = tuple(field.name for field in msgspec.structs.fields(Exchange))
 _NO_SETTLEMENT: tuple[Cell, ...] = (None,) * len(_SETTLED_COLUMNS)
@@ -109,6 +109,7 @@ def _settlement(end: Settled | None) -> tuple[Cell, ...]:
         end.verdict, _reasons(end.because) if end.because else "",
         usage.input, usage.output, usage.cache_read, usage.cache_write,
         times.sent, times.headers, times.content, times.end, end.bytes_in,
+        _reasons(end.lost) if end.lost else None,
     )  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """The journal of intents: what is about to be spent, written down before it is spent.
 
-An append-only file of JSON lines, one line an intent, one `write` a line. It stands on a call's
-way, so it does no more than reach the kernel: that outlives the process (kill -9), not the power
-supply. The ledger's writer takes the intents over into the database behind it, and removes a
-segment of the journal once all of it is there for good.
+An append-only file of JSON lines, one line an intent, one `write` for those that are promised
+together. It stands on a call's way, so it does no more than reach the kernel: that outlives the
+process (kill -9), not the power supply. The ledger's writer takes the intents over into the
+database behind it, and removes a segment of the journal once all of it is there for good.
 
 Threads: `promise` belongs to whoever sends requests; all else to the ledger's writer.
 """
@@ -96,36 +96,30 @@ class Journal:
 
     # ------------------------------------------------------ before a request
 
-    def promise(self, intent: Intent) -> bool:
-        """Write an intent; return whether the kernel has it. Never raises, never opens a file."""
-        try:
-            line = _encode(intent) + b"\n"
-            if len(line) > LINE_BYTES_MAX:
-                intent = _fitting(intent)
-                line = _encode(intent) + b"\n"
-        except UnicodeEncodeError:  # half a surrogate pair, in a name that a client made up
-            intent = _fitting(intent)
-            line = _encode(intent) + b"\n"
+    def promise(self, *intents: Intent) -> bool:
+        """Write intents; return whether the kernel has them. Never raises, never opens a file."""
+        lines = [_line(intent) for intent in intents]
         with self._lock:
-            kept = self._write(line)
-            if len(self._waiting) < WAITING_MAX:
-                self._waiting.append(intent)
-            elif kept and self._active is not None:
-                self._active.unseen = True
-            else:
-                self.lost += 1
+            kept = self._write(b"".join([line for line, _ in lines]))
+            for _, intent in lines:
+                if len(self._waiting) < WAITING_MAX:
+                    self._waiting.append(intent)
+                elif kept and self._active is not None:
+                    self._active.unseen = True
+                else:
+                    self.lost += 1
         return kept
 
-    def _write(self, line: bytes) -> bool:
+    def _write(self, lines: bytes) -> bool:
         if self._torn:  # half a line stands before: end it, so that it costs no other
-            line = b"\n" + line
+            lines = b"\n" + lines
         try:
-            written = os.write(self._fd, line)
+            written = os.write(self._fd, lines)
         except OSError as error:
             self.trouble = error
             return False
         self.size += written
-        self._torn = written != len(line)
+        self._torn = written != len(lines)
         if self._torn:
             self.trouble = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return False
@@ -222,6 +216,18 @@ def read(path: Path) -> tuple[list[Intent], int]:
             except ValueError:
                 unreadable += 1
     return intents, unreadable
+
+
+def _line(intent: Intent) -> tuple[bytes, Intent]:
+    """An intent's line, and the intent as it stands there."""
+    try:
+        line = _encode(intent) + b"\n"
+        if len(line) <= LINE_BYTES_MAX:
+            return line, intent
+    except UnicodeEncodeError:  # half a surrogate pair, in a name that a client made up
+        pass
+    intent = _fitting(intent)
+    return _encode(intent) + b"\n", intent
 
 
 def _fitting(intent: Intent) -> Intent:

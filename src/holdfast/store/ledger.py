@@ -72,9 +72,9 @@ class Ledger:
         writer.start()
         return cls(home, journal, inbox, writer)
 
-    def intend(self, intent: Intent) -> bool:
-        """Before a request's bytes leave: write the intent down. True: the kernel has it."""
-        kept = self._journal.promise(intent)
+    def intend(self, *intents: Intent) -> bool:
+        """Before requests' bytes leave: write the intents down. True: the kernel has them."""
+        kept = self._journal.promise(*intents)
         self._inbox.ring()
         return kept
 

@@ -56,6 +56,7 @@ class AttemptLine(Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     times: Times = Times()
     bytes_in: int = 0
+    lost: tuple[str, ...] = ()
 
 
 class ExchangeLine(Struct, frozen=True, kw_only=True):
@@ -280,6 +281,7 @@ def _attempt(row: Known) -> AttemptLine:
     times = {name: row[f"{name}_s"] for name in Times.__struct_fields__ if f"{name}_s" in row}
     line: dict[str, object] = dict(row)
     line["because"] = json.loads(str(row.get("because") or "[]"))
+    line["lost"] = json.loads(str(row.get("lost") or "[]"))
     line["usage"] = msgspec.convert(row, Usage)
     line["times"] = msgspec.convert(times, Times)
     return msgspec.convert(line, AttemptLine, strict=False)

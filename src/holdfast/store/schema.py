@@ -45,6 +45,8 @@ MIGRATIONS = (
     CREATE TABLE incidents (id INTEGER PRIMARY KEY, wall REAL, data BLOB);
     CREATE INDEX incidents_wall ON incidents (wall);
     """,
+    # What of a request did not reach its target: a JSON array, NULL for nothing.
+    "ALTER TABLE attempts ADD COLUMN lost TEXT;",
 )
 OBSERVATIONS_SINCE = 2  # the version that brought them
 VERSION = len(MIGRATIONS)

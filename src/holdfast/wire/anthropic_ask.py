@@ -9,8 +9,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from holdfast.facts.losses import Lost
+from holdfast.wire.anthropic_schema import enforceable
 from holdfast.wire.fields import Fields, objects
 from holdfast.wire.fitting import fitted, rounded
+from holdfast.wire.forms import IN_JSON
 from holdfast.wire.speech import (
     FOREIGN,
     UNREADABLE,
@@ -40,10 +42,15 @@ ID_CHARS_MAX = 64
 NAME_CHARS_MAX = 128
 TEMPERATURE_MAX = 1.0
 BUDGET_MIN = 1024
+PATH = "this path takes Anthropic's requests; OpenAI's go to /v1/chat/completions or /v1/responses"
+# Said where the model has the first word, which this dialect does not give it.
+OPENING = "(The assistant begins.)"
 _encode = msgspec.json.encode
 _object = msgspec.json.Decoder(dict[str, Raw]).decode
 # What the model's side of the conversation did with the provider's own tools: its words stay.
 _SERVER = ("server_tool_use", "mcp_tool_use", "compaction")
+# Tools of the provider's that the client runs itself, and waits for: it is lost without them.
+_CLIENTS = ("bash_", "computer_", "memory_", "text_editor_")
 # Fields that say nothing by themselves, or what `messages` say better.
 _SILENT = ("model", "betas")
 # Fields without which the answer would be another one.
@@ -144,7 +151,9 @@ def read_ask(body: bytes) -> Ask:
             lost.append(Lost(name, why, tolerable=False))
     system = fields.raw("system")
     turns = [_turn(message, lost) for message in fields.objects("messages")]
-    if not turns or turns[-1].role == "assistant":
+    if not turns:
+        raise fields.refuse("messages", f"is missing or empty; {PATH}")
+    if turns[-1].role == "assistant":
         raise CannotCrossError("messages: the conversation does not end with the user's words")
     reasoning, form = _thought(fields, lost)
     ask = Ask(
@@ -357,8 +366,12 @@ def _tools(fields: Fields, lost: list[Lost]) -> tuple[Tool, ...]:
     for tool in fields.objects("tools"):
         kind = tool.text("type") or "custom"
         name = tool.text("name")
+        if kind == "function":
+            raise tool.refuse("type", f"is {kind!r}; {PATH}")
         if kind != "custom":
-            lost.append(Lost(tool.where, f"{name or kind} is a tool of the provider's own"))
+            grave = kind.startswith(_CLIENTS)
+            why = f"{name or kind} is a tool of the provider's own"
+            lost.append(Lost(tool.where, why, tolerable=not grave))
             continue
         if not name:
             raise tool.refuse("name", "is missing")
@@ -457,6 +470,11 @@ def write_ask(ask: Ask, model: str) -> Written:
         "messages": messages,
     }
     system = [part for part in ask.system if part.text]
+    if ask.form is not None and ask.form.kind == "json_object":
+        lost.append(
+            Lost("response_format", "the model is asked for JSON; nothing holds it to that")
+        )
+        system.append(Text(IN_JSON))
     if len(system) == 1 and not system[0].cache:
         body["system"] = system[0].text
     elif system:
@@ -503,9 +521,11 @@ def _write_thinking(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> bool:
     """How much is thought, and in which form is answered; whether the model will think."""
     config: dict[str, Any] = {}
     if ask.form is not None and ask.form.kind == "json_schema":
-        config["format"] = {"type": "json_schema", "schema": Raw(ask.form.schema)}
-    elif ask.form is not None:
-        lost.append(Lost("response_format", "JSON without a schema cannot be demanded here"))
+        schema, asked = enforceable(ask.form.schema)
+        config["format"] = {"type": "json_schema", "schema": Raw(schema)}
+        if asked:
+            why = f"{', '.join(asked)}: asked for, but not enforced here"
+            lost.append(Lost("response_format", why))
     reasoning, thinks = ask.reasoning, False
     if reasoning is not None and reasoning.mode != "off":
         effort = "low" if reasoning.effort == "minimal" else reasoning.effort
@@ -547,7 +567,7 @@ def _why_thoughtless(ask: Ask, messages: Sequence[dict[str, Any]]) -> str:
 
 def _messages(ask: Ask, lost: list[Lost]) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
-    for turn in ask.turns:
+    for turn in _placed(ask.turns):
         blocks = [_written(part, lost) for part in turn.parts if not _is_empty(part, lost)]
         if not blocks:
             if turn.role == "user":
@@ -562,13 +582,29 @@ def _messages(ask: Ask, lost: list[Lost]) -> list[dict[str, Any]]:
             messages[-1]["content"] = [*before[:at], *results, *before[at:], *rest]
         else:
             messages.append({"role": turn.role, "content": blocks})
-    if not messages or messages[0]["role"] == "assistant":
-        raise CannotCrossError("messages: this dialect wants the user first")
+    if not messages or messages[0]["role"] != "user":
+        messages.insert(0, {"role": "user", "content": [{"type": "text", "text": OPENING}]})
+        lost.append(Lost("messages", "this dialect wants the user first; a line stands for it"))
     for message in messages:
         content = message["content"]
         if len(content) == 1 and content[0].keys() == {"type", "text"}:
             message["content"] = content[0]["text"]
     return messages
+
+
+def _placed(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns with the system's words behind a user's: this dialect takes them nowhere else."""
+    found: list[Turn] = []
+    waiting: list[Turn] = []
+    for turn in turns:
+        if turn.role == "system":
+            waiting.append(turn)
+            continue
+        if turn.role == "assistant" and found and found[-1].role == "user":
+            found += waiting
+            waiting = []
+        found.append(turn)
+    return found + waiting
 
 
 def _is_empty(part: Part, lost: list[Lost]) -> bool:

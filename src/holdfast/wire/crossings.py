@@ -4,6 +4,8 @@ Providers sign what their models thought and want it back, byte for byte, with t
 led to. A client whose dialect has no word for a signature cannot hand it back; so it is kept here
 by the ids of those calls, and put in again when the conversation returns to that provider. The
 same for ids that had to be fitted. Bounded and forgetful; time comes in as an argument.
+
+What was kept for one credential (`owner`, a mark of it) is given back to that one alone.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from holdfast.wire.speech import Ask, Part, Thinking, ToolCall, ToolResult, Turn
 KEPT_MAX = 10_000
 KEPT_BYTES_MAX = 64 << 20
 KEPT_S = 6 * 3600.0
+Key = tuple[str, str, str]  # the owner, the id of a call as the client knows it, and its tool
 
 
 class _Kept(Struct, frozen=True):
@@ -40,13 +43,21 @@ class Crossings:
 
     def __init__(self) -> None:
         self.conversations = Conversations()
-        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def keep(self, provider: str, parts: Sequence[Part], shown: Sequence[str], at: float) -> None:
+    def keep(
+        self,
+        provider: str,
+        parts: Sequence[Part],
+        shown: Sequence[str],
+        at: float,
+        *,
+        owner: str = "",
+    ) -> None:
         """An answer of this provider crossed; `shown` are the ids of its calls as the client was
         given them, in their order.
         """
@@ -56,12 +67,12 @@ class Crossings:
         calls = [part for part in parts if isinstance(part, ToolCall)]
         for call, id_ in zip(calls, shown, strict=True):
             if thoughts or call.id != id_:
-                self._put((id_, call.name), provider, call.id, thoughts, at)
+                self._put((owner, id_, call.name), provider, call.id, thoughts, at)
             thoughts = ()
 
     def _put(
         self,
-        key: tuple[str, str],
+        key: Key,
         provider: str,
         id_: str,
         thoughts: tuple[Thinking, ...],
@@ -74,26 +85,26 @@ class Crossings:
         while len(self._kept) > KEPT_MAX or self._bytes > KEPT_BYTES_MAX:
             self._drop(next(iter(self._kept)))
 
-    def _drop(self, key: tuple[str, str]) -> None:
+    def _drop(self, key: Key) -> None:
         found = self._kept.pop(key, None)
         if found is not None:
             self._bytes -= found.size
 
-    def restored(self, ask: Ask, provider: str, at: float) -> Ask:
+    def restored(self, ask: Ask, provider: str, at: float, *, owner: str = "") -> Ask:
         """The ask with what this provider knows it by: its ids, its thoughts before its calls."""
         if not self._kept:
             return ask
         ids: dict[str, str] = {}
-        turns = tuple(self._turn(turn, provider, at, ids) for turn in ask.turns)
+        turns = tuple(self._turn(turn, provider, at, ids, owner) for turn in ask.turns)
         if not ids:
             return ask
         return msgspec.structs.replace(ask, turns=turns)
 
-    def _turn(self, turn: Turn, provider: str, at: float, ids: dict[str, str]) -> Turn:
+    def _turn(self, turn: Turn, provider: str, at: float, ids: dict[str, str], owner: str) -> Turn:
         parts: list[Part] = []
         for part in turn.parts:
             if isinstance(part, ToolCall):
-                found = self._kept.get((part.id, part.name))
+                found = self._kept.get((owner, part.id, part.name))
                 if found is not None and found.provider == provider and at <= found.until:
                     ids[part.id] = found.id
                     parts = [*found.thoughts, *parts]

@@ -119,6 +119,10 @@ class Fields:
         """Take everything that is left: it was dealt with as a whole."""
         self._left = {}
 
+    def held(self) -> list[str]:
+        """The names, from the top of the body, of what nobody took, an empty object too."""
+        return [self.name(field) for field, value in self._left.items() if bytes(value) != b"null"]
+
     def left(self) -> list[str]:
         """The names, from the top of the body, of what nobody took and is not empty."""
         if not self._left:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Raw
@@ -48,16 +49,16 @@ def looks_fitted(name: str) -> bool:
 
 
 def paired(ask: Ask) -> Ask:
-    """The ask with an id of its own for every call, and its results behind it.
+    """The ask with an id of its own for every call, and its results right behind it.
 
-    Engines give the same id twice, in one turn or in several. Raises BadFieldError for a result
-    that no call asked for, and for a call whose result is missing when the conversation goes on:
-    every dialect refuses those.
+    Engines give the same id twice, in one turn or in several; clients say something else first.
+    Raises BadFieldError for a result that no call asked for, and for a call whose result is missing
+    when the conversation goes on: every dialect refuses those.
     """
     seen: set[str] = set()
     waiting: dict[str, deque[str]] = {}
     turns: list[Turn] = []
-    for turn in ask.turns:
+    for turn in _results_first(ask.turns):
         if turn.role == "assistant" and waiting:
             raise _unanswered(waiting)
         if any(isinstance(part, ToolCall | ToolResult) for part in turn.parts):
@@ -67,6 +68,32 @@ def paired(ask: Ask) -> Ask:
     if waiting:
         raise _unanswered(waiting)
     return msgspec.structs.replace(ask, turns=tuple(turns))
+
+
+def _results_first(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """The turns with results in none but the first behind the model's, whoever spoke between."""
+    found: list[Turn] = []
+    first = 0
+    for turn in turns:
+        results = [part for part in turn.parts if isinstance(part, ToolResult)]
+        if turn.role == "assistant":
+            first = len(found) + 1
+        elif results and first < len(found):
+            rest = tuple(part for part in turn.parts if not isinstance(part, ToolResult))
+            if found[first].role == "user":
+                parts = sorted((*found[first].parts, *results), key=_is_no_result)
+                found[first] = Turn("user", tuple(parts))
+            else:
+                found.insert(first, Turn("user", tuple(results)))
+            if not rest:
+                continue
+            turn = Turn("user", rest)  # noqa: PLW2901 - what is left of it
+        found.append(turn)
+    return found
+
+
+def _is_no_result(part: Part) -> bool:
+    return not isinstance(part, ToolResult)
 
 
 def _own(part: Part, seen: set[str], waiting: dict[str, deque[str]]) -> Part:

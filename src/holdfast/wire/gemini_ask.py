@@ -25,6 +25,7 @@ from holdfast.wire.gemini_parts import (
     UNSIGNED,
     Signing,
     called,
+    standard,
     thought,
     unsealed,
 )
@@ -310,14 +311,14 @@ def _shown(part: _Proto, lost: list[Lost], calls: _Calls, *, signs: bool) -> Ite
 
 def _inline(blob: _Proto, lost: list[Lost], _: _Calls) -> Iterator[Part]:
     media = (blob.text("mimeType") or "").lower()
-    data, name = blob.text("data") or "", blob.text("displayName") or ""
+    data, name = standard(blob.text("data") or ""), blob.text("displayName") or ""
     if not media or not data:
         raise blob.refuse("data" if media else "mimeType", "is missing")
     if media.startswith("image/"):
         yield Image(media_type=media, data=data)
     elif media.startswith("text/"):
         try:
-            text = base64.urlsafe_b64decode(data.translate(_ALPHABET)).decode()
+            text = base64.b64decode(data).decode()
         except ValueError:
             raise blob.refuse("data", "is not base64 of a text") from None
         yield Document(media_type=media, text=text, name=name)
@@ -325,9 +326,6 @@ def _inline(blob: _Proto, lost: list[Lost], _: _Calls) -> Iterator[Part]:
         lost.append(Lost(blob.where, f"{media} has no word outside its dialect", tolerable=False))
     else:
         yield Document(media_type=media, data=data, name=name)
-
-
-_ALPHABET = str.maketrans("+/", "-_")
 
 
 def _file(file: _Proto, lost: list[Lost], _: _Calls) -> Iterator[Part]:
@@ -429,7 +427,7 @@ def _tools(fields: _Proto, lost: list[Lost]) -> tuple[Tool, ...]:
         for declared in tool.several("functionDeclarations"):
             tools.append(_tool(declared))
             lost += declared.losses()
-        for name in tool.left():
+        for name in tool.held():
             grave = name.endswith(_CLIENTS_OWN)
             lost.append(Lost(name, "a tool of the provider's own", tolerable=not grave))
     return tuple(tools)

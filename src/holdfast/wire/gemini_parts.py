@@ -42,19 +42,22 @@ def unsealed(signature: str) -> tuple[Thinking, ...]:
     if not signature.startswith(SEALED):
         return (Thinking(signature=signature, origin=DIALECT),)
     try:
-        found = _seals(base64.urlsafe_b64decode(_urlsafe(signature))[len(FOREIGN) :])
+        found = _seals(base64.b64decode(standard(signature))[len(FOREIGN) :])
     except UNREADABLE:
         return ()
     return tuple(Thinking(text, sign, data, origin) for origin, text, sign, data in found)
 
 
-def _urlsafe(base64_text: str) -> str:
-    """Clients write base64 in either alphabet, some without its padding."""
-    text = base64_text.translate(_ALPHABET).rstrip("=")
-    return text + "=" * (-len(text) % 4)
+def standard(base64_text: str) -> str:
+    """Base64 as all dialects take it: clients of this one write either alphabet, its own SDK the
+    one for addresses, and some no padding.
+    """
+    if "-" in base64_text or "_" in base64_text:
+        base64_text = base64_text.translate(_ALPHABET)
+    return base64_text + "=" * (-len(base64_text) % 4)
 
 
-_ALPHABET = str.maketrans("+/", "-_")
+_ALPHABET = str.maketrans("-_", "+/")
 
 
 class Signing:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import compress
+from itertools import compress, islice
 from operator import itemgetter
 
 from holdfast.facts.calls import Headers
@@ -83,7 +83,9 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _FIT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # in a value
 IDENTITY = (b"accept-encoding", b"identity")
 _ODD = re.compile(r"[^A-Za-z0-9_.\[\]-]")
+_UNPRINTABLE = re.compile(r"[^ -~]")
 LOST_BYTES_MAX = 1000
+LOSSES_MAX = 100
 
 # Which headers of a head pass, by its names: a provider says the same ones with every answer.
 Passing = dict[tuple[bytes, ...], tuple[bool, ...]]
@@ -156,6 +158,15 @@ def lost_value(lost: Iterable[Lost]) -> bytes:
     """
     names = ", ".join(dict.fromkeys(_ODD.sub("?", loss.field) for loss in lost))
     return names.encode()[:LOST_BYTES_MAX]
+
+
+def lost_told(lost: Iterable[Lost]) -> tuple[str, ...]:
+    """The same for the book: each name with the reason, in words."""
+    words = (
+        f"{_ODD.sub('?', loss.field)}: {_UNPRINTABLE.sub('?', loss.why)}"
+        for loss in islice(lost, LOSSES_MAX)
+    )
+    return tuple(dict.fromkeys(words))
 
 
 def client_credential(headers: Headers) -> tuple[str, bytes] | None:

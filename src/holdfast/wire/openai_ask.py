@@ -12,7 +12,9 @@ from msgspec import Raw
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields, objects
 from holdfast.wire.fitting import fitted, rounded
+from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
 from holdfast.wire.speech import (
+    ALONE,
     Ask,
     BadFieldError,
     CannotCrossError,
@@ -45,6 +47,7 @@ _encode = msgspec.json.encode
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,;]*)*;base64,", re.IGNORECASE)
 # Fields that say nothing by themselves, or that only ask for what crossing gives anyhow.
 _SILENT = ("model", "stream_options", "store")
+PATH = "this path takes Chat Completions; Anthropic's requests go to /v1/messages"
 # Fields without which the answer would be another one, and their values that change nothing.
 _GRAVE: dict[str, tuple[bytes, ...]] = {
     "audio": (),
@@ -70,8 +73,15 @@ def read_ask(body: bytes) -> Ask:
         if value and value not in neutral:
             lost.append(Lost(name, "it has no word outside its dialect", tolerable=False))
     system, turns = _turns(fields, lost)
-    if not turns or turns[-1].role == "assistant":
+    if fields.raw("system"):
+        raise fields.refuse("system", "is of Anthropic's requests, which go to /v1/messages")
+    if not turns and not system:
+        raise fields.refuse("messages", f"is missing or empty; {PATH}")
+    if turns and turns[-1].role == "assistant":
         raise CannotCrossError("messages: the conversation does not end with the user's words")
+    if not turns:
+        turns, system = [Turn("user", tuple(system))], []
+        lost.append(Lost("system", ALONE))
     choice, allowed = _choice(fields)
     tools = _tools(fields, allowed, lost)
     ask = Ask(
@@ -396,6 +406,8 @@ def write_ask(ask: Ask, model: str) -> Written:
     lost: list[Lost] = []
     messages: list[dict[str, Any]] = []
     system = "\n\n".join(part.text for part in ask.system if part.text)
+    if wants_word(ask) and "json" not in system.lower():
+        system = "\n\n".join(filter(None, (system, IN_JSON)))
     if system:
         messages.append({"role": "system", "content": system})
     # Thoughts go back only while the calls that they led to are being answered.
@@ -406,7 +418,10 @@ def write_ask(ask: Ask, model: str) -> Written:
     _write_tools(ask, body)
     _write_sampling(ask.sampling, body, lost)
     if ask.form is not None:
-        body["response_format"] = _written_form(ask.form)
+        form = enforced(ask.form)
+        body["response_format"] = _written_form(form)
+        if form.strict != ask.form.strict:
+            lost.append(Lost("response_format", NOT_ENFORCED))
     effort = _effort(ask.reasoning)
     if effort:
         body["reasoning_effort"] = effort

@@ -18,7 +18,9 @@ from msgspec import Raw, Struct
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields, objects
 from holdfast.wire.fitting import fitted, rounded
+from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
 from holdfast.wire.speech import (
+    ALONE,
     FOREIGN,
     UNREADABLE,
     Ask,
@@ -223,6 +225,10 @@ def _read(body: bytes, names: Names) -> Ask:
             lost.append(Lost(name, "it has no word outside its dialect"))
     tools = _tools(fields.objects("tools"), names, lost)
     talk = _talk(fields, names, lost)
+    if not talk.turns and talk.system:
+        talk.people(list(talk.system))
+        talk.system = []
+        lost.append(Lost("system", ALONE))
     instructions = fields.text("instructions")
     before = (Text(instructions),) if instructions else ()
     choice, allowed = _choice(fields, names)
@@ -650,6 +656,8 @@ def write_ask(ask: Ask, model: str) -> Written:
     """
     lost: list[Lost] = []
     items: list[dict[str, Any]] = []
+    if wants_word(ask):  # in the input: instructions do not count
+        items.append({"role": "system", "content": IN_JSON})
     for turn in ask.turns:
         items += _written_turn(turn, lost)
     body: dict[str, Any] = {"model": model, "input": items, "store": False}
@@ -660,7 +668,10 @@ def write_ask(ask: Ask, model: str) -> Written:
     _write_tools(ask, body)
     _write_sampling(ask.sampling, body, include, lost)
     if ask.form is not None:
-        body["text"] = {"format": _written_form(ask.form)}
+        form = enforced(ask.form)
+        body["text"] = {"format": _written_form(form)}
+        if form.strict != ask.form.strict:
+            lost.append(Lost("response_format", NOT_ENFORCED))
     effort = _effort(ask.reasoning)
     if effort:
         body["reasoning"] = {"effort": effort}

@@ -15,7 +15,7 @@ from msgspec import Struct
 from holdfast.facts.calls import Call, Headers, Peek
 from holdfast.facts.flights import Leg
 from holdfast.facts.losses import Lost
-from holdfast.facts.outcomes import Said
+from holdfast.facts.outcomes import FailureKind, Said
 from holdfast.wire import (
     anthropic,
     gemini,
@@ -74,6 +74,10 @@ DIALECTS: dict[str, Speaking] = {
 }
 # Other ways of asking in a dialect, by their surface; its targets are asked in its usual way.
 _ALSO: dict[tuple[str, str], Speaking] = {("ollama", "generate"): ollama_generate}
+# The surfaces that can be asked about what was said before by its name alone.
+_TELLING = frozenset({responses.SURFACE, "count_tokens"})
+# Statuses by which a server says that it has no such endpoint.
+_ABSENT = (404, 405, 501)
 # Whose answers are streamed where a request does not say.
 STREAM_UNASKED = frozenset({"ollama"})
 
@@ -143,8 +147,9 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
 
     `crossings` gives back to a provider what it signed, where the client could not keep it.
     """
-    if crossings is not None and call.surface == responses.SURFACE:
-        body = crossings.conversations.told(call.body, leg.target.provider, call.at)
+    if crossings is not None and call.dialect == responses.DIALECT and call.surface in _TELLING:
+        owner = call.credential_mark
+        body = crossings.conversations.told(call.body, leg.target.provider, call.at, owner=owner)
         call = msgspec.structs.replace(call, body=body)
     if leg.dialect == call.dialect:
         _check_needs(call, leg)
@@ -158,7 +163,7 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
     _borne(ask.lost)
     ask = _suited(ask, leg)
     if crossings is not None:
-        ask = crossings.restored(ask, leg.target.provider, call.at)
+        ask = crossings.restored(ask, leg.target.provider, call.at, owner=call.credential_mark)
     ask, model = paired(ask), leg.target.model
     if call.stream and not ask.sampling.stream:  # the path says it, not the body
         sampling = msgspec.structs.replace(ask.sampling, stream=True)
@@ -288,7 +293,9 @@ def _keeping(call: Call, leg: Leg, inner: Tap, crossings: Crossings) -> Tap:
 
     def keep(answer: bytes) -> None:
         by, native = leg.target.provider, leg.dialect == call.dialect
-        crossings.conversations.keep(call.body, answer, by, call.at, native=native)
+        crossings.conversations.keep(
+            call.body, answer, by, call.at, native=native, owner=call.credential_mark
+        )
 
     return KeepingTap(inner, keep, stream=call.stream)
 
@@ -304,8 +311,12 @@ def _tap(
     crosses = leg.dialect != call.dialect
     here = _spoken(call) or openai
     there = DIALECTS.get(leg.dialect, openai) if crosses else here
+    counts = call.surface == "count_tokens"
     if not 200 <= status < 300:
-        return ErrorTap(there, status, headers, here=here if crosses else None)
+        how: FailureKind = "absent" if counts and status in _ABSENT else "status"
+        return ErrorTap(there, status, headers, here=here if crosses else None, kind=how)
+    if counts:
+        return _counting(here, there)
     if call.stream and not crosses and kind.startswith(_type_of(there)):
         return PassingTap(there.stream_reader(call.model), there.frames())
     if call.stream or crosses:  # also where the target does not stream
@@ -355,7 +366,8 @@ class _Way:
         if self._crossings is not None:
             most = self.here.ID_CHARS_MAX
             shown = [fitted(part.id, most) for part in parts if isinstance(part, ToolCall)]
-            self._crossings.keep(self._leg.target.provider, parts, shown, self._call.at)
+            by, call = self._leg.target.provider, self._call
+            self._crossings.keep(by, parts, shown, call.at, owner=call.credential_mark)
 
     def answer(self, body: bytes) -> Answer:
         """A whole answer, in order."""
@@ -365,15 +377,24 @@ class _Way:
         return msgspec.structs.replace(answer, asked=self._call.body)
 
 
+def _counting(here: Speaking, there: Speaking) -> Tap:
+    """A tap for a count, which must be one: a client believes it, and nought of anything said is
+    how relays say that they have none.
+    """
+
+    def counted(body: bytes) -> bytes:
+        tokens = there.read_count(body)
+        if tokens < 1:
+            raise CannotCrossError(f"a count of {tokens} is none")
+        return body if here is there else here.write_count_answer(tokens)
+
+    head = None if here is there else JSON
+    return WholeTap(there, "json", rewrite=counted, head=head, strange="absent")
+
+
 def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:
     """A tap for an answer that is written anew: of another dialect, or of another form."""
     here, there, created = way.here, way.there, int(call.wall)
-    if call.surface == "count_tokens":
-
-        def counted(body: bytes) -> bytes:
-            return here.write_count_answer(there.read_count(body))
-
-        return WholeTap(there, "json", rewrite=counted, head=JSON)
     if not call.stream:
 
         def rewritten(body: bytes) -> bytes:

@@ -28,6 +28,10 @@ UNREADABLE = (ValueError, RecursionError)
 FOREIGN = "holdfast."
 
 
+# Why the system's words are a user's, where nobody else says anything.
+ALONE = "they stand alone, and are said as a user's"
+
+
 class BadBodyError(Exception):
     """The request is wrong wherever it goes; the text names the field and the remedy."""
 

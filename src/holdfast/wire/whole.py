@@ -26,11 +26,22 @@ class WholeTap:
     """An answer that comes in one piece: kept until it is complete, then judged by its bytes.
 
     `rewrite` turns it into what the client asked for, `head` is its new head; without, it passes
-    as it came.
+    as it came. `strange` is the kind of failure where that cannot be done; where it is `absent`, an
+    error in a success is one of it, too.
     """
 
     stopped = True
-    __slots__ = ("_demand", "_done", "_parts", "_rewrite", "_size", "_speaking", "head", "usage")
+    __slots__ = (
+        "_demand",
+        "_done",
+        "_parts",
+        "_rewrite",
+        "_size",
+        "_speaking",
+        "_strange",
+        "head",
+        "usage",
+    )
 
     def __init__(
         self,
@@ -39,7 +50,9 @@ class WholeTap:
         *,
         rewrite: Rewrite | None = None,
         head: Headers | None = None,
+        strange: FailureKind = "garbage",
     ) -> None:
+        self._strange = strange
         self._speaking = speaking
         self._demand = demand
         self._rewrite = rewrite
@@ -74,9 +87,11 @@ class WholeTap:
             try:
                 body = self._rewrite(body)
             except CannotCrossError as error:
-                return [fault("garbage", str(error))]
+                return [fault(self._strange, str(error))]
             except UNREADABLE as error:
-                return [fault("garbage", f"the answer is not of its dialect: {error}"[:TEXT_MAX])]
+                return [
+                    fault(self._strange, f"the answer is not of its dialect: {error}"[:TEXT_MAX])
+                ]
         return [Piece(CONTENT, body), _END]
 
     def _wrong(self, body: bytes) -> Failure | None:
@@ -106,7 +121,8 @@ class WholeTap:
     def _errs(self, body: bytes) -> Failure:
         said = self._speaking.said(body)
         text = f"a success that holds an error: {said.message or said.type or said.code}"
-        return self._failure("error_event", text, body, said)
+        kind: FailureKind = "error_event" if self._strange == "garbage" else self._strange
+        return self._failure(kind, text, body, said)
 
     def _failure(
         self, kind: FailureKind, text: str, body: bytes = b"", said: Said | None = None
@@ -124,15 +140,33 @@ class ErrorTap:
     """An answer whose status says failure: its body is kept, so that it can be passed on.
 
     `here` is the client's dialect where it is another one: then the same words are passed on in
-    an envelope that the client knows. A body without known words stays as it came.
+    an envelope that the client knows. A body without known words stays as it came. `kind` is that
+    of the failure.
     """
 
     stopped = False
-    __slots__ = ("_headers", "_here", "_parts", "_room", "_status", "_there", "head", "usage")
+    __slots__ = (
+        "_headers",
+        "_here",
+        "_kind",
+        "_parts",
+        "_room",
+        "_status",
+        "_there",
+        "head",
+        "usage",
+    )
 
     def __init__(
-        self, there: Speaking, status: int, headers: Headers, *, here: Speaking | None = None
+        self,
+        there: Speaking,
+        status: int,
+        headers: Headers,
+        *,
+        here: Speaking | None = None,
+        kind: FailureKind = "status",
     ) -> None:
+        self._kind: FailureKind = kind
         self._there = there
         self._here = here
         self._status = status
@@ -157,7 +191,7 @@ class ErrorTap:
             body = here.error_body(here.error_type(status), said.message)
             headers = (*(pair for pair in headers if pair[0] != b"content-type"), *JSON)
         failure = Failure(
-            kind="status",
+            kind=self._kind,
             where="body",
             text=f"{status} {what}".strip()[:TEXT_MAX],
             status=status,
