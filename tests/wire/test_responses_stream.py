@@ -218,7 +218,7 @@ def heard(stream: bytes) -> list[Delta]:
 def test_each_stream_is_read_to_its_end(name: str) -> None:
     found = says(heard(STREAMS[name]))
     assert found.opened == Opened("resp_67c", "model-r")
-    assert found.usage == Usage(input=30, output=87, cache_read=4, cache_write=2)
+    assert found.usage == Usage(30, 87, cache_read=4, cache_write=2, thought=12)
     if name in TEXTS:
         assert found.joined("text") == TEXTS[name]
 

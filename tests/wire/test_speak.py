@@ -20,7 +20,7 @@ from holdfast.facts.outcomes import Said, Usage
 from holdfast.facts.places import Target
 from holdfast.wire import speak
 from holdfast.wire.crossings import Crossings
-from holdfast.wire.deltas import Delta
+from holdfast.wire.deltas import BlockEnded, Delta, Odds, Opened, Stopped, TextDelta
 from holdfast.wire.mend import deltas_of
 from holdfast.wire.speak import BadBodyError, CannotCrossError
 from holdfast.wire.speech import Answer, Ask, Choice, Text
@@ -483,6 +483,40 @@ def test_what_was_counted_is_said_again(dialect: str, counts: tuple, written: bo
     speaking = speak.DIALECTS[dialect]
     answer = Answer(id="x", model="m", choices=(Choice((Text("hi"),)),), usage=usage)
     assert speaking.read_answer(speaking.write_answer(answer, 0)).usage == usage
+
+
+TOKEN = st.fixed_dictionaries({"token": st.text(max_size=3), "logprob": st.floats(-9, 0)})
+LIKELY = ["openai", "openai-responses", "gemini", "ollama"]
+
+
+@pytest.mark.parametrize("target", LIKELY)
+@pytest.mark.parametrize("client", LIKELY)
+@settings(max_examples=25)
+@given(words=st.lists(st.tuples(TOKEN, st.lists(TOKEN, max_size=2)), min_size=1, max_size=3))
+def test_how_likely_the_words_were_crosses_with_them(client: str, target: str, words) -> None:
+    said = [
+        [{**with_bytes(one), "top_logprobs": [with_bytes(other) for other in others]}]
+        for one, others in words
+    ]
+    written = speak.DIALECTS[target].stream_writer(b"{}", 0)
+    stream = written.write(Opened("x", "m"))
+    for tokens in said:
+        odds = Odds(json.dumps(tokens, indent=1).encode().replace(b"\n", b" "))
+        stream += written.write(odds) + written.write(TextDelta(0, "hi"))
+    stream += written.write(BlockEnded(0)) + written.write(Stopped())
+    there, here = speak.DIALECTS[target], speak.DIALECTS[client]
+    deltas = mended(there.delta_reader("m"), stream, there.frames())
+    back = b"".join(map(here.stream_writer(b"{}", 0).write, deltas))
+    found = mended(here.delta_reader("m"), back, here.frames())
+    tokens = [
+        token for delta in found if isinstance(delta, Odds) for token in json.loads(delta.tokens)
+    ]
+    assert tokens == [token for one in said for token in one]
+    assert says(found).joined("text") == "hi" * len(said)
+
+
+def with_bytes(token: dict) -> dict:
+    return {**token, "bytes": list(token["token"].encode())}
 
 
 @settings(max_examples=60)

@@ -344,7 +344,7 @@ def test_text_stop_reason_and_usage_cross(recorded: Recorded, cuts: list[int]) -
     else:
         assert usage["completion_tokens"] == recorded.usage.output
         assert usage["prompt_tokens"] == 25 + 1000 + 7
-        assert usage["prompt_tokens_details"] == {"cached_tokens": 1000}
+        assert usage["prompt_tokens_details"] == {"cached_tokens": 1000, "cache_write_tokens": 7}
 
 
 @each_that_crosses

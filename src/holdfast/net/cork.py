@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-
 # More than this is not held back: whoever pours must see when a reader does not keep up.
 HELD_BYTES_MAX = 1 << 16
 

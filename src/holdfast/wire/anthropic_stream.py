@@ -30,6 +30,7 @@ from holdfast.wire.deltas import (
     BlockEnded,
     Delta,
     Fault,
+    Odds,
     Opened,
     Ping,
     RefusalDelta,
@@ -147,7 +148,7 @@ def merged(usage: Usage, raw: Raw) -> Usage:
         _newest(found.output_tokens, usage.output),
         _newest(found.cache_read_input_tokens, usage.cache_read),
         _newest(found.cache_creation_input_tokens, usage.cache_write),
-        _newest(details.thinking_tokens, usage.thought),
+        _newest(details.thinking_tokens or None, usage.thought),
     )
 
 
@@ -596,6 +597,9 @@ class StreamWriter:
         self._usage = delta.usage
         return b""
 
+    def _likely(self, _: Odds) -> bytes:
+        return b""  # this dialect has no place for it
+
     def _ping(self, _: Ping) -> bytes:
         return PING_EVENT
 
@@ -620,6 +624,7 @@ _WRITE: dict[type, Callable[..., bytes]] = {
     ToolCallBegun: StreamWriter._call,
     ToolArgsDelta: StreamWriter._args,
     BlockEnded: StreamWriter._ended,
+    Odds: StreamWriter._likely,
     UsageSeen: StreamWriter._seen,
     Ping: StreamWriter._ping,
     Stopped: StreamWriter._stopped,

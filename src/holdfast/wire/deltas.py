@@ -75,6 +75,12 @@ class BlockEnded(Struct, frozen=True, gc=False):
     index: int
 
 
+class Odds(Struct, frozen=True, gc=False):
+    """How likely the words of the next TextDelta were: a list of tokens, see `wire.odds`."""
+
+    tokens: bytes
+
+
 class UsageSeen(Struct, frozen=True):
     """All that the provider has counted so far."""
 
@@ -106,6 +112,7 @@ Delta = (
     | ToolCallBegun
     | ToolArgsDelta
     | BlockEnded
+    | Odds
     | UsageSeen
     | Stopped
     | Ping
@@ -163,7 +170,7 @@ GRAMMAR: dict[State, dict[type, State]] = {
     "stopped": {},
 }
 # Anywhere but at the ends, and without effect on the block.
-BESIDE = frozenset((Ping, UsageSeen))
+BESIDE = frozenset((Odds, Ping, UsageSeen))
 
 
 class Grammar:

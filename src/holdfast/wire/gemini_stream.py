@@ -19,6 +19,7 @@ from holdfast.wire.deltas import (
     BlockEnded,
     Delta,
     Fault,
+    Odds,
     Opened,
     Ping,
     RefusalDelta,
@@ -30,7 +31,9 @@ from holdfast.wire.deltas import (
     ToolCallBegun,
     UsageSeen,
 )
+from holdfast.wire.gemini_odds import read_logprobs, written_logprobs
 from holdfast.wire.gemini_parts import DIALECT, Signing, called, thought, unsealed
+from holdfast.wire.odds import listed
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import UNREADABLE, Thinking, ToolCall
 from holdfast.wire.sse import SseEvent
@@ -173,7 +176,7 @@ def read_usage(raw: Raw) -> Usage:
     fresh, output = found.prompt_token_count, found.candidates_token_count
     if fresh is not None:
         fresh = max(0, fresh + (found.tool_use_prompt_token_count or 0) - (cached or 0))
-    thought = found.thoughts_token_count
+    thought = found.thoughts_token_count or None
     if thought:
         output = (output or 0) + thought
     return Usage(input=fresh, output=output, cache_read=cached, thought=thought)
@@ -344,6 +347,9 @@ class DeltaReader:
         for candidate in chunk.candidates or ():
             if candidate.index:
                 return self._fault("garbage", "the answer holds several choices, not one")
+            odds = listed(read_logprobs(candidate.logprobs_result))
+            if odds:
+                found.append(Odds(odds))
             for part in (candidate.content and candidate.content.parts) or ():
                 if holds_file(part):
                     return self._fault("garbage", "the answer holds a file, not words")
@@ -404,6 +410,7 @@ class StreamWriter:
         "_call",
         "_due",
         "_head",
+        "_odds",
         "_signing",
         "_thought",
         "_usage",
@@ -419,11 +426,12 @@ class StreamWriter:
         self._thought: Thinking | None = None  # the thought that is being said
         self._call: list[str] = []  # the call that is being said: its id, its name, its arguments
         self._usage = Usage()
+        self._odds = b""  # of the words that come next
         self._due = False  # whether a signature waits for a part
 
     def write(self, delta: Delta) -> bytes:
         """The chunks that say this delta."""
-        if type(delta) is TextDelta and self._written and not self._due:
+        if type(delta) is TextDelta and self._written and not (self._due or self._odds):
             return b"%b%b%b" % (self._before, _encode(delta.text), self._behind)
         return _WRITE[type(delta)](self, delta)
 
@@ -440,6 +448,9 @@ class StreamWriter:
 
     def _chunk(self, parts: list[dict[str, Any]], stop: str | None = None) -> bytes:
         candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"}}
+        if self._odds:
+            candidate |= written_logprobs(b'{"content":%b}' % self._odds)
+            self._odds = b""
         if stop is not None:
             candidate["finishReason"] = stop
         counts = {"usageMetadata": usage_body(self._usage)} if stop is not None else {}
@@ -487,6 +498,10 @@ class StreamWriter:
         self._call = []
         return self._signed(called(ToolCall(id_, name, "".join(json) or "{}")))
 
+    def _likely(self, delta: Odds) -> bytes:
+        self._odds = delta.tokens
+        return b""
+
     def _seen(self, delta: UsageSeen) -> bytes:
         self._usage = delta.usage
         return b""
@@ -513,6 +528,7 @@ _WRITE: dict[type, Callable[..., bytes]] = {
     ToolCallBegun: StreamWriter._begun,
     ToolArgsDelta: StreamWriter._args,
     BlockEnded: StreamWriter._ended,
+    Odds: StreamWriter._likely,
     UsageSeen: StreamWriter._seen,
     Ping: StreamWriter._ping,
     Stopped: StreamWriter._stopped,

@@ -21,6 +21,7 @@ from holdfast.wire.deltas import (
     BlockEnded,
     Delta,
     Fault,
+    Odds,
     Opened,
     Ping,
     RefusalDelta,
@@ -31,6 +32,7 @@ from holdfast.wire.deltas import (
     ToolCallBegun,
     UsageSeen,
 )
+from holdfast.wire.odds import listed
 from holdfast.wire.speech import (
     UNREADABLE,
     Answer,
@@ -198,7 +200,7 @@ class Mender:
     def _beside(self, delta: Delta) -> list[Delta]:
         return [delta] if self._id is not None else []
 
-    def _usage(self, delta: UsageSeen) -> list[Delta]:
+    def _usage(self, delta: UsageSeen | Odds) -> list[Delta]:
         return [*self._open(), delta]
 
     def _fault(self, delta: Fault) -> list[Delta]:
@@ -250,8 +252,12 @@ def deltas_of(answer: Answer) -> Iterator[Delta]:
         raise CannotCrossError(f"the answer holds {len(answer.choices)} choices, not one")
     choice = answer.choices[0]
     yield Opened(answer.id, answer.model)
+    odds = listed(choice.logprobs)
     for index, part in enumerate(choice.parts):
         if isinstance(part, Text):
+            if odds:
+                yield Odds(odds)
+                odds = b""
             yield TextDelta(index, part.text)
         elif isinstance(part, Refusal):
             yield RefusalDelta(index, part.text)
@@ -278,6 +284,7 @@ _STEPS: dict[type, Callable[..., list[Delta]]] = {
     ToolArgsDelta: Mender._args,
     BlockEnded: Mender._ended,
     UsageSeen: Mender._usage,
+    Odds: Mender._usage,
     Stopped: Mender._stopped,
     Ping: Mender._beside,
     Fault: Mender._fault,

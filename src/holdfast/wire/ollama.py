@@ -18,6 +18,7 @@ from holdfast.facts.outcomes import Said
 from holdfast.wire import ollama_ask
 from holdfast.wire.kinds import Passing
 from holdfast.wire.lines import LineReader
+from holdfast.wire.odds import listed
 from holdfast.wire.ollama_stream import (
     STOP_NAMES,
     STOPS,
@@ -136,10 +137,6 @@ def read_answer(body: bytes) -> Answer:
     return Answer(id="", model=found.model or "", choices=(choice,), usage=read_usage(found))
 
 
-class _Logprobs(Struct):
-    content: Raw = Raw()
-
-
 def write_answer(answer: Answer, created: int) -> bytes:
     """A whole answer for a client of `/api/chat`. Raises CannotCrossError where it is several."""
     return written(answer, created, lambda message: {"message": message})
@@ -152,6 +149,7 @@ def written(
     if len(answer.choices) != 1:
         raise CannotCrossError(f"the answer holds {len(answer.choices)} choices, not one")
     choice = answer.choices[0]
+    odds = listed(choice.logprobs)
     return _encode(
         {
             "model": answer.model,
@@ -160,17 +158,9 @@ def written(
             "done": True,
             "done_reason": STOP_NAMES[choice.stop],
             **usage_fields(answer.usage),
-            **_logprobs(choice.logprobs),
+            **({"logprobs": Raw(odds)} if odds else {}),
         }
     )
-
-
-def _logprobs(json: bytes) -> dict[str, Raw]:
-    try:
-        found = bytes(msgspec.json.decode(json or b"{}", type=_Logprobs).content)
-    except UNREADABLE:
-        return {}
-    return {"logprobs": Raw(found)} if found.startswith(b"[") else {}
 
 
 def _message(parts: tuple[Part, ...]) -> dict[str, Any]:

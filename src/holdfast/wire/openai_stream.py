@@ -28,6 +28,7 @@ from holdfast.facts.outcomes import (
 from holdfast.wire.deltas import (
     Delta,
     Fault,
+    Odds,
     Opened,
     Ping,
     RefusalDelta,
@@ -40,6 +41,7 @@ from holdfast.wire.deltas import (
     UsageSeen,
 )
 from holdfast.wire.fitting import fitted
+from holdfast.wire.odds import listed
 from holdfast.wire.openai_ask import DIALECT, ID_CHARS_MAX
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import UNREADABLE
@@ -128,6 +130,7 @@ class _Spoken(Struct):
     index: int | None = 0
     delta: Words | None = None
     finish_reason: str | None = None
+    logprobs: Raw = Raw()
 
 
 class _Crossing(Struct):
@@ -165,6 +168,7 @@ class _RunningChoice(Struct, gc=False):
     delta: _RunningWords
     index: Literal[0] = 0
     finish_reason: None = None
+    logprobs: None = None
 
 
 class _Running(Struct, gc=False):
@@ -198,7 +202,7 @@ def read_usage(raw: Raw) -> Usage:
     fresh = found.prompt_tokens
     if fresh is not None:
         fresh = max(0, fresh - (cached or 0) - (written or 0))
-    return Usage(fresh, found.completion_tokens, cached, written, made.reasoning_tokens)
+    return Usage(fresh, found.completion_tokens, cached, written, made.reasoning_tokens or None)
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
@@ -388,6 +392,9 @@ class DeltaReader:
         for choice in chunk.choices or ():
             if choice.index:
                 return self._fault("garbage", "the answer holds several choices, not one")
+            odds = listed(bytes(choice.logprobs))
+            if odds:
+                found.append(Odds(odds))
             if choice.delta is not None:
                 self._words(choice.delta, found)
             if choice.finish_reason:
@@ -471,12 +478,13 @@ class DeltaReader:
 class StreamWriter:
     """Writes a stream of chat chunks, with usage where the client asked for it."""
 
-    __slots__ = ("_behind", "_calls", "_head", "_texts", "_usage", "_usage_asked")
+    __slots__ = ("_behind", "_calls", "_head", "_odds", "_texts", "_usage", "_usage_asked")
 
     def __init__(self, created: int, *, usage_asked: bool) -> None:
         self._texts: dict[type, bytes] = {}  # what stands before the text of a chunk, by its kind
         self._behind = b""
         self._calls = -1  # the number of the call that was begun last
+        self._odds = b""  # of the words that come next
         self._head: dict[str, Any] = {
             "id": UNNAMED,
             "object": "chat.completion.chunk",
@@ -487,7 +495,10 @@ class StreamWriter:
         self._usage_asked = usage_asked
 
     def _chunk(self, delta: dict[str, Any], stop: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": stop}
+        choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": stop}
+        if self._odds:
+            choice["logprobs"] = {"content": Raw(self._odds), "refusal": None}
+            self._odds = b""
         return self._line({"choices": [choice]})
 
     def _line(self, fields: dict[str, Any]) -> bytes:
@@ -495,6 +506,8 @@ class StreamWriter:
 
     def write(self, delta: Delta) -> bytes:
         """The chunks that say this delta."""
+        if self._odds and isinstance(delta, TextDelta):
+            return self._chunk({"content": delta.text})
         if isinstance(delta, TextDelta | RefusalDelta | ThinkingDelta):
             before = self._texts[type(delta)]
             return b"%b%b%b" % (before, _encode(delta.text), self._behind) if delta.text else b""
@@ -524,6 +537,10 @@ class StreamWriter:
         call = {"index": self._calls, "function": {"arguments": delta.json}}
         return self._chunk({"tool_calls": [call]})
 
+    def _likely(self, delta: Odds) -> bytes:
+        self._odds = delta.tokens
+        return b""
+
     def _seen(self, delta: UsageSeen) -> bytes:
         self._usage = delta.usage
         return b""
@@ -547,6 +564,7 @@ _WRITE: dict[type, Callable[..., bytes]] = {
     Ping: StreamWriter._ping,
     ToolCallBegun: StreamWriter._call,
     ToolArgsDelta: StreamWriter._args,
+    Odds: StreamWriter._likely,
     UsageSeen: StreamWriter._seen,
     Stopped: StreamWriter._stopped,
 }

@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 from holdfast.facts.outcomes import Failure, Said, Usage, Where
 from holdfast.wire.deltas import Stop
 from holdfast.wire.fitting import fitted
+from holdfast.wire.odds import filled, listed
 from holdfast.wire.responses_ask import DIALECT, ID_CHARS_MAX, Own, sealed, thinking_of
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import (
@@ -93,7 +94,7 @@ class Response(Struct):
 
 
 _decode_used = msgspec.json.Decoder(_Used).decode
-_decode_probs = msgspec.json.Decoder(list[Raw]).decode
+tokens_of = msgspec.json.Decoder(list[Raw]).decode
 
 
 def read_usage(raw: Raw) -> Usage:
@@ -191,8 +192,8 @@ def _logprobs(output: list[Item]) -> bytes:
     """As Chat writes them, which has them in one list."""
     found: list[Raw] = []
     for piece in (piece for item in output for piece in item.content or ()):
-        if bytes(piece.logprobs).startswith(b"["):
-            found += _decode_probs(piece.logprobs)
+        if filled(bytes(piece.logprobs)):
+            found += tokens_of(piece.logprobs)
     return _encode({"content": found, "refusal": None}) if found else b""
 
 
@@ -398,10 +399,6 @@ def ending(stop: Stop, parts: Iterable[Part]) -> tuple[str, str | None]:
     return "completed", None
 
 
-class _Probs(Struct):
-    content: Raw = Raw()
-
-
 def write_answer(answer: Answer, created: int, asked: bytes, names: dict[str, Own]) -> bytes:
     """A whole answer for a Responses client. Raises CannotCrossError where it is several."""
     if len(answer.choices) != 1:
@@ -409,9 +406,7 @@ def write_answer(answer: Answer, created: int, asked: bytes, names: dict[str, Ow
     choice = answer.choices[0]
     answering = Answering(asked, created, names)
     answering.open(answer.id, answer.model)
-    probs = b""
-    if choice.logprobs:
-        probs = bytes(msgspec.json.decode(choice.logprobs, type=_Probs).content)
+    probs = listed(choice.logprobs)
     output = []
     for index, part in enumerate(choice.parts):
         mine = probs if isinstance(part, Text) and probs.startswith(b"[") else b""
