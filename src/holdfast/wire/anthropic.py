@@ -243,9 +243,14 @@ def error_type(status: int) -> str:
     return _BY_STATUS.get(status, "api_error" if status >= 500 else "invalid_request_error")
 
 
-def error_body(type_: str, message: str) -> bytes:
+def error_body(type_: str, message: str, code: str = "") -> bytes:  # noqa: ARG001 - no place
     """An error in the dialect's envelope."""
     return _encode({"type": "error", "error": {"type": type_, "message": message}})
+
+
+def too_long(message: str) -> bytes:
+    """The error for a prompt that is too long: coding tools know it by these words."""
+    return error_body(error_type(400), f"prompt is too long: {message}")
 
 
 def error_event(type_: str, message: str) -> bytes:

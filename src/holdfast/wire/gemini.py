@@ -332,10 +332,16 @@ def error_type(status: int) -> str:
     return _BY_STATUS.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
 
 
-def error_body(type_: str, message: str) -> bytes:
+def error_body(type_: str, message: str, code: str = "") -> bytes:  # noqa: ARG001 - no place
     """An error in the dialect's envelope."""
-    code = _CODES.get(type_, 500)
-    return _encode({"error": {"code": code, "message": message, "status": type_}})
+    status = _CODES.get(type_, 500)
+    return _encode({"error": {"code": status, "message": message, "status": type_}})
+
+
+def too_long(message: str) -> bytes:
+    """The error for a prompt that is too long, in the provider's words."""
+    words = "The input token count exceeds the maximum number of tokens allowed"
+    return error_body(error_type(400), f"{words}: {message}")
 
 
 def error_event(type_: str, message: str) -> bytes:

@@ -34,6 +34,7 @@ write_count_answer = gemini.write_count_answer
 said = gemini.said
 error_type = gemini.error_type
 error_body = gemini.error_body
+too_long = gemini.too_long
 models_body = gemini.models_body
 
 

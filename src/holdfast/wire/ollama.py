@@ -204,9 +204,14 @@ def error_type(status: int) -> str:  # noqa: ARG001 - a promise of the protocol
     return ""
 
 
-def error_body(type_: str, message: str) -> bytes:  # noqa: ARG001 - there is no place for it
+def error_body(type_: str, message: str, code: str = "") -> bytes:  # noqa: ARG001 - no place
     """An error in the dialect's envelope."""
     return _encode({"error": message})
+
+
+def too_long(message: str) -> bytes:
+    """The error for a prompt that is too long: nothing but its sentence tells it from others."""
+    return error_body("", message)
 
 
 def error_event(type_: str, message: str) -> bytes:

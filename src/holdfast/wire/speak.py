@@ -15,7 +15,7 @@ from msgspec import Struct
 from holdfast.facts.calls import Call, Headers, Peek
 from holdfast.facts.flights import Leg
 from holdfast.facts.losses import Lost
-from holdfast.facts.outcomes import FailureKind, Said
+from holdfast.facts.outcomes import Failure, FailureKind, Said
 from holdfast.wire import (
     anthropic,
     gemini,
@@ -44,7 +44,7 @@ from holdfast.wire.speech import (
     Written,
 )
 from holdfast.wire.tap import CrossingTap, PassingTap, Tap
-from holdfast.wire.whole import JSON, ErrorTap, WholeTap
+from holdfast.wire.whole import JSON, ErrorTap, WholeTap, page_words
 
 __all__ = [
     "BadBodyError",
@@ -314,7 +314,7 @@ def _tap(
     counts = call.surface == "count_tokens"
     if not 200 <= status < 300:
         how: FailureKind = "absent" if counts and status in _ABSENT else "status"
-        return ErrorTap(there, status, headers, here=here if crosses else None, kind=how)
+        return ErrorTap(there, status, headers, crossed=crosses, kind=how)
     if counts:
         return _counting(here, there)
     if call.stream and not crosses and kind.startswith(_type_of(there)):
@@ -439,6 +439,27 @@ def error_reply(dialect: str, status: int, message: str) -> tuple[Headers, bytes
     """A whole error answer in the client's dialect: headers and body."""
     there = DIALECTS[dialect]
     return JSON, there.error_body(there.error_type(status), message)
+
+
+def passed_error(dialect: str, failure: Failure, cause: str) -> tuple[int, Headers, bytes]:
+    """An upstream's error for the client: status, headers and body, byte for byte as they came.
+
+    Of another dialect, the same words in an envelope that the client knows; of a web page, its
+    title. What a client does about a prompt that is too long hangs on how it is said.
+    """
+    status = failure.status or 500
+    if not failure.crossed:
+        return status, failure.headers, failure.body
+    here, said = DIALECTS[dialect], failure.said
+    words = said.message or page_words(failure.body) or f"The provider answered {status}."
+    head = (*(pair for pair in failure.headers if pair[0] not in _OF_BODIES), *JSON)
+    if cause == "context_too_long":
+        return 400, head, here.too_long(words)
+    code = "" if said.code.isdigit() else said.code  # some repeat the status there
+    return status, head, here.error_body(here.error_type(status), words, code)
+
+
+_OF_BODIES = (b"content-type", b"content-encoding", b"content-length")
 
 
 def error_event(dialect: str, status: int, message: str, query: str = "") -> bytes:
