@@ -74,7 +74,17 @@ class Mender:
     `tool` gives the client's own name of a tool for the upstream's.
     """
 
-    __slots__ = ("_block", "_calls", "_id", "_index", "_model", "_said_call", "_tool", "held")
+    __slots__ = (
+        "_block",
+        "_calls",
+        "_id",
+        "_index",
+        "_model",
+        "_refused",
+        "_said_call",
+        "_tool",
+        "held",
+    )
 
     def __init__(self, model: str, tool: Callable[[str], str] = str) -> None:
         self._model = model
@@ -84,6 +94,7 @@ class Mender:
         self._index = -1  # of the block that is open, or was last
         self._calls: dict[int, _Call] = {}
         self._said_call = False
+        self._refused = False
         self.held = 0  # bytes of calls that were held back and not yet let go
 
     def mend(self, delta: Delta) -> list[Delta]:
@@ -128,6 +139,7 @@ class Mender:
         before = self._open() + self._end()
         self._index += 1
         self._block = (type(delta), delta.index)
+        self._refused = self._refused or isinstance(delta, RefusalDelta)
         return before + self._more(delta)
 
     def _begun(self, delta: ToolCallBegun) -> list[Delta]:
@@ -193,6 +205,8 @@ class Mender:
         stop = delta.stop
         if self._said_call and stop == "end":
             stop = "tool_calls"
+        elif self._refused and stop == "end":
+            stop = "refusal"
         elif stop == "tool_calls" and not self._said_call:
             stop = "end"
         return [*found, delta if stop == delta.stop else Stopped(stop, delta.sequence)]
@@ -241,6 +255,8 @@ def _mended_choice(choice: Choice, id_: str, tool: Callable[[str], str]) -> Choi
     stop = choice.stop
     if calls and stop == "end":
         stop = "tool_calls"
+    elif stop == "end" and any(isinstance(part, Refusal) for part in parts):
+        stop = "refusal"
     elif stop == "tool_calls" and not calls:
         stop = "end"
     return msgspec.structs.replace(choice, parts=tuple(parts), stop=stop)

@@ -15,7 +15,6 @@ from holdfast.facts.outcomes import Said
 from holdfast.wire import openai_ask
 from holdfast.wire.fitting import fitted
 from holdfast.wire.openai_stream import (
-    STOP_NAMES,
     STOPS,
     UNNAMED,
     DeltaReader,
@@ -23,6 +22,7 @@ from holdfast.wire.openai_stream import (
     StreamWriter,
     Words,
     read_usage,
+    stop_name,
     usage_body,
 )
 from holdfast.wire.said import read_said
@@ -186,7 +186,7 @@ def write_answer(answer: Answer, created: int) -> bytes:
             "index": number,
             "message": _message(choice),
             "logprobs": Raw(choice.logprobs) if choice.logprobs else None,
-            "finish_reason": STOP_NAMES[choice.stop],
+            "finish_reason": stop_name(choice.stop, refused=_refuses(choice)),
         }
         for number, choice in enumerate(answer.choices)
     ]
@@ -200,6 +200,10 @@ def write_answer(answer: Answer, created: int) -> bytes:
             "usage": usage_body(answer.usage),
         }
     )
+
+
+def _refuses(choice: Choice) -> bool:
+    return any(isinstance(part, Refusal) for part in choice.parts)
 
 
 def _message(choice: Choice) -> dict[str, Any]:

@@ -222,6 +222,11 @@ def usage_body(usage: Usage) -> dict[str, Any]:
     return counts
 
 
+def stop_name(stop: Stop, *, refused: bool) -> str:
+    """The finish reason. A refusal in the model's own words is an answer that ends as others do."""
+    return "stop" if stop == "refusal" and refused else STOP_NAMES[stop]
+
+
 def _speaks(delta: Raw) -> bool:
     """Whether a delta says anything at all; providers add fields, so all but the role count."""
     try:
@@ -478,13 +483,23 @@ class DeltaReader:
 class StreamWriter:
     """Writes a stream of chat chunks, with usage where the client asked for it."""
 
-    __slots__ = ("_behind", "_calls", "_head", "_odds", "_texts", "_usage", "_usage_asked")
+    __slots__ = (
+        "_behind",
+        "_calls",
+        "_head",
+        "_odds",
+        "_refused",
+        "_texts",
+        "_usage",
+        "_usage_asked",
+    )
 
     def __init__(self, created: int, *, usage_asked: bool) -> None:
         self._texts: dict[type, bytes] = {}  # what stands before the text of a chunk, by its kind
         self._behind = b""
         self._calls = -1  # the number of the call that was begun last
         self._odds = b""  # of the words that come next
+        self._refused = False
         self._head: dict[str, Any] = {
             "id": UNNAMED,
             "object": "chat.completion.chunk",
@@ -508,7 +523,7 @@ class StreamWriter:
         """The chunks that say this delta."""
         if self._odds and isinstance(delta, TextDelta):
             return self._chunk({"content": delta.text})
-        if isinstance(delta, TextDelta | RefusalDelta | ThinkingDelta):
+        if isinstance(delta, TextDelta | ThinkingDelta):
             before = self._texts[type(delta)]
             return b"%b%b%b" % (before, _encode(delta.text), self._behind) if delta.text else b""
         step = _WRITE.get(type(delta))
@@ -537,6 +552,10 @@ class StreamWriter:
         call = {"index": self._calls, "function": {"arguments": delta.json}}
         return self._chunk({"tool_calls": [call]})
 
+    def _refusal(self, delta: RefusalDelta) -> bytes:
+        self._refused = True
+        return self._chunk({"refusal": delta.text})
+
     def _likely(self, delta: Odds) -> bytes:
         self._odds = delta.tokens
         return b""
@@ -547,7 +566,7 @@ class StreamWriter:
 
     def _stopped(self, delta: Stopped) -> bytes:
         """The finish reason, the usage where it was asked for, and `[DONE]`."""
-        last = self._chunk({}, STOP_NAMES[delta.stop])
+        last = self._chunk({}, stop_name(delta.stop, refused=self._refused))
         if self._usage_asked:
             last += self._line({"choices": [], "usage": usage_body(self._usage)})
         return last + LAST
@@ -555,7 +574,6 @@ class StreamWriter:
 
 _TEXT_NAMES: dict[type, str] = {
     TextDelta: "content",
-    RefusalDelta: "refusal",
     ThinkingDelta: "reasoning_content",
 }
 # ruff: noqa: SLF001 - the class's own table, outside it because it names its methods
@@ -564,6 +582,7 @@ _WRITE: dict[type, Callable[..., bytes]] = {
     Ping: StreamWriter._ping,
     ToolCallBegun: StreamWriter._call,
     ToolArgsDelta: StreamWriter._args,
+    RefusalDelta: StreamWriter._refusal,
     Odds: StreamWriter._likely,
     UsageSeen: StreamWriter._seen,
     Stopped: StreamWriter._stopped,
