@@ -14,6 +14,7 @@ from holdfast.core.blame import EVIDENCE, TRANSIENT
 from holdfast.core.signatures import SIGNATURES, WHOSE, Signature
 from holdfast.face.cli import COMMANDS, parser
 from holdfast.facts.flights import Limits
+from holdfast.facts.places import ModelFacts
 from holdfast.net.front import ACTIONS, DOORS, MODELS_BETA, door_of
 from holdfast.sim.faults import BEHAVIOURS
 from holdfast.sim.timeline import SCENARIOS
@@ -24,9 +25,15 @@ NOTE = "<!-- Written by `make docs` from the code. Do not edit. -->\n"
 
 BESIDES = (
     "Gemini's paths are the same under `/v1/`. Besides: `GET /v1/models` (the shape by the client's"
-    " headers), `GET /v1beta/models`, each with `/ID`; `GET /api/tags`, `GET /api/version`,"
-    " `POST /api/show`; `/v1/responses/ID…` and `/v1/conversations…` (what has a name);"
-    " `/v1/messages/batches…` (passed on to the first provider of the dialect); `GET /`.\n"
+    " headers), `GET /v1beta/models`, each with `/ID`; `GET /api/tags`, `GET /api/ps`, `GET"
+    " /api/version`, `POST /api/show`; `/v1/responses/ID…` and `/v1/conversations…` (what has a"
+    " name); `/v1/messages/batches…` (passed on to the first provider of the dialect); `GET /`.\n"
+)
+MODELS = (
+    "Of each fact the first row that says it and matches a model's name counts; `[[providers.NAME."
+    "models]]` in the configuration stands before these, and [the guide](../guide/configuration.md)"
+    " says what the words mean. A setting that a stand-in is known to refuse is cut to what it"
+    " takes or left out, and `x-holdfast-lost` names it.\n"
 )
 ROWS = (
     "The first row that fits says what the bytes may mean: whose fault such bytes have been, how"
@@ -105,6 +112,28 @@ def providers() -> str:
     ]
     head = ("name", "who", "dialects", "address", "key from", "known for")
     return "\n".join(["# Known providers\n", table(head, rows)])
+
+
+def models() -> str:
+    """What is known of models."""
+    parts = ["# Known models\n", MODELS]
+    for name, entry in catalogue().items():
+        rows = [(f"`{facts.model}`", said(facts)) for facts in entry.models if said(facts)]
+        if rows:
+            parts += [f"## {entry.title} (`{name}`)\n", table(("models", "what is known"), rows)]
+    return "\n".join(parts)
+
+
+def said(facts: ModelFacts) -> str:
+    """What one row says of models."""
+    parts = []
+    for key in facts.__struct_fields__[1:]:
+        value = getattr(facts, key)
+        if isinstance(value, tuple):
+            parts.append(f"`{key}`: {', '.join(map(str, value)) or 'none'}")
+        elif value is not None:
+            parts.append(f"`{key}`: {str(value).lower()}")
+    return "; ".join(parts)
 
 
 def simulator() -> str:
@@ -247,6 +276,7 @@ SHEETS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "http": http,
     "providers": providers,
+    "models": models,
     "reliability": reliability,
     "simulator": simulator,
     "verdicts": verdicts,

@@ -143,8 +143,9 @@ class _Anthropic:
         told.tokens = client.messages.count_tokens(**request).input_tokens
 
     def models(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
-        del task, start
-        told.items = [model.id for model in client.models.list()]
+        del start
+        more = {"limit": task["limit"]} if "limit" in task else {}
+        told.items = [model.id for model in client.models.list(**more)]
 
 
 class _OpenAI:
@@ -421,8 +422,9 @@ class _Gemini:
         told.items = [client.models.get(model=task["model"]).name]
 
     def models(self, client: Any, task: dict[str, Any], told: Told, start: float) -> None:
-        del task, start
-        told.items = [model.name for model in client.models.list()]
+        del start
+        config = {"page_size": task["limit"]} if "limit" in task else {}
+        told.items = [model.name for model in client.models.list(config=config)]
 
 
 def _run(driver: Any, task: dict[str, Any]) -> Told:

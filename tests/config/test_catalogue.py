@@ -14,7 +14,7 @@ from holdfast.config.catalogue import catalogue, known_as
 from holdfast.config.keys import resolve
 from holdfast.config.provide import DIALECTS
 from holdfast.config.read import parse
-from holdfast.core.route import COUNTING, counts_in
+from holdfast.core.route import COUNTING, counts_in, known
 from holdfast.facts.pages import PageSource
 from holdfast.facts.places import Surface
 from holdfast.wire.pages.claim import About
@@ -116,12 +116,15 @@ def test_no_two_providers_share_a_variable() -> None:
     assert len(set(variables)) == len(variables)
 
 
-def test_the_first_glob_speaks_so_none_stands_behind_a_wider_one() -> None:
+def test_no_row_of_models_says_only_what_a_wider_one_before_it_has_said() -> None:
     for name, entry in KNOWN.items():
-        seen: list[str] = []
-        for facts in entry.models:
-            assert not any(fnmatchcase(facts.model, glob) for glob in seen), (name, facts.model)
-            seen.append(facts.model)
+        for number, row in enumerate(entry.models):
+            fields = row.__struct_fields__[1:]
+            said = {field for field in fields if getattr(row, field) is not None}
+            for wider in entry.models[:number]:
+                if fnmatchcase(row.model, wider.model):
+                    said -= {field for field in fields if getattr(wider, field) is not None}
+            assert said or name == "sim", (name, row.model)
 
 
 def test_engines_are_local_and_can_be_recognised() -> None:
@@ -168,3 +171,30 @@ def test_what_is_watched_is_a_page_of_its_own_and_no_surface_that_is_routed() ->
             addresses.base_url(url)
             assert url.startswith("https://")
     assert set(KNOWN["anthropic"].watch) == set(KNOWN["openai"].watch)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "output", "thinks", "refuses"),
+    [
+        ("anthropic", "claude-opus-5-5", 128_000, "unasked adaptive effort", "forced_tools"),
+        ("anthropic", "claude-opus-5", 128_000, "unasked adaptive effort off", "temperature"),
+        ("anthropic", "claude-sonnet-4-6", 128_000, "adaptive budget effort off", "prefill"),
+        ("anthropic", "claude-haiku-4-5-20251001", 64_000, "budget off", "temperature_with_top_p"),
+        ("anthropic", "claude-3-haiku-20240307", 4_096, "", "system_turns"),
+        ("openai", "gpt-6.1-terra", 128_000, "unasked effort off", "max_tokens"),
+        ("openai", "gpt-5", 128_000, "unasked effort", "stop"),
+        ("openai", "o3", 100_000, "unasked effort", "parallel_tool_calls"),
+        ("openai", "gpt-4o-mini", 16_384, None, "verbosity"),
+        ("gemini", "gemini-3.8-flash", 65_536, "unasked adaptive effort", "top_k"),
+        ("gemini", "gemini-2.5-flash", 65_536, "unasked adaptive budget off", "form_with_tools"),
+        ("mistral", "mistral-large-latest", None, None, "max_completion_tokens"),
+    ],
+)
+def test_what_is_known_of_a_model_is_put_together_of_its_rows(
+    provider: str, model: str, output: int | None, thinks: str | None, refuses: str
+) -> None:
+    found = known(KNOWN[provider].models, model)
+    assert found is not None
+    assert found.output_tokens == output
+    assert found.thinks == (None if thinks is None else tuple(thinks.split()))
+    assert refuses in (found.refuses or ())

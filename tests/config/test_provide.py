@@ -186,6 +186,58 @@ def test_facts_of_models_are_checked_one_by_one() -> None:
     ]
 
 
+def test_what_a_model_takes_is_read_word_by_word() -> None:
+    (found, *_) = (
+        good(
+            """\
+        [providers.ollama]
+        [[providers.ollama.models]]
+        model = "a"
+        output_tokens = 8192
+        thinks = ["budget", "off"]
+        efforts = []
+        thinking_tokens = [1, 4096]
+        refuses = ["stop"]
+        dialect = "ollama"
+        """,
+            {},
+        )
+        .providers["ollama"]
+        .models
+    )
+    assert found == ModelFacts(
+        model="a",
+        output_tokens=8192,
+        thinks=("budget", "off"),
+        efforts=(),
+        thinking_tokens=(1, 4096),
+        refuses=("stop",),
+        dialect="ollama",
+    )
+    wrong = problems(
+        """\
+        [providers.ollama]
+        [[providers.ollama.models]]
+        model = "a"
+        thinks = ["bugdet"]
+        thinking_tokens = [4096, 1]
+        refuses_thinking = "stop"
+        dialect = "klingon"
+        [[providers.ollama.models]]
+        model = "b"
+        thinking_tokens = [true, 2]
+        """,
+        {},
+    )
+    assert [(each.line, each.key.rpartition(".")[2]) for each in wrong] == [
+        (4, "thinks"),
+        (5, "thinking_tokens"),
+        (6, "refuses_thinking"),
+        (7, "dialect"),
+        (10, "thinking_tokens"),
+    ]
+
+
 # ------------------------------------------------------------ what is said aside
 
 

@@ -326,6 +326,19 @@ def test_a_route_may_ask_for_the_first_choice_s_own_error_though_several_failed(
     assert decline(both, (), several=True).failure is failures[0]
 
 
+@pytest.mark.parametrize(("said", "told"), [(b"retry-after", None), (b"x-other", 20.0)])
+def test_a_wait_that_stands_in_words_alone_is_said_in_a_header(
+    said: bytes, told: float | None
+) -> None:
+    (leg,) = legs("a")
+    failure = Failure(kind="status", where="body", status=429, body=b"{}", headers=((said, b"20"),))
+    verdict = Verdict(
+        whose="account", cause="rate_limit", confidence=0.8, action="wait_retry_after", rest_s=20.0
+    )
+    declined = decline([(leg, failure, verdict)], (), several=False)
+    assert (declined.failure, declined.retry_after_s) == (failure, told)
+
+
 def test_that_one_of_several_has_no_count_is_no_answer() -> None:
     first, second = legs("a", "b")
     absent = Failure(kind="absent", where="body", text="404 Not Found", status=404, body=b"{}")

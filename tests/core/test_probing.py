@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -23,7 +23,7 @@ from holdfast.core.probing import (
     covers,
 )
 from holdfast.facts.observations import Observation
-from holdfast.facts.places import Provider, Segment, Target
+from holdfast.facts.places import Dialect, Provider, Segment, Target
 
 START = 20_000 * DAY_S + 8 * 3600.0
 KEY = "env:NORTH_KEY"
@@ -101,6 +101,32 @@ def test_what_is_in_use_is_probed_about_once_a_minute_and_mostly_for_nothing() -
     assert 24 <= made["count_tokens"] <= 33
     assert 1 <= made["generation"] <= 4
     assert set(made) == {"count_tokens", "generation"}
+
+
+@pytest.mark.parametrize(
+    ("dialects", "surface", "asked_in", "ways_"),
+    [
+        (("openai-responses",), "responses", "openai-responses", {"count_tokens", "generation"}),
+        (("openai", "openai-responses"), "responses", "openai-responses",
+         {"count_tokens", "generation"}),
+        (("ollama",), "chat", "ollama", {"models", "generation"}),
+        (("anthropic", "openai", "ollama"), "chat", "openai", {"models", "generation"}),
+        (("gemini",), "generate_content", "gemini", {"count_tokens", "generation"}),
+    ],
+)  # fmt: skip
+def test_each_dialect_is_asked_as_itself(
+    dialects: tuple[Dialect, ...], surface: str, asked_in: str, ways_: set[str]
+) -> None:
+    one = Provider(name="north", dialects=dialects, base_url="https://north.example", key=KEY)
+    watch = Watch()
+    watch.use(surface=surface)
+    made = watch.run(1790.0, View(providers=(one,)))
+    assert {(probe.dialect, probe.way) for probe in made} == {(asked_in, way) for way in ways_}
+    # Who is known to have no counts is not asked for any.
+    none = msgspec.structs.replace(one, counts=())
+    watch = Watch()
+    watch.use(surface=surface)
+    assert set(ways(watch.run(1790.0, View(providers=(none,))))) == {"models", "generation"}
 
 
 def test_traffic_that_tells_enough_leaves_nothing_to_ask() -> None:
@@ -445,4 +471,4 @@ def test_a_part_that_is_left_out_covers_all(parts: Any, leaf: Any) -> None:
 
 
 def test_every_surface_that_answers_has_a_dialect() -> None:
-    assert {kind.dialect for kind in KINDS.values()} == {"anthropic", "gemini", "openai"}
+    assert {kind.dialect for kinds in KINDS.values() for kind in kinds} == set(get_args(Dialect))

@@ -23,6 +23,7 @@ from holdfast.core.route import (
     NoRoute,
     candidates,
     counts_in,
+    known,
     plan,
 )
 from holdfast.facts.calls import Call
@@ -247,6 +248,45 @@ def test_what_a_model_is_known_to_lack_is_on_its_leg() -> None:
     found = candidates(routes, providers, asking("claude-x"), LIMITS)
     assert isinstance(found, tuple)
     assert [leg.lacks for leg in found] == [{"vision", "thinking"}, frozenset()]
+
+
+def test_of_each_fact_the_first_glob_that_says_it_counts() -> None:
+    facts = (
+        ModelFacts(model="claude-*-1m", context_tokens=1_000_000),
+        ModelFacts(model="claude-*", context_tokens=200_000, tools=True, efforts=()),
+        ModelFacts(model="*", tools=False, vision=False, efforts=("low",)),
+    )
+    found = known(facts, "claude-x-1m")
+    assert found == ModelFacts(
+        model="claude-x-1m", context_tokens=1_000_000, tools=True, vision=False, efforts=()
+    )
+    assert known(facts[:2], "gpt-x") is None
+    assert known(facts, "gpt-x") == facts[2]
+
+
+@pytest.mark.parametrize(
+    ("best", "spoken"), [("openai-responses", "responses"), ("ollama", "chat")]
+)
+def test_a_call_of_another_dialect_is_written_in_the_one_that_suits_the_model(
+    best: Dialect, spoken: str
+) -> None:
+    """If its provider speaks that; who asks in one of the provider's own is not moved."""
+    models = (ModelFacts(model="new", dialect=best),)
+    both = provider("first", "openai", "openai-responses", models=models)
+    routes = (Route("*", ("first/new", "first/old")),)
+    found = candidates(routes, {"first": both}, asking("m", "anthropic"), LIMITS)
+    assert isinstance(found, tuple)
+    assert [leg.surface for leg in found] == [spoken, "chat"]
+    found = candidates(routes, {"first": both}, asking("m", "openai", "chat"), LIMITS)
+    assert isinstance(found, tuple)
+    assert [leg.surface for leg in found] == ["chat", "chat"]
+
+
+def test_an_engine_s_leg_says_that_it_is_one() -> None:
+    providers = {"first": provider("first"), "engine": provider("engine", kind="local")}
+    found = candidates((Route("*", ("first/a", "engine/a")),), providers, asking("x"), LIMITS)
+    assert isinstance(found, tuple)
+    assert [leg.local for leg in found] == [False, True]
 
 
 names = st.text("ab-*/", min_size=1, max_size=5)

@@ -45,7 +45,7 @@ class Pages:
             case ["models", name] if method == "POST" and name.endswith(":countTokens"):
                 asked = body.get("generateContentRequest", body)
                 return Page(200, dumps({"totalTokens": len(dumps(asked["contents"])) // 4}))
-            case ["models"] if method == "GET":
+            case ["models"] | ["", "api", "tags"] if method == "GET":
                 return Page(200, self._grammar.list_models(self._grammar.models))
             case ["models", name] if method == "GET" and name in self._grammar.models:
                 return Page(200, grammar.one_model(self._dialect, name))

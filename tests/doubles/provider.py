@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from tests.doubles import acts, grammar
+from tests.doubles import acts, grammar, particular
 from tests.doubles.acts import Act
 from tests.doubles.pages import BATCHES, INPUT_TOKENS, Page, Pages
 from tests.doubles.wire import AmbiguousError, Wire
@@ -91,7 +91,8 @@ class Provider:
     """A strict double of one provider; use as a context manager.
 
     `play(*acts)` queues what is done with the next completions, `always(act)` sets what is done
-    when the queue is empty. `seen` are all requests, `calls` those for a completion.
+    when the queue is empty. `models`: those it has; then each refuses what that model really
+    refuses, too. `seen` are all requests, `calls` those for a completion.
     `complaints` are violations of HTTP or of good manners; tests end with none.
     """
 
@@ -103,11 +104,13 @@ class Provider:
         key: str | None = None,
         port: int = 0,
         tls: ssl.SSLContext | None = None,
+        models: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.dialect = dialect
         self.key = f"sk-{name}-{'x' * 24}" if key is None else key
-        self.models = grammar.GRAMMARS[dialect].models
+        self.models = models or grammar.GRAMMARS[dialect].models
+        self._particular = bool(models)
         self.seen: list[Seen] = []
         self.complaints: list[str] = []
         self._grammar = grammar.GRAMMARS[dialect]
@@ -300,6 +303,8 @@ class Provider:
         model = seen.named[0] or body.get("model")
         if model not in self.models:
             return grammar.Refusal(404, "", f"model: {model}")
+        if self._particular and (why := particular.objection(str(model), body)) is not None:
+            return grammar.Refusal(400, "", why)
         return None
 
     def _check(self, seen: Seen, headers: dict[str, str], body: Any) -> grammar.Refusal | None:

@@ -14,12 +14,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.doubles import acts
 from tests.doubles.grammar import GRAMMARS
+from tests.doubles.holes import blackhole, refused
 from tests.doubles.provider import Provider as Double
 from tests.net.flying import DataPlane, asking
 from tests.net.visiting import Answer, Visitor, at_rest, eventually
 
 from holdfast.core.runaway import MANY
 from holdfast.facts.places import ModelFacts, Provider
+from holdfast.wire import speak
 
 MODEL = GRAMMARS["anthropic"].models[0]
 BODY: dict[str, Any] = {
@@ -240,6 +242,31 @@ def test_the_listeners_refusals_hold_before_the_data_plane() -> None:
         assert double.seen == []
 
 
+@pytest.mark.parametrize(
+    ("path", "dialect"),
+    [
+        ("/api/chat", "ollama"),
+        ("/v1beta/models/m:generateContent", "gemini"),
+        ("/v1/models/m:countTokens", "gemini"),
+        ("/v1/messages/count_tokens?beta=true", "anthropic"),
+        ("/v1/responses", "openai-responses"),
+        ("/v1/chat/completions", "openai"),
+    ],
+)
+def test_the_listeners_refusals_are_errors_of_the_paths_dialect(path: str, dialect: str) -> None:
+    with flying() as (plane, double):
+        for bad, status in (
+            (asking(BODY, path=path.encode()).replace(b"application/json", b"text/plain"), 415),
+            (asking(BODY, path=path.encode()).replace(b"length: ", b"length: 99999999999"), 413),
+        ):
+            answer = plane.ask(bad)
+            assert answer.status == status
+            said = speak.said(dialect, answer.body)
+            assert said.message.startswith("holdfast: ")
+            assert answer.body == speak.error_reply(dialect, status, said.message)[1] + b"\n"
+        assert double.seen == []
+
+
 JSONISH = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -385,6 +412,7 @@ def test_tools_of_local_engines_find_their_pages() -> None:
         place = provider(double, models=facts)
         with DataPlane({"named": ("alpha/known",)}, place, key=b"k") as plane:
             listed = json.loads(plane.ask(get(b"/api/tags")).body)["models"]
+            # The provider refuses its list to this key, which is no matter.
             assert [model["name"] for model in listed] == ["alpha/known", "named"]
             assert json.loads(plane.ask(get(b"/api/version")).body)["version"]
             shown = plane.ask(asking({"model": "named"}, path=b"/api/show"))
@@ -398,21 +426,88 @@ def test_tools_of_local_engines_find_their_pages() -> None:
                 answer = plane.ask(asking(body, path=b"/api/show"))
                 assert answer.status == status
                 assert says in json.loads(answer.body)["error"]
-        assert double.seen == []
+            assert json.loads(plane.ask(get(b"/api/ps")).body) == {"models": []}
+        assert [seen.path for seen in double.seen] == ["/v1/models"]
 
 
 def test_models_are_listed_in_the_clients_shape() -> None:
+    """Those named in the configuration, and those that a provider lists, by their own names where
+    these lead there.
+    """
     with Double("alpha", "anthropic") as double:
         facts = (ModelFacts(model="claude-x"), ModelFacts(model="claude-*"))
         routes = {"fast": ("alpha/claude-x",), "claude-*": ("alpha/*",)}
         place = provider(double, models=facts)
         with DataPlane(routes, place, key=double.key.encode()) as plane:
             theirs = json.loads(plane.ask(get(b"/v1/models?limit=2")).body)
-            own = json.loads(plane.ask(get(b"/v1/models", b"anthropic-version: 2023-06-01")).body)
+            version = b"anthropic-version: 2023-06-01"
+            own = json.loads(plane.ask(get(b"/v1/models?limit=1000", version)).body)
+            first = json.loads(plane.ask(get(b"/v1/models?limit=1", version)).body)
+            bad = plane.ask(get(b"/v1/models?limit=all", version))
         assert theirs["object"] == "list"
         assert own["has_more"] is False
+        ids = ["alpha/claude-x", *sorted(double.models), "fast"]
         for listed in (theirs, own):
-            assert [entry["id"] for entry in listed["data"]] == ["alpha/claude-x", "fast"]
+            assert [entry["id"] for entry in listed["data"]] == ids
+        assert (first["last_id"], first["has_more"]) == (ids[0], True)
+        assert (bad.status, json.loads(bad.body)["type"]) == (400, "error")
+        # Asked once, in its own dialect, with its own key.
+        assert [seen.target for seen in double.seen] == ["/v1/models?limit=1000"]
+        assert double.complaints == []
+
+
+def test_a_list_does_not_wait_for_those_who_are_silent_or_gone() -> None:
+    with Double("alpha", "anthropic") as double, refused() as none, blackhole() as silence:
+        gone = Provider(name="gone", dialects=("openai",), base_url=none)
+        mute = Provider(name="mute", dialects=("openai",), base_url=silence)
+        key = double.key.encode()
+        with DataPlane({"*": ("alpha/*",)}, gone, mute, provider(double), key=key) as plane:
+            began = time.monotonic()
+            listed = json.loads(plane.ask(get(b"/v1/models")).body)["data"]
+            assert time.monotonic() - began < 3.0
+            assert [one["id"] for one in listed] == sorted(double.models)
+            # Who did not answer is not asked again by the next one.
+            began = time.monotonic()
+            plane.ask(get(b"/v1/models"))
+            assert time.monotonic() - began < 1.0
+
+
+def test_a_clients_own_key_is_for_the_lists_of_its_dialect_alone() -> None:
+    with Double("alpha", "anthropic") as alpha, Double("gamma", "openai") as gamma:
+        with DataPlane(
+            {"claude-*": ("alpha/*",)},
+            *(provider(double, key="client") for double in (alpha, gamma)),
+            key=b"",
+        ) as plane:
+            version, key = b"anthropic-version: 1", b"x-api-key: " + alpha.key.encode()
+            own = json.loads(plane.ask(get(b"/v1/models", version, key)).body)
+            other = json.loads(plane.ask(get(b"/v1/models", version, b"x-api-key: k")).body)
+            nobody = json.loads(plane.ask(get(b"/v1/models", version)).body)
+        assert [one["id"] for one in own["data"]] == sorted(alpha.models)
+        assert other["data"] == nobody["data"] == []
+        assert (len(alpha.seen), gamma.seen) == (2, [])
+
+
+def test_a_model_is_told_of_by_its_provider_or_by_us() -> None:
+    facts = (ModelFacts(model="known", context_tokens=65536),)
+    with Double("gamma", "openai") as double:
+        place = provider(double, models=facts)
+        with DataPlane({"named": ("gamma/known",)}, place, key=double.key.encode()) as plane:
+            version = b"anthropic-version: 2023-06-01"
+            told = json.loads(plane.ask(get(b"/v1/models/named", version)).body)
+            assert (told["type"], told["id"], told["max_input_tokens"]) == ("model", "named", 65536)
+            told = json.loads(plane.ask(get(b"/v1beta/models/named")).body)
+            assert (told["name"], told["inputTokenLimit"]) == ("models/named", 65536)
+            assert double.seen == []
+            unknown = plane.ask(get(b"/v1/models/nothing", version))
+            assert (unknown.status, json.loads(unknown.body)["error"]["type"]) == (
+                404,
+                "not_found_error",
+            )
+            model = double.models[0]
+            theirs = plane.ask(get(b"/v1/models/gamma/" + model.encode()))
+            assert (theirs.status, json.loads(theirs.body)["id"]) == (200, model)
+            assert plane.ask(get(b"/v1/models/named")).status == 404  # its provider has none
 
 
 # ------------------------------------------------- models and keys in the path
@@ -456,7 +551,7 @@ def test_models_are_listed_and_told_of_by_their_paths() -> None:
             get(b"/v1/models?key=k"),
         ):
             assert "models" in json.loads(plane.ask(request).body)
-        assert double.seen == []
+        assert [seen.target for seen in double.seen] == ["/v1beta/models?pageSize=1000"]
         for path in (b"/v1beta/models/", b"/v1/models/"):
             told = plane.ask(get(path + GEMINI.encode(), b"x-goog-api-key: k"))
             assert json.loads(told.body)["name"] == f"models/{GEMINI}"

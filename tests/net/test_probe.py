@@ -18,6 +18,7 @@ from tests.net.script_server import ScriptServer, closed_port, read, send
 from holdfast.core.blame import judge
 from holdfast.core.board import Board
 from holdfast.core.probing import Probe
+from holdfast.core.route import TALK
 from holdfast.facts.evidence import Circumstances
 from holdfast.facts.fingerprints import Evidence
 from holdfast.facts.flights import Leg, Limits
@@ -80,8 +81,8 @@ def desk(dialer: Dialer, book: Book, where: Place | None) -> Desk:
 
 def probe(double: Double, way: Any) -> Probe:
     """A probe of this double."""
-    talk = "messages" if double.dialect == "anthropic" else "chat"
     dialect: Any = double.dialect
+    talk = TALK[dialect]
     return Probe(
         way=way,
         provider="north",
@@ -134,6 +135,14 @@ def test_an_error_shows_the_shape_of_its_envelope() -> None:
         ("anthropic", "generation"),
         ("openai", "models"),
         ("openai", "generation"),
+        ("openai-responses", "models"),
+        ("openai-responses", "count_tokens"),
+        ("openai-responses", "generation"),
+        ("gemini", "models"),
+        ("gemini", "count_tokens"),
+        ("gemini", "generation"),
+        ("ollama", "models"),
+        ("ollama", "generation"),
     ],
 )
 def test_a_good_answer_is_a_good_observation(dialect: str, way: str) -> None:

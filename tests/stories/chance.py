@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from typing import Literal
+
+from tests.stories.tellings import SPEAKERS
 
 from holdfast.facts.flights import Limits
-from holdfast.facts.places import Dialect, Route
+from holdfast.facts.places import Dialect, Route, Surface
 from holdfast.sim.client import Asking
 from holdfast.sim.faults import BEHAVIOURS, Pace
 from holdfast.sim.provider import SimProvider
-from holdfast.sim.timeline import Span, Timeline
+from holdfast.sim.timeline import TALK, Span, Timeline
 from holdfast.sim.world import Weather, World, invented_place
 
 TROUBLE_S = 90.0
@@ -19,7 +20,14 @@ END_S = 2000.0
 # A trial may have begun just before the trouble ended; then half a minute, at a call a second.
 BACK_S = TROUBLE_S + 10.0 + 30.0
 FIRST = "alpha"
-SPEAKS: tuple[tuple[Dialect, ...], ...] = (("anthropic",), ("openai",), ("anthropic", "openai"))
+SPEAKS: tuple[tuple[Dialect, ...], ...] = (
+    ("anthropic",),
+    ("openai",),
+    ("anthropic", "openai"),
+    ("openai-responses", "openai"),
+    ("gemini",),
+)
+SIDES: dict[Dialect, Surface] = {"anthropic": "count_tokens", "openai": "embeddings"}
 FAULTS = tuple(name for name in BEHAVIOURS if name not in ("steady", "slow"))
 LIMITS = Limits(connect_s=2.0, headers_s=4.0, content_s=4.0, idle_s=3.0, whole_s=6.0)
 
@@ -59,7 +67,7 @@ def _timeline(dice: random.Random) -> Timeline:
                 from_s=from_s,
                 until_s=min(TROUBLE_S, from_s + dice.expovariate(1 / 20)),
                 fault=dice.choice(FAULTS),
-                surfaces=dice.choice((None, None, ("messages", "chat"))),
+                surfaces=dice.choice((None, None, TALK)),
                 probability=dice.choice((1.0, 1.0, 0.5)),
             )
         )
@@ -67,10 +75,8 @@ def _timeline(dice: random.Random) -> Timeline:
 
 
 def _asking(dice: random.Random, n: int, crowds: list[float]) -> Asking:
-    dialect: Literal["anthropic", "openai"] = dice.choice(("anthropic", "openai"))
-    side: Literal["count_tokens", "embeddings"] = (
-        "count_tokens" if dialect == "anthropic" else "embeddings"
-    )
+    dialect = dice.choice(SPEAKERS)
+    side = SIDES.get(dialect)
     return Asking(
         # Crowds come at the same moment.
         at_s=dice.choice((dice.choice(crowds), dice.uniform(0, LENGTH_S))),

@@ -9,6 +9,7 @@ from tests.stories.tellings import Night
 
 from holdfast.core.incident import Incidents
 from holdfast.sim.invented import expected_text
+from holdfast.sim.timeline import TALK
 from holdfast.sim.trace import Told, Trace
 from holdfast.sim.world import WALL_0, World
 from holdfast.store.ledger import Ledger
@@ -16,8 +17,11 @@ from holdfast.store.query import Reader
 
 ATTEMPTS_MAX = 4
 # What opens an answer; said twice, two answers were mixed.
-OPENINGS = {"anthropic": b"event: message_start", "openai": b'"role":"assistant"'}
-TALK = ("messages", "chat")
+OPENINGS = {
+    "anthropic": b"event: message_start",
+    "openai": b'"role":"assistant"',
+    "openai-responses": b"event: response.created",
+}
 # Attempts that end like this need not have reached the provider.
 NOT_REACHED = ("refused", "connect_timeout", "stale")
 
@@ -80,7 +84,8 @@ def wrong_answer(told: Told) -> str:
         return "a clean end without an answer" if told.how == "clean" else ""
     if told.asking.asked_surface not in TALK:
         return ""
-    if told.body.count(OPENINGS[told.asking.dialect]) > 1:
+    opening = OPENINGS.get(told.asking.dialect)
+    if opening is not None and told.body.count(opening) > 1:
         return "it was begun twice"
     whole = expected_text(told.asking.body(), told.served_by.partition("/")[0])
     if not whole.startswith(told.text):
@@ -117,22 +122,14 @@ def _rests(trace: Trace) -> list[str]:
     """Who rests is left alone: but for one trial at a time, a retry, and the last resort."""
     plain = [d for d in trace.dialled if not d.fresh and not d.last_resort]
     found = [f"{d.id} asked {d.target} at {d.at_s:.3f}, at rest" for d in plain if d.rested]
-    failures: dict[tuple[str, str], list[float]] = {}
-    for id_, settled in trace.settled.items():
-        if settled.outcome == "failed":
-            of = (_target(trace, id_), trace.intents[id_].surface)
-            failures.setdefault(of, []).append(settled.wall - WALL_0)
-    trials: dict[tuple[str, str], tuple[float, float]] = {}
+    trials: dict[tuple[str, str], float] = {}
     for d in plain:
         if not d.trial:
             continue
         of = (d.target, trace.intents[d.id].surface)
-        began_s, until_s = trials.get(of, (0.0, 0.0))
-        # A failure of another call puts it down anew, and with it ends what the trial was for.
-        anew = any(began_s < at_s <= d.at_s for at_s in failures.get(of, ()))
-        if d.at_s < until_s and not anew:
+        if d.at_s < trials.get(of, 0.0):
             found.append(f"{d.id} was a second trial of {d.target} at {d.at_s:.3f}")
-        trials[of] = d.at_s, trace.settled[d.id].wall - WALL_0
+        trials[of] = trace.settled[d.id].wall - WALL_0
     return found
 
 

@@ -29,7 +29,7 @@ from holdfast.net.front import Front, Rules
 from holdfast.net.listen import Listener
 from holdfast.net.reply import Reply, Request
 from holdfast.sim.client import Asking, read, retries_in_s
-from holdfast.sim.player import DOORS, Player
+from holdfast.sim.player import ACTIONS, DOORS, Player
 from holdfast.sim.provider import SimProvider
 from holdfast.sim.trace import Seen, Told
 from holdfast.wire import speak
@@ -167,7 +167,7 @@ class Street:
 
     def _house(self, house: House, player: Player) -> object:
         def play(request: Request, reply: Reply) -> None:
-            _, surface = DOORS[request.method, request.path]
+            surface = surface_of(request)
             self.saw.append(Seen(at_s=self.now_s(), provider=house.name, surface=surface))
             script = player.script(
                 self.loop.time(), request.method, request.path, request.headers, request.body
@@ -228,6 +228,12 @@ class Street:
             await asyncio.sleep(wait_s)
 
 
+def surface_of(request: Request) -> str:
+    """What a provider is asked for."""
+    door = DOORS.get((request.method, request.path))
+    return door[1] if door is not None else ACTIONS[request.path.rpartition(":")[2]][0]
+
+
 class Visit:
     """One request of one client on a connection of its own, and what came of it."""
 
@@ -266,7 +272,8 @@ class Visit:
             (b"content-length", b"%d" % len(body)),
         )
         lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
-        return b"POST %b HTTP/1.1\r\n%b\r\n%b" % (asking.path.encode(), lines, body)
+        path = f"{asking.path}?{asking.query}" if asking.query else asking.path
+        return b"POST %b HTTP/1.1\r\n%b\r\n%b" % (path.encode(), lines, body)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         head = await reader.readuntil(b"\r\n\r\n")

@@ -17,7 +17,7 @@ from holdfast.facts.places import Dialect, Route
 from holdfast.sim.client import Asking
 from holdfast.sim.faults import TOO_LONG, Pace
 from holdfast.sim.invented import expected_text
-from holdfast.sim.timeline import SCENARIOS, STEADY, Span, Timeline
+from holdfast.sim.timeline import SCENARIOS, STEADY, TALK, Span, Timeline
 from holdfast.sim.trace import Seen, Told
 
 AGAIN_S = 30.0  # so soon after its recovery the first choice is used again
@@ -98,7 +98,7 @@ def once(**asking: object) -> tuple[Asking, ...]:
 def whole(told: Told) -> None:
     """A good answer, each character of it once."""
     assert told.good, told
-    if told.asking.asked_surface in ("messages", "chat"):
+    if told.asking.asked_surface in TALK:
         name = told.served_by.partition("/")[0]
         assert told.text == expected_text(told.asking.body(), name)
 
@@ -235,6 +235,23 @@ def _other_dialect(night: Night) -> None:
     assert all(t.stand_in for t in night.told)
 
 
+def _every_dialect(night: Night) -> None:
+    """Each client by each provider, streamed and not; and nobody but who was asked."""
+    all_whole(night.told)
+    for told in night.told:
+        assert (told.served_by, told.attempts) == (told.asking.model, 1)
+    assert len(night.told) == len(SPEAKERS) * len(SPOKEN) * 2
+
+
+def _every_cut(night: Night) -> None:
+    for told in night.told:
+        assert told.how == "broken"
+        assert told.error
+        everything = expected_text(told.asking.body(), told.served_by.partition("/")[0])
+        assert told.text
+        assert everything.startswith(told.text)
+
+
 def _leaves(night: Night) -> None:
     first, second = night.told
     assert first.how == "left"
@@ -318,6 +335,27 @@ def _after_telling(fault: str) -> Telling:
     )
 
 
+SPEAKERS: tuple[Dialect, ...] = ("anthropic", "openai", "openai-responses", "gemini", "ollama")
+# Of these there are invented providers.
+SPOKEN = SPEAKERS[:-1]
+EACH_SPEAKS = tuple(House(name=f"in-{dialect}", dialects=(dialect,)) for dialect in SPOKEN)
+
+
+def each_to_each(model: str, *streams: bool) -> tuple[Asking, ...]:
+    pairs = [(client, house, s) for client in SPEAKERS for house in EACH_SPEAKS for s in streams]
+    return tuple(
+        Asking(
+            at_s=3.0 * n,
+            model=f"{house.name}/{model}",
+            dialect=client,
+            stream=stream,
+            words=f"question {n} ☕",
+            earlier=("Let us talk.", "Gladly."),
+        )
+        for n, (client, house, stream) in enumerate(pairs)
+    )
+
+
 BEFORE = ("overloaded", "error", "reset", "hangup", "html", "page", "empty", "silent", "mute")
 AFTER = ("cut", "fin", "unfinished", "stall", "error-event", "garbage")
 TELLINGS = (
@@ -327,6 +365,20 @@ TELLINGS = (
         houses=(House(name=CLOUD), AT_HOME),
         asks=each(0.2, 4.0),
         check=_quiet,
+    ),
+    Telling(
+        name="every-dialect",
+        promise="each of five dialects is answered by providers of each other, word for word",
+        houses=EACH_SPEAKS,
+        asks=each_to_each("m", True, False),
+        check=_every_dialect,
+    ),
+    Telling(
+        name="every-dialect-cut",
+        promise="whatever is spoken on both sides: behind a cut an error, and no clean end",
+        houses=EACH_SPEAKS,
+        asks=each_to_each("cut", True),
+        check=_every_cut,
     ),
     Telling(
         name="article",

@@ -48,7 +48,8 @@ BASE64 = st.binary(min_size=1, max_size=9).map(lambda data: base64.b64encode(dat
 MEDIA = st.sampled_from(["image/png", "image/jpeg", "image/webp"])
 URLS = st.from_regex(r"https://example\.com/[a-z]{1,8}\.png", fullmatch=True)
 IMAGES = st.builds(Image, media_type=MEDIA, data=BASE64) | st.builds(Image, url=URLS)
-PDFS = st.builds(Document, media_type=st.just("application/pdf"), data=BASE64, name=NAMES)
+PDF_NAMES = NAMES.map(lambda name: f"{name}.pdf")
+PDFS = st.builds(Document, media_type=st.just("application/pdf"), data=BASE64, name=PDF_NAMES)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -59,13 +60,24 @@ OBJECTS = st.dictionaries(st.text(max_size=6), VALUES, max_size=3).map(
 )
 # JSON that keeps its bytes: the spacing and the numbers are nobody's business.
 ARGUMENTS = OBJECTS | st.sampled_from(['{"a": 1E2,  "b":0.10}', '{"n":12345678901234567890}'])
+# Schemas that every dialect holds to: closed objects, all of whose fields are required.
+STRICT = st.lists(NAMES, max_size=3, unique=True).map(
+    lambda names: json.dumps(
+        {
+            "type": "object",
+            "properties": {name: {"type": "string"} for name in names},
+            "required": names,
+            "additionalProperties": False,
+        }
+    ).encode()
+)
 TOOLS = st.builds(
     Tool,
     name=NAMES,
     description=st.text(max_size=12),
     schema=OBJECTS.map(lambda text: b'{"type": "object","properties":%b}' % text.encode()),
-    strict=st.none() | st.booleans(),
-)
+    strict=st.none() | st.just(False),
+) | st.builds(Tool, name=NAMES, schema=STRICT, strict=st.just(True))
 SAMPLINGS = st.builds(
     Sampling,
     max_tokens=st.integers(1, 10**6),
@@ -78,17 +90,7 @@ KINDS = st.sampled_from([{"type": "string"}, {"type": "integer"}, {"enum": ["a",
 FORMS = st.builds(
     Form,
     kind=st.just("json_schema"),
-    # As the strictest want it: no field that may be there or not.
-    schema=st.dictionaries(NAMES, KINDS, min_size=1, max_size=3).map(
-        lambda fields: json.dumps(
-            {
-                "type": "object",
-                "properties": fields,
-                "required": list(fields),
-                "additionalProperties": False,
-            }
-        ).encode()
-    ),
+    schema=STRICT,
     name=st.just("answer"),
     strict=st.just(True),
 )

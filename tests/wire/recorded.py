@@ -392,9 +392,10 @@ def call(dialect: str, *, stream: bool = True, body: bytes = b"{}", **more: Any)
     )
 
 
-def leg(dialect: str, model: str = "m") -> Leg:
+def leg(dialect: str, model: str = "m", *, local: bool = False) -> Leg:
     surface = SURFACES.get(dialect, "chat")
-    return Leg(target=Target("p", model, "none"), dialect=dialect, surface=surface)
+    target = Target("p", model, "none")
+    return Leg(target=target, dialect=dialect, surface=surface, local=local)
 
 
 def split(data: bytes, cuts: list[int]) -> list[bytes]:

@@ -6,7 +6,6 @@ import json
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from tests.wire.asks import streams
 from tests.wire.heard import mended, says
 from tests.wire.recorded import (
@@ -19,7 +18,6 @@ from tests.wire.recorded import (
     message_delta,
     play,
     read,
-    split,
     text_block,
 )
 
@@ -43,7 +41,7 @@ def names(stream: bytes) -> list[str]:
 
 
 def kinds(*events: bytes) -> list[PieceKind]:
-    reader = StreamReader("asked")
+    reader = StreamReader()
     return [reader.read(found) for found in SseReader().feed(b"".join(events))]
 
 
@@ -83,47 +81,6 @@ def test_each_event_is_what_the_flight_takes_it_for() -> None:
 def test_any_payload_commits(delta: dict[str, object]) -> None:
     """Once the client has seen a byte of an answer, no other answer can take its place."""
     assert kinds(START, *block(0, {"type": "x"}, delta))[2] is PieceKind.CONTENT
-
-
-# ------------------------------------------------------------------- mended streams
-
-
-@pytest.mark.parametrize("name", ["text", "thinking", "tool", "citations", "refusal", "length"])
-@given(cuts=st.lists(st.integers(0, 10_000), max_size=5))
-def test_an_engine_that_leaves_out_the_opening_is_mended(name: str, cuts: list[int]) -> None:
-    """llama.cpp does when the first token is half a character; the SDK dies of it."""
-    stream = ANTHROPIC[name].stream
-    pieces = play("anthropic", "anthropic", split(stream[len(START) :], cuts))
-    mended = joined(pieces)
-    assert mended.endswith(stream[len(START) :])
-    assert names(mended) == names(stream)
-    assert pieces[0].kind is (PieceKind.CONTENT if name == "refusal" else PieceKind.OPENING)
-    start = json.loads(SseReader().feed(mended)[0].data)["message"]
-    assert start["model"] == "m"
-    assert start["content"] == []
-    assert pieces[-1].kind is PieceKind.END
-
-
-@pytest.mark.parametrize(("kind", "index"), [("text", 0), ("thinking", 0), ("text", 2)])
-def test_a_block_that_was_not_opened_is_opened(kind: str, index: int) -> None:
-    delta = {"type": f"{kind}_delta", kind: "hm"}
-    first = event({"type": "content_block_delta", "index": index, "delta": delta})
-    mended = joined(play("anthropic", "anthropic", [first]))
-    events = [json.loads(found.data) for found in SseReader().feed(mended)]
-    assert [found["type"] for found in events] == [
-        "message_start",
-        "content_block_start",
-        "content_block_delta",
-    ]
-    assert (events[1]["index"], events[1]["content_block"]["type"]) == (index, kind)
-
-
-def test_pings_before_the_opening_and_a_second_opening_are_left_alone() -> None:
-    ping = event({"type": "ping"})
-    stream = ping + ANTHROPIC["text"].stream
-    assert joined(play("anthropic", "anthropic", [stream])) == stream
-    twice = START + ANTHROPIC["text"].stream
-    assert joined(play("anthropic", "anthropic", [twice])) == twice
 
 
 def test_a_stop_reason_without_the_terminal_event_is_whole() -> None:
@@ -178,7 +135,7 @@ def test_half_an_error_event_is_a_fault_too_but_does_not_pass() -> None:
 
 
 def test_usage_is_what_was_said_last_and_odd_counts_are_passed_over() -> None:
-    reader = StreamReader("m")
+    reader = StreamReader()
 
     def used(fields: object) -> Usage:
         data = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": fields}

@@ -64,6 +64,6 @@ def test_what_leaves_the_grammar_is_named(deltas: list[Delta], says: str) -> Non
 
 
 def test_every_state_can_be_reached_and_left() -> None:
-    reached = {"start"} | {to for row in GRAMMAR.values() for to in row.values()}
-    assert reached == set(GRAMMAR)
-    assert [state for state, row in GRAMMAR.items() if not row] == ["stopped"]
+    reached = {"start"} | {to for row in GRAMMAR.rows.values() for to in row.values()}
+    assert reached == set(GRAMMAR.rows)
+    assert [state for state, row in GRAMMAR.rows.items() if not row] == ["stopped"]

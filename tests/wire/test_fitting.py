@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.wire.asks import ASKS, NAMES
+from tests.wire.asks import ASKS, NAMES, VALUES
 
-from holdfast.wire.fitting import ID, fitted, looks_fitted, paired, rounded
-from holdfast.wire.speech import Ask, BadFieldError, Text, ToolCall, ToolResult, Turn
+from holdfast.wire import anthropic_ask, openai_ask, responses_ask
+from holdfast.wire.fitting import ID, fitted, flat, is_flat, itemised, looks_fitted, paired, rounded
+from holdfast.wire.speech import Ask, BadFieldError, Text, Tool, ToolCall, ToolResult, Turn
+
+CALLED = Turn("assistant", (ToolCall("a", "f"), ToolCall("b", "f")))
+FIRST, SECOND = ToolResult("a", (Text("1"),)), ToolResult("b", (Text("2"),))
+WORDS, RULES = Turn("user", (Text("wait"),)), Turn("system", (Text("rules"),))
 
 
 @given(st.text(max_size=100), st.sampled_from([40, 64, 128]))
@@ -50,6 +56,51 @@ def test_a_schema_has_its_type_and_its_properties(schema: bytes, found: bytes) -
         assert b"1E2" in rounded(schema)
 
 
+def test_alternatives_at_the_top_become_fields_that_may_be_there() -> None:
+    a, b = {"properties": {"a": {"type": "string"}}, "required": ["a", "k"]}, {"$ref": "#/$defs/B"}
+    schema = {
+        "properties": {"k": {"type": "integer"}},
+        "anyOf": [a, b],
+        "allOf": [{"required": ["z"]}],
+        "$defs": {"B": {"properties": {"b": {}}, "required": ["k"]}},
+    }
+    found = json.loads(flat(json.dumps(schema).encode()))
+    assert found == {
+        "type": "object",
+        "properties": {"b": {}, "a": {"type": "string"}, "k": {"type": "integer"}},
+        "required": ["k", "z"],
+        "$defs": schema["$defs"],
+    }
+
+
+@pytest.mark.parametrize("dialect", [anthropic_ask, openai_ask, responses_ask])
+def test_a_schema_that_was_loosened_is_a_loss(dialect: Any) -> None:
+    for schema, fields in ((b'{"oneOf":[{"required":["a"]}]}', ["tools"]), (b"{}", [])):
+        ask = Ask(turns=(WORDS,), tools=(Tool("f", schema=schema),))
+        assert [lost.field for lost in dialect.write_ask(ask, "m").lost] == fields
+
+
+@given(VALUES.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=20))
+def test_what_has_no_alternatives_is_left_alone(schema: bytes) -> None:
+    assert flat(schema) == rounded(schema)
+    assert is_flat(schema)
+    inner = b'{"type":"object","properties":{"x":{"anyOf":[{},{}]}}}'
+    assert flat(inner) == inner
+    assert is_flat(inner)
+
+
+def test_every_array_says_what_its_items_are() -> None:
+    bare = b'{"properties":{"a":{"type":"array"},"b":{"type":["array","null"]}}}'
+    assert json.loads(itemised(bare)) == {
+        "properties": {
+            "a": {"type": "array", "items": {}},
+            "b": {"type": ["array", "null"], "items": {}},
+        }
+    }
+    said = b'{"properties":{"a":{"type":"array", "items":{"type":"array","items":{}}}}}'
+    assert itemised(said) is said
+
+
 @settings(max_examples=25)
 @given(ASKS)
 def test_calls_in_order_stay_as_they_are(ask: Ask) -> None:
@@ -62,11 +113,6 @@ def ask(*turns: tuple[object, ...]) -> Ask:
         for parts in turns
     ]
     return Ask(turns=(Turn("user", (Text("x"),)), *found))
-
-
-CALLED = Turn("assistant", (ToolCall("a", "f"), ToolCall("b", "f")))
-FIRST, SECOND = ToolResult("a", (Text("1"),)), ToolResult("b", (Text("2"),))
-WORDS, RULES = Turn("user", (Text("wait"),)), Turn("system", (Text("rules"),))
 
 
 @pytest.mark.parametrize(

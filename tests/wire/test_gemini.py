@@ -21,6 +21,7 @@ from holdfast.wire.speech import (
     BadBodyError,
     CannotCrossError,
     Choice,
+    Model,
     Refusal,
     Speaking,
     Text,
@@ -285,7 +286,7 @@ def test_no_error_whatever_raises(body: bytes, message: str) -> None:
 
 @given(st.lists(st.text(min_size=1, max_size=9), max_size=4))
 def test_a_list_of_models_is_of_the_dialect(ids: list[str]) -> None:
-    found = json.loads(speak.models_reply("gemini", ids))["models"]
+    found = json.loads(speak.models_reply("gemini", [Model(id_) for id_ in ids]))["models"]
     assert [model["name"] for model in found] == [
         f"models/{id_}".encode(errors="replace").decode() for id_ in ids
     ]

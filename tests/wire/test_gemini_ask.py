@@ -108,6 +108,12 @@ def test_bytes_come_in_either_alphabet_and_leave_in_the_one_of_all(data: bytes, 
     assert ask.turns == (Turn("user", (image,)),)
 
 
+@pytest.mark.parametrize("url", ["https://www.youtube.com/watch?v=x", "https://example.com/a.mp4"])
+def test_a_file_that_is_no_picture_by_all_that_is_said_is_not_taken_for_one(url: str) -> None:
+    (lost,) = read({"contents": [{"parts": [{"fileData": {"fileUri": url}}, *HI["parts"]]}]}).lost
+    assert (lost.field, lost.tolerable) == ("contents[0].parts[0].fileData", False)
+
+
 @given(ASKS)
 def test_names_may_be_written_in_either_spelling(ask: Ask) -> None:
     """As protocol buffers allow; what is a client's own JSON is left alone."""
@@ -513,10 +519,9 @@ def test_each_generation_is_told_how_much_to_think_in_its_words(
     assert config == {"includeThoughts": True} | found
 
 
-def test_thinking_cannot_be_forbidden_and_that_is_said() -> None:
-    sent = write_ask(asked(reasoning=Reasoning("off")), "m")
-    assert [loss.field for loss in sent.lost] == ["thinking"]
-    assert "generationConfig" not in json.loads(sent.body)
+def test_who_can_do_without_is_told_not_to_think() -> None:
+    config = written(asked(reasoning=Reasoning("off")), "m")["generationConfig"]
+    assert config == {"thinkingConfig": {"thinkingBudget": 0}}
 
 
 @pytest.mark.parametrize(
@@ -626,3 +631,38 @@ def test_what_only_others_can_is_a_loss_that_can_be_borne(ask: Ask, field: str) 
 def test_any_model_has_a_generation_or_none(model: str) -> None:
     found = generation_of(model)
     assert found is None or 0 <= found < 100
+
+
+# Whether a form can be demanded beside tools, by the generation of the model.
+@pytest.mark.parametrize(
+    ("model", "held"), [("gemini-2.5-flash", False), ("gemini-3-pro", True), ("other", True)]
+)
+def test_a_form_beside_tools_is_asked_for_in_words_where_it_is_refused(
+    model: str, held: bool
+) -> None:
+    form = Form("json_schema", b'{"type":"object","properties":{"a":{"type":"string"}}}')
+    sent = write_ask(asked(tools=(Tool("f"),), form=form), model)
+    body = json.loads(sent.body)
+    assert ("responseMimeType" in body.get("generationConfig", {})) == held
+    assert (form.schema.decode() in str(body.get("systemInstruction"))) != held
+    assert [lost.field for lost in sent.lost] == ([] if held else ["response_format"])
+
+
+def test_a_seed_of_more_bits_than_are_taken_is_a_loss_and_an_empty_stop_says_nothing() -> None:
+    sent = write_ask(asked(sampling=Sampling(seed=2**31, stop=("", "x"))), "m")
+    assert json.loads(sent.body)["generationConfig"] == {"stopSequences": ["x"]}
+    assert [lost.field for lost in sent.lost] == ["seed"]
+    sent = write_ask(asked(sampling=Sampling(seed=2**31 - 1)), "m")
+    assert sent.lost == ()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"text": "see", "inlineData": {"mimeType": "image/png", "data": "aGk="}},
+        {"functionCall": {"name": "f"}, "inlineData": {"mimeType": "image/png", "data": "aGk="}},
+    ],
+)
+def test_a_part_that_holds_two_things_is_refused(part: Json) -> None:
+    with pytest.raises(BadFieldError, match="a part holds one thing"):
+        read({"contents": [{"parts": [part]}]})

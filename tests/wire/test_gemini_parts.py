@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.wire.gemini_parts import DIALECT, SEALED, UNSIGNED, Signing, sealed, thought, unsealed
-from holdfast.wire.speech import FOREIGN, Thinking
+from holdfast.wire.speech import FOREIGN, Thinking, ToolCall
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 FOREIGNERS = st.builds(
@@ -37,6 +37,7 @@ def test_no_signature_whatever_raises(data: bytes) -> None:
 def test_the_providers_own_stays_as_it_is_and_the_mark_says_nothing() -> None:
     assert unsealed("CrQB+/==") == (Thinking(signature="CrQB+/==", origin=DIALECT),)
     assert unsealed(UNSIGNED) == unsealed("") == ()
+    assert unsealed(UNSIGNED.replace("_", "/")) == ()  # as clients that decode it write it
 
 
 @pytest.mark.parametrize("origin", [DIALECT, "anthropic"])
@@ -49,3 +50,18 @@ def test_the_part_behind_a_thought_is_signed_and_no_other(origin: str) -> None:
     assert unsealed(first["thoughtSignature"])[0].signature == "c2ln"
     assert signing.signed({"text": "b"}) == {"text": "b"}
     assert thought("hm") == {"text": "hm", "thought": True}
+
+
+@pytest.mark.parametrize("before", ["call", "text", ""])
+def test_the_first_call_of_a_turn_never_stands_unsigned(before: str) -> None:
+    """Newer models refuse it when it comes back, wherever it was made."""
+    signing = Signing()
+    if before:
+        signing.think(Thinking("hm", "sig", origin="anthropic"))
+    if before == "text":
+        assert signing.signed({"text": "so"})["thoughtSignature"].startswith(SEALED)
+    first, second = (signing.call(ToolCall(id_, "f")) for id_ in "ab")
+    signature = first["thoughtSignature"]
+    assert signature.startswith(SEALED) if before == "call" else signature == UNSIGNED
+    assert "thoughtSignature" not in second
+    assert "thoughtSignature" not in Signing(marks=False).call(ToolCall("a", "f"))

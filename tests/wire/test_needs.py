@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from tests.wire.asks import ASKS
 
-from holdfast.wire.needs import needs, without
+from holdfast.wire.needs import needs
 from holdfast.wire.speech import (
     Ask,
     Document,
@@ -15,7 +13,6 @@ from holdfast.wire.speech import (
     Reasoning,
     Sampling,
     Text,
-    Thinking,
     Tool,
     ToolCall,
     ToolResult,
@@ -43,19 +40,3 @@ HI = Turn("user", (Text("x"),))
 )
 def test_each_need_is_named(ask: Ask, found: set[str]) -> None:
     assert needs(ask) == found
-
-
-def test_a_model_that_does_not_think_is_asked_without() -> None:
-    said = Turn("assistant", (Thinking("hm"), Text("a")))
-    ask = Ask(turns=(HI, said, HI), reasoning=Reasoning())
-    plain = without(ask, frozenset({"thinking", "vision"}))
-    assert "thinking" not in needs(plain)
-    assert plain.turns[1].parts == (Text("a"),)
-    assert [loss.field for loss in plain.lost] == ["thinking"]
-
-
-@settings(max_examples=25)
-@given(ASKS)
-def test_who_lacks_nothing_is_asked_as_it_is(ask: Ask) -> None:
-    assert without(ask, frozenset()) is ask
-    assert without(ask, needs(ask) - {"thinking"}) is ask

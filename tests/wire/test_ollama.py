@@ -21,6 +21,7 @@ from holdfast.wire.speech import (
     BadBodyError,
     CannotCrossError,
     Choice,
+    Model,
     Refusal,
     Text,
     Thinking,
@@ -168,7 +169,9 @@ def test_nobody_counts_here() -> None:
 
 
 def test_models_are_listed_as_tools_read_them() -> None:
-    (one, two) = json.loads(speak.models_reply("ollama", ["sim/steady", "fast"]))["models"]
+    models = [Model("sim/steady"), Model("fast", created=1_800_000_000)]
+    (one, two) = json.loads(speak.models_reply("ollama", models))["models"]
+    assert two["modified_at"].startswith("2027-01-15T")
     assert (one["name"], one["model"], two["name"]) == ("sim/steady", "sim/steady", "fast")
     assert len(one["digest"]) == 64
     assert one["digest"] != two["digest"]

@@ -273,7 +273,9 @@ def test_thinking_and_form_in_every_variant(
 
 
 def test_no_limit_is_none_and_what_is_too_hot_is_cut() -> None:
-    assert read(options={"num_predict": -1}).sampling.max_tokens is None
+    for limit in (-2, -1, 0):
+        assert read(options={"num_predict": limit}).sampling.max_tokens is None
+    assert read(options={"top_k": 0}).sampling.top_k is None
     assert read(options={"stop": "x"}).sampling.stop == ("x",)
     ask = read(options={"temperature": 5})
     assert (ask.sampling.temperature, names(ask.lost)) == (2.0, ["options.temperature"])
@@ -499,15 +501,16 @@ def test_every_setting_has_its_place() -> None:
     ("reasoning", "think", "lost"),
     [
         (Reasoning("off", effort="low"), False, []),
-        (Reasoning("on", 1024, "high"), True, ["effort", "budget_tokens"]),
-        (Reasoning("auto", effort="max"), None, ["effort"]),
+        (Reasoning("on", 1024), True, ["budget_tokens"]),
+        (Reasoning("on", effort="high"), "high", []),
+        (Reasoning("auto"), None, []),
     ],
 )
-def test_how_much_is_thought_is_left_to_the_model(
-    reasoning: Reasoning, think: bool | None, lost: list[str]
+def test_thinking_is_on_or_off_or_has_a_word(
+    reasoning: Reasoning, think: bool | str | None, lost: list[str]
 ) -> None:
     found = ollama_ask.write_ask(msgspec.structs.replace(user(Text("x")), reasoning=reasoning), "m")
-    assert json.loads(found.body).get("think") is think
+    assert json.loads(found.body).get("think") == think
     assert names(found.lost) == lost
 
 

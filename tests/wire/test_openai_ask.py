@@ -384,7 +384,7 @@ def test_thoughts_go_back_within_their_loop_and_signed_ones_stay_behind() -> Non
     ("reasoning", "effort"),
     [
         (None, None),
-        (Reasoning("off"), None),
+        (Reasoning("off"), "none"),
         (Reasoning(), None),
         (Reasoning(effort="max"), "max"),
         (Reasoning("on", 1024), "low"),

@@ -51,10 +51,30 @@ def test_a_model_in_the_path_is_asked_and_counted_for() -> None:
     assert grammar.check_gemini({}, "gemini-3-pro", said(asked.body)) is None
 
 
-@pytest.mark.parametrize("dialect", ["anthropic", "openai", "gemini"])
-def test_the_list_of_models_is_only_read(dialect: Any) -> None:
+@pytest.mark.parametrize(
+    ("dialect", "path"),
+    [
+        ("anthropic", "/v1/models?limit=1000"),
+        ("openai", "/v1/models"),
+        ("gemini", "/v1beta/models?pageSize=1000"),
+        ("ollama", "/api/tags"),
+    ],
+)
+def test_the_list_of_models_is_only_read(dialect: Any, path: str) -> None:
     asked = question(dialect, "models")
-    assert (asked.method, asked.path, asked.body) == ("GET", "/v1/models", b"")
+    assert (asked.method, asked.path, asked.body) == ("GET", path, b"")
+
+
+def test_the_other_dialects_are_asked_in_their_own_words() -> None:
+    asked = question("openai-responses", "responses", "gpt-x")
+    assert (asked.path, asked.stream) == ("/v1/responses", True)
+    assert grammar.check_responses({}, said(asked.body)) is None
+    asked = question("openai-responses", "count_tokens", "gpt-x")
+    assert asked.path == "/v1/responses/input_tokens"
+    assert grammar.check_responses({}, said(asked.body), counting=True) is None
+    asked = question("ollama", "chat", "qwen3")
+    assert (asked.path, asked.stream) == ("/api/chat", True)
+    assert grammar.check_ollama(said(asked.body)) is None
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from holdfast.facts.places import Target
 from holdfast.wire import responses, speak
 from holdfast.wire.deltas import Delta
 from holdfast.wire.speak import BadBodyError, CannotCrossError
-from holdfast.wire.speech import UNREADABLE, Ask, Text, Turn
+from holdfast.wire.speech import UNREADABLE, Ask, Model, Text, Turn
 from holdfast.wire.sse import SseReader
 
 JSON = ((b"content-type", b"application/json"),)
@@ -322,5 +322,5 @@ def test_an_error_in_a_stream_is_seen_by_whoever_looks_for_either_event() -> Non
 
 
 def test_models_are_listed() -> None:
-    found = json.loads(speak.models_reply("openai-responses", ["p/m"]))
+    found = json.loads(speak.models_reply("openai-responses", [Model("p/m")]))
     assert [(one["id"], one["owned_by"]) for one in found["data"]] == [("p/m", "p")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.facts.calls import Headers
-from holdfast.wire.retry_after import YEAR_S, retry_after_s
+from holdfast.wire.retry_after import YEAR_S, retry_after_s, retry_delay_s
 
 NOW = datetime(2026, 11, 24, 4, 0, 0, tzinfo=UTC)
 WALL = NOW.timestamp()
@@ -179,3 +180,39 @@ def test_no_headers_whatever_raise_or_ask_for_more_than_a_year(headers) -> None:
 def test_a_megabyte_of_nonsense_takes_no_time(name: bytes, bit: bytes) -> None:
     value = bit * (1_000_000 // len(bit))
     assert said((TOKENS[0], b"0"), (OWN_TOKENS[0], b"0"), (name, value)) in (None, YEAR_S)
+
+
+# --------------------------------------------------------------------- in the body
+
+INFO = "type.googleapis.com/google.rpc.RetryInfo"
+
+
+def google(*details: object) -> bytes:
+    return json.dumps({"error": {"code": 429, "details": details}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("delay", "wait_s"),
+    [("34.07s", 34.07), ("0s", 0.0), ("59s", 59.0), ("1e9s", YEAR_S), ("-3s", 0.0), ("17", 17.0),
+     ("soon", None), ("", None), ("nans", None), (5, None), (None, None), ({"seconds": 5}, None)],
+)  # fmt: skip
+def test_googles_retry_info_is_read(delay: object, wait_s: float | None) -> None:
+    """google.rpc.RetryInfo, as JSON writes a google.protobuf.Duration."""
+    help_ = {"@type": "type.googleapis.com/google.rpc.Help", "retryDelay": "1s"}
+    body = google(help_, {"@type": INFO, "retryDelay": delay})
+    for told in (body, b" [" + body + b"]"):
+        assert retry_after_s((), WALL, told) == wait_s
+
+
+def test_a_header_speaks_before_the_body_and_the_body_before_a_reset() -> None:
+    body = google({"@type": INFO, "retryDelay": "7s"})
+    assert retry_after_s(((b"retry-after", b"3"),), WALL, body) == 3.0
+    assert retry_after_s(spent(REQUESTS, b"60s"), WALL, body) == 7.0
+
+
+@given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode))
+def test_no_body_breaks_the_reading(noise: bytes) -> None:
+    assert retry_delay_s(noise) is None
+    for body in (b'{"error":{"details":[{"@type":%b,"retryDelay":%b}]}}' % (noise, noise),
+                 b"retryDelay" + noise):  # fmt: skip
+        assert retry_delay_s(body) is None or body

@@ -17,13 +17,13 @@ from tests.wire.recorded import joined, pieces_of, split
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg
 from holdfast.facts.outcomes import Said, Usage
-from holdfast.facts.places import Target
+from holdfast.facts.places import ModelFacts, Target
 from holdfast.wire import speak
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.deltas import BlockEnded, Delta, Odds, Opened, Stopped, TextDelta
 from holdfast.wire.mend import deltas_of
 from holdfast.wire.speak import BadBodyError, CannotCrossError
-from holdfast.wire.speech import Answer, Ask, Choice, Text
+from holdfast.wire.speech import Answer, Ask, Choice, Model, Text
 from holdfast.wire.sse import SseReader
 
 DIALECTS = ["anthropic", "openai"]
@@ -647,6 +647,7 @@ LACKS = Leg(
     dialect="anthropic",
     surface="messages",
     lacks=frozenset({"tools", "vision", "thinking"}),
+    facts=ModelFacts(model="*", tools=False, vision=False, thinking=False),
 )
 
 
@@ -940,19 +941,19 @@ def test_what_an_error_says_is_bounded(field: bytes, value: bytes) -> None:
 
 @given(st.lists(st.text(min_size=1, max_size=12), max_size=5))
 def test_a_list_of_models_is_of_the_clients_dialect(ids: list[str]) -> None:
-    found = json.loads(speak.models_reply("openai", ids))
+    models = [Model(id_) for id_ in ids]
+    found = json.loads(speak.models_reply("openai", models))
     assert found["object"] == "list"
     assert [(model["id"], model["object"]) for model in found["data"]] == [
         (id_, "model") for id_ in ids
     ]
     assert all(set(model) == {"id", "object", "created", "owned_by"} for model in found["data"])
-    found = json.loads(speak.models_reply("anthropic", ids))
+    found = json.loads(speak.models_reply("anthropic", models))
     assert [(model["id"], model["type"]) for model in found["data"]] == [
         (id_, "model") for id_ in ids
     ]
-    assert all(
-        set(model) == {"id", "type", "display_name", "created_at"} for model in found["data"]
-    )
+    fields = {"id", "type", "display_name", "created_at", "max_input_tokens", "lifecycle"}
+    assert all(set(model) == fields for model in found["data"])
     ends = (ids[0], ids[-1]) if ids else (None, None)
     assert (found["first_id"], found["last_id"], found["has_more"]) == (*ends, False)
 

@@ -285,6 +285,25 @@ def test_other_surfaces_are_only_asked_for_json() -> None:
     ]
 
 
+def test_an_error_that_crosses_keeps_its_headers_and_says_its_wait_in_one() -> None:
+    kept = (
+        (b"retry-after-ms", b"700"), (b"x-should-retry", b"true"), (b"request-id", b"r"),
+        (b"anthropic-ratelimit-requests-remaining", b"0"), (b"x-ratelimit-limit-requests", b"9"),
+    )  # fmt: skip
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.07s"}
+    error = {"code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED"}
+    body = dumps({"error": error | {"details": [info]}})
+    for here in ("anthropic", "openai", "openai-responses", "ollama"):
+        found = failure(answered(here, body, target="gemini", status=429, headers=(*JSON, *kept)))
+        _, head, _ = speak.passed_error(here, found, "rate_limit")
+        assert set(kept) < set(head)
+        assert dict(head)[b"retry-after"] == b"35"
+    told = (*JSON, (b"retry-after", b"3"))
+    found = failure(answered("openai", body, target="gemini", status=429, headers=told))
+    assert speak.passed_error("openai", found, "")[1].count((b"retry-after", b"3")) == 1
+    assert failure(answered("gemini", body, status=429)).body == body
+
+
 COUNTED = {
     "anthropic": b'{"input_tokens":%d}',
     "gemini": b'{"totalTokens":%d, "promptTokensDetails":[]}',

@@ -92,7 +92,7 @@ class Diagnosis:
         name = record.get("provider")
         local = record.get("surface") == "local" or (isinstance(name, str) and name in self._local)
         around = msgspec.structs.replace(
-            around, local=local, retry_after_s=retry_after_s(failure.headers, wall)
+            around, local=local, retry_after_s=retry_after_s(failure.headers, wall, failure.body)
         )
         verdict = judge(failure, around, self._book)
         if odd:

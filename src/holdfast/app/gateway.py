@@ -183,6 +183,7 @@ class Gateway:
             places[name] = Place(provider, secret.reveal().encode() if secret else None)
         self.desk.places = places
         self.front.rules = Rules(providers, config.routes, config.limits)
+        self.front.shelf.forget()
         self.config = config
         for sentence in self.observatory.take_over(config, self._environ):
             self._say(sentence)

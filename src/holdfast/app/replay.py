@@ -126,7 +126,7 @@ class Replay:
         surface = cast("Surface", name_of(line.surface))
         wait_s = line.retry_after_s
         if wait_s is None and failure.headers:
-            wait_s = retry_after_s(failure.headers, line.at)
+            wait_s = retry_after_s(failure.headers, line.at, failure.body)
         found = self._board.circumstances(
             Leg(target=target, dialect="anthropic", surface=surface),
             line.at,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import cast, get_args
+from typing import Any, cast, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,7 +15,15 @@ from holdfast.config.catalogue import Catalogue, Entry, known_as
 from holdfast.config.keys import KeySourceError, Secret
 from holdfast.config.tables import Table
 from holdfast.facts.pages import PageSource
-from holdfast.facts.places import Dialect, Kind, ModelFacts, Provider
+from holdfast.facts.places import (
+    Dialect,
+    Effort,
+    Kind,
+    ModelFacts,
+    Provider,
+    Setting,
+    Thinks,
+)
 from holdfast.wire.headers import is_subscription
 
 DIALECTS: tuple[str, ...] = get_args(Dialect)
@@ -200,11 +208,38 @@ def _models(table: Table) -> list[ModelFacts]:
         facts = ModelFacts(
             model=glob or "",
             context_tokens=item.whole("context_tokens", 1, _MOST_TOKENS),
+            output_tokens=item.whole("output_tokens", 1, _MOST_TOKENS),
+            tools_max=item.whole("tools_max", 1, _MOST_TOKENS),
             tools=item.flag("tools"),
             vision=item.flag("vision"),
+            documents=item.flag("documents"),
+            json_schema=item.flag("json_schema"),
             thinking=item.flag("thinking"),
+            thinks=_words(item, "thinks", get_args(Thinks)),
+            efforts=_words(item, "efforts", get_args(Effort)),
+            thinking_tokens=_range(item, "thinking_tokens"),
+            refuses=_words(item, "refuses", get_args(Setting)),
+            refuses_thinking=_words(item, "refuses_thinking", get_args(Setting)),
+            dialect=cast("Dialect | None", item.text("dialect", DIALECTS)),
         )
         item.close()
         if glob is not None:
             found.append(msgspec.structs.replace(facts, model=glob))
     return found
+
+
+def _words(table: Table, key: str, words: tuple[str, ...]) -> tuple[Any, ...] | None:
+    """Some of these words; None where the key is absent. An empty list says: none."""
+    if key not in table:
+        return None
+    return tuple(table.texts(key, words, empty=True))
+
+
+def _range(table: Table, key: str) -> tuple[int, int] | None:
+    pair = table.wholes(key, 0, _MOST_TOKENS)
+    if pair is None:
+        return None
+    if len(pair) != 2 or pair[0] > pair[1]:
+        table.wrong(key, "must be the least and the most", f"Write {key} = [1024, 32768].")
+        return None
+    return pair[0], pair[1]

@@ -133,6 +133,17 @@ class Table:
             return None
         return value
 
+    def wholes(self, key: str, low: int, high: int) -> list[int] | None:
+        """A list of whole numbers; None where it is absent or none."""
+        value = self._ask(key, list, "a list of whole numbers")
+        if not isinstance(value, list):
+            return None
+        if any(type(item) is not int or not low <= item <= high for item in value):
+            what = f"must hold whole numbers between {low} and {high}"
+            self.wrong(key, what, f"Write {key} = [1, 2].")
+            return None
+        return value
+
     def number(self, key: str, low: float, high: float) -> float | None:
         value = self._ask(key, (int, float), "a number")
         if not isinstance(value, int | float) or not self._within(key, value, low, high):

@@ -559,6 +559,10 @@ def _not_before(retry: tuple[Leg, float]) -> float:
     return retry[1]
 
 
+def _says_wait(failure: Failure) -> bool:
+    return any(name in (b"retry-after", b"retry-after-ms") for name, _ in failure.headers)
+
+
 def _forbidden(failure: Failure) -> bool:
     """Whether the target itself says that asking it again is of no use, as both SDKs read it."""
     return any(pair == (b"x-should-retry", b"false") for pair in failure.headers)
@@ -614,6 +618,8 @@ def decline(
             tried=tried,
             should_retry=False,
         )
+    # A wait that stands in words or in a body is said in a header, too, where SDKs look for it.
+    said = wait_s is not None and passed_on is not None and _says_wait(passed_on)
     welcome = not all(_forbidden(failure) for _, failure, _ in failed)
     soon = welcome and (wait_s is None or wait_s <= 30)
     return Decline(
@@ -622,7 +628,7 @@ def decline(
         instead_of=instead_of,
         provider=leg.target.provider,
         tried=tried,
-        retry_after_s=None if passed_on is not None and wait_s is not None else (wait_s or 3.0),
+        retry_after_s=None if said else (wait_s or 3.0),
         should_retry=soon,
     )
 

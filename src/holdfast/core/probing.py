@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from holdfast.core.route import TALK
@@ -124,18 +125,20 @@ class Spent(Struct, frozen=True, kw_only=True):
 
 
 class Kind(Struct, frozen=True):
-    """How a surface that gives answers is asked: its dialect, the free ways first to last."""
+    """How a surface that gives answers is asked in one dialect: the free ways first to last."""
 
     dialect: Dialect
     free: tuple[Way, ...]
     answers: bool = True
 
 
-KINDS: dict[str, Kind] = {
-    "messages": Kind("anthropic", ("count_tokens", "models")),
-    "chat": Kind("openai", ("models",)),
-    "generate_content": Kind("gemini", ("count_tokens", "models")),
-    "embeddings": Kind("openai", ("models",), answers=False),
+# By surface; which of several kinds it is tells the dialect that its provider speaks.
+KINDS: dict[str, tuple[Kind, ...]] = {
+    "messages": (Kind("anthropic", ("count_tokens", "models")),),
+    "chat": (Kind("openai", ("models",)), Kind("ollama", ("models",))),
+    "responses": (Kind("openai-responses", ("count_tokens", "models")),),
+    "generate_content": (Kind("gemini", ("count_tokens", "models")),),
+    "embeddings": (Kind("openai", ("models",), answers=False),),
 }
 # Statuses by which a server says that it has no such endpoint.
 ABSENT = (404, 405, 501)
@@ -167,6 +170,7 @@ class _Station(Struct, frozen=True):
 
     used: bool
     spared: bool
+    kind: Kind
 
 
 class _Trouble(Struct, frozen=True):
@@ -226,7 +230,9 @@ class Probing:
             asked.patience = min(2 * asked.patience, self.params.patience_max)
         elif obs.ok:
             asked.patience = 1.0
-        elif obs.surface in FREE_SURFACES and obs.status in ABSENT:
+        elif obs.surface in FREE_SURFACES and (
+            obs.status in ABSENT or obs.failure_kind == "absent"
+        ):
             asked.absent = True
         if obs.surface in KINDS or obs.surface in FREE_SURFACES:
             self._count(obs.provider, obs.wall, paid=asked.paid)
@@ -356,18 +362,22 @@ class Probing:
             if provider is None:
                 continue
             talk = next((TALK[dialect] for dialect in provider.dialects if dialect in TALK), None)
-            if talk is not None:
+            kind = None if talk is None else _kind(provider, talk)
+            if talk is not None and kind is not None:
                 model = "" if target.model == "*" else target.model
-                found[provider.name, talk, model, provider.key] = _Station(used=False, spared=True)
+                station = _Station(used=False, spared=True, kind=kind)
+                found[provider.name, talk, model, provider.key] = station
         for leaf, known in self._leaves.items():
             provider = allowed.get(leaf[0])
-            if provider is None or leaf[1] not in KINDS or leaf[3] != provider.key:
+            kind = None if provider is None else _kind(provider, leaf[1])
+            if provider is None or kind is None or leaf[3] != provider.key:
                 continue
             used = at_wall - known.used_wall < self.params.used_lately_s
             trouble = self._trouble_of(leaf)
             if used or leaf in found or (trouble is not None and self._matters(leaf, trouble)):
                 # An answer may have a local engine load a model and throw another out.
-                found[leaf] = _Station(used, spared=not used or provider.kind == "local")
+                spared = not used or provider.kind == "local"
+                found[leaf] = _Station(used, spared=spared, kind=kind)
         return found
 
     def _allowed(self, view: View) -> dict[str, Provider]:
@@ -413,12 +423,13 @@ class Probing:
     def _wishes(self, leaf: Leaf, station: _Station, at_wall: float) -> Iterator[_Wish]:
         trouble = self._trouble_of(leaf)
         if trouble is not None:
-            yield from self._in_trouble(leaf, trouble, at_wall)
+            yield from self._in_trouble(leaf, station.kind, trouble, at_wall)
             return
         params = self.params
         hurried = leaf in self._hurried
         why = "its sibling is suspected" if hurried else "little traffic"
-        free, paid = self._free(leaf, why), self._paid(leaf, why)
+        kind = station.kind
+        free, paid = self._free(leaf, kind, why), self._paid(leaf, kind, why)
         after_s = params.quiet_s if station.used else params.idle_s
         if paid is not None and not station.spared:
             seldom_s = after_s * params.generation_every
@@ -427,9 +438,11 @@ class Probing:
         if free is not None and (hurried or not self._seen_well(leaf, at_wall, after_s)):
             yield _Wish(free, after_s, at_once=hurried)
 
-    def _in_trouble(self, leaf: Leaf, trouble: _Trouble, at_wall: float) -> Iterator[_Wish]:
-        params = self.params
-        free, paid = self._free(leaf, trouble.level), self._paid(leaf, trouble.level)
+    def _in_trouble(
+        self, leaf: Leaf, kind: Kind, trouble: _Trouble, at_wall: float
+    ) -> Iterator[_Wish]:
+        params, level = self.params, trouble.level
+        free, paid = self._free(leaf, kind, level), self._paid(leaf, kind, level)
         if not self._matters(leaf, trouble):
             paid = None
         lasted_s = max(0.0, at_wall - trouble.since)
@@ -494,10 +507,9 @@ class Probing:
         good = known.good_wall if known is not None else None
         return good is not None and 0 <= at_wall - good < within_s
 
-    def _free(self, leaf: Leaf, why: str) -> Probe | None:
+    def _free(self, leaf: Leaf, kind: Kind, why: str) -> Probe | None:
         """The first free way that this server has."""
-        provider, surface, model, credential = leaf
-        kind = KINDS[surface]
+        provider, _, model, credential = leaf
         for way in kind.free:
             if way == "count_tokens" and not model:
                 continue
@@ -515,9 +527,8 @@ class Probing:
                 return probe
         return None
 
-    def _paid(self, leaf: Leaf, why: str) -> Probe | None:
+    def _paid(self, leaf: Leaf, kind: Kind, why: str) -> Probe | None:
         provider, surface, model, credential = leaf
-        kind = KINDS[surface]
         if not (kind.answers and model):
             return None
         return Probe(
@@ -531,13 +542,26 @@ class Probing:
         )
 
 
+def _kind(provider: Provider, surface: str) -> Kind | None:
+    """How this provider is asked on a surface: in the first dialect it speaks that has it."""
+    kinds = {kind.dialect: kind for kind in KINDS.get(surface, ())}
+    spoken = next((dialect for dialect in provider.dialects if dialect in kinds), None)
+    return None if spoken is None else _able(kinds[spoken], provider)
+
+
+def _able(kind: Kind, provider: Provider) -> Kind:
+    """Without counts where the provider is known not to have any in this dialect."""
+    if provider.counts is None or kind.dialect in provider.counts:
+        return kind
+    free = tuple(way for way in kind.free if way != "count_tokens")
+    return msgspec.structs.replace(kind, free=free)
+
+
 def _free_probe(provider: Provider, surface: str, model: str) -> Probe | None:
     """A question for one free endpoint; None where it cannot be asked."""
     for dialect in provider.dialects:
-        way = next(
-            (w for k in KINDS.values() if k.dialect == dialect for w in k.free if w == surface),
-            None,
-        )
+        kinds = [_able(k, provider) for ks in KINDS.values() for k in ks if k.dialect == dialect]
+        way = next((w for kind in kinds for w in kind.free if w == surface), None)
         if way is not None and (model or way == "models"):
             return Probe(
                 way=way,

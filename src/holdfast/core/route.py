@@ -5,7 +5,9 @@ board. Every leg and every leg left out carries its reason in words.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -39,6 +41,8 @@ TALK: dict[Dialect, Surface] = {
     "ollama": "chat",
     "gemini": "generate_content",
 }
+# What a model may be known not to have.
+ABILITIES = ("tools", "vision", "documents", "json_schema", "thinking")
 # Where tokens are counted, and may be counted for a client of another of these.
 COUNTING: frozenset[Dialect] = frozenset({"anthropic", "gemini", "openai-responses"})
 
@@ -109,17 +113,17 @@ def _route(routes: tuple[Route, ...], providers: dict[str, Provider], call: Call
 def _leg(provider: Provider, model: str, call: Call, limits: Limits) -> Leg | None:
     surface: Surface = call.surface
     dialect = call.dialect
+    facts = known(provider.models, model)
     if surface == "count_tokens":
         counting = counts_in(provider, dialect)
         if counting is None:
             return None
         dialect = counting
     elif dialect not in provider.dialects:
-        other = _other(provider, dialect, surface)
+        other = _other(provider, dialect, surface, facts)
         if other is None:
             return None
         dialect, surface = other
-    facts = next((f for f in provider.models if fnmatchcase(model, f.model)), None)
     # Clients that bring their own keys are told apart: a bad one speaks for nobody else's.
     credential = f"client:{call.credential_mark}" if provider.key == "client" else provider.key
     return Leg(
@@ -129,14 +133,30 @@ def _leg(provider: Provider, model: str, call: Call, limits: Limits) -> Leg | No
         context_tokens=facts.context_tokens if facts is not None else None,
         limits=limits,
         lacks=_lacks(facts) if facts is not None else frozenset(),
+        facts=facts,
+        local=provider.kind == "local",
     )
 
 
+def known(models: Iterable[ModelFacts], name: str) -> ModelFacts | None:
+    """What is known of a model: each fact by the first glob that says it. None where nothing is."""
+    rows = [facts for facts in models if fnmatchcase(name, facts.model)]
+    if len(rows) < 2:
+        return rows[0] if rows else None
+    found: dict[str, Any] = {}
+    for row in reversed(rows):
+        said = ((field, getattr(row, field)) for field in row.__struct_fields__)
+        found |= {field: value for field, value in said if value is not None}
+    return ModelFacts(**{**found, "model": name})
+
+
 def _other(
-    provider: Provider, dialect: Dialect, surface: Surface
+    provider: Provider, dialect: Dialect, surface: Surface, facts: ModelFacts | None
 ) -> tuple[Dialect, Surface] | None:
     """In which of its own dialects a provider can be asked this, and on which surface."""
     spoken = provider.dialects[0]
+    if facts is not None and facts.dialect in provider.dialects:
+        spoken = facts.dialect
     if (dialect, surface) not in CROSSING or spoken not in TALK:
         return None
     return spoken, TALK[spoken]
@@ -151,8 +171,7 @@ def counts_in(provider: Provider, dialect: Dialect | None = None) -> Dialect | N
 
 def _lacks(facts: ModelFacts) -> frozenset[str]:
     """What the model is known not to have. Where nothing is known it is assumed to have it."""
-    known = {"tools": facts.tools, "vision": facts.vision, "thinking": facts.thinking}
-    return frozenset(name for name, has in known.items() if has is False)
+    return frozenset(name for name in ABILITIES if getattr(facts, name) is False)
 
 
 def _nothing(

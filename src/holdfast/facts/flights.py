@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from holdfast.facts.losses import Losses
 from holdfast.facts.outcomes import Failure, Piece, Times, Usage, Verdict
-from holdfast.facts.places import Dialect, Surface, Target
+from holdfast.facts.places import Dialect, ModelFacts, Surface, Target
 
 
 class Limits(Struct, frozen=True):
@@ -36,7 +36,8 @@ class Leg(Struct, frozen=True, kw_only=True):
     `dialect` and `surface` are the target's; where `dialect` differs from the call's, the call
     is written anew. `why` is in words. `trial`: it is in probation, this call finds out.
     `own_errors` and `losses` are the route's. `lacks`: abilities that the model is known not to
-    have (`tools`, `vision`, `thinking`); a call that needs one goes on to the next leg.
+    have (`tools`, `vision`, …); a call that needs one goes on to the next leg. `facts`: all that is
+    known of it. `local`: an engine, whose streams are mended where they leave their grammar.
     """
 
     target: Target
@@ -50,6 +51,8 @@ class Leg(Struct, frozen=True, kw_only=True):
     own_errors: bool = True
     losses: Losses = "allowed"
     lacks: frozenset[str] = frozenset()
+    facts: ModelFacts | None = None
+    local: bool = False
 
 
 class Plan(Struct, frozen=True, kw_only=True):

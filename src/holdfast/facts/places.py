@@ -27,18 +27,69 @@ Surface = Literal[
 ]
 
 
-class ModelFacts(Struct, frozen=True, kw_only=True):
-    """What the router must know of a model. None or absent means: not known, assume it can.
+# How a model comes to think: without being asked; as much as it likes; within a number of tokens;
+# as hard as a word of `efforts` says; and whether it can be told not to.
+Thinks = Literal["unasked", "adaptive", "budget", "effort", "off"]
+Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+# What a model may refuse to be told. Behind the first line, what is more than a number:
+# both of the two · a call of some tool demanded · a word on several calls at once · an answer begun
+# for the model · the system's words in mid-conversation · a form while there are tools · tools in
+# Chat Completions. Then fields of one dialect, by their names.
+Setting = Literal[
+    "temperature",
+    "top_p",
+    "top_k",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "stop",
+    "logprobs",
+    "temperature_with_top_p",
+    "forced_tools",
+    "parallel_tool_calls",
+    "prefill",
+    "system_turns",
+    "form_with_tools",
+    "tools_in_chat",
+    "max_tokens",
+    "max_completion_tokens",
+    "logit_bias",
+    "prediction",
+    "speed",
+    "verbosity",
+]
 
-    `model` is a glob; the first that matches a name speaks for it. `context_tokens` is the
-    window (input and output together).
+
+class ModelFacts(Struct, frozen=True, kw_only=True):
+    """What must be known of a model to choose it and to ask it. None: not known, assume it can.
+
+    `model` is a glob; of each fact the first that says it and matches a name speaks for it.
+    `context_tokens` is the window (input and output together), `output_tokens` the most that may
+    be asked for, `tools_max` how many tools it takes. `tools`, `vision`, `documents`,
+    `json_schema` (an answer held to a schema), `thinking`: whether it can. `thinks` says how it is
+    made to, by which `efforts`, within `thinking_tokens` (the least and the most). `refuses`:
+    settings that it answers with an error; `refuses_thinking`: those that it refuses while it
+    thinks. `dialect`: in which of its provider's dialects a call of another is written for it.
     """
 
     model: str
     context_tokens: int | None = None
+    output_tokens: int | None = None
+    tools_max: int | None = None
     tools: bool | None = None
     vision: bool | None = None
+    documents: bool | None = None
+    json_schema: bool | None = None
     thinking: bool | None = None
+    thinks: tuple[Thinks, ...] | None = None
+    efforts: tuple[Effort, ...] | None = None
+    thinking_tokens: tuple[int, int] | None = None
+    refuses: tuple[Setting, ...] | None = None
+    refuses_thinking: tuple[Setting, ...] | None = None
+    dialect: Dialect | None = None
+
+
+NOTHING_KNOWN = ModelFacts(model="*")
 
 
 class Provider(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,8 @@ from ipaddress import ip_address
 import msgspec
 from msgspec import Struct
 
+from holdfast.wire import speak
+
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 WILDCARDS = frozenset({"", "0.0.0.0", "::"})
 
@@ -28,17 +30,32 @@ _KINDS = {
 }
 # RFC 3986, 3.2.2 and 3.2.3, without user information and without empty names.
 _AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::[0-9]*)?")
+# Whose error is looked for at a path; at another one it may be anybody's.
+_PATHS = (
+    ("ollama", re.compile("/api/")),
+    ("gemini", re.compile("/v1beta/|/v1/models/[^?]*:")),
+    ("anthropic", re.compile(r"/v1/messages(?:[/?]|$)")),
+    ("openai-responses", re.compile(r"/v1/(?:responses|conversations)(?:[/?]|$)")),
+    ("openai", re.compile(r"/v1/(?:chat/|embeddings)")),
+)
 _OWN_SITES = frozenset({b"same-origin", b"none"})
 
 
 class Refusal(Struct, frozen=True):
-    """Why a request is not served: a status, and a sentence that says what to do about it."""
+    """Why a request is not served: a status, and a sentence that says what to do about it.
+
+    `path` is where it went, as far as that is known.
+    """
 
     status: int
     text: str
+    path: str = ""
 
     def body(self) -> bytes:
-        """As JSON, in the shape in which both dialects' SDKs look for an error."""
+        """As JSON: in the dialect of the path, else in the shape that most look for."""
+        dialect = next((of for of, path in _PATHS if path.match(self.path)), None)
+        if dialect is not None:
+            return speak.error_reply(dialect, self.status, self.text)[1] + b"\n"
         kind = _KINDS.get(self.status, "invalid_request_error")
         return msgspec.json.encode({"error": {"type": kind, "message": self.text}}) + b"\n"
 

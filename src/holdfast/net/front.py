@@ -18,20 +18,22 @@ import msgspec
 from holdfast.core.blame import judge, transient
 from holdfast.core.budget import Budget
 from holdfast.core.flight import Flight, Judge, Policy
-from holdfast.core.route import Affinity, NoRoute, candidates, plan
+from holdfast.core.route import TALK, Affinity, NoRoute, candidates, plan
 from holdfast.core.words import ascii_header
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import Leg, Limits
 from holdfast.facts.outcomes import Failure, Verdict
-from holdfast.facts.places import Dialect, Provider, Route, Surface
+from holdfast.facts.places import Dialect, Provider, Route, Surface, Target
 from holdfast.net.bypass import Bypass
 from holdfast.net.caller import Caller, Callers
 from holdfast.net.desk import Desk
 from holdfast.net.entries import exchange_of
 from holdfast.net.pilot import Pilot
 from holdfast.net.reply import Reply, Request
+from holdfast.net.shelf import PATIENCE_S, Shelf, listed
 from holdfast.wire import ollama, speak, stored
 from holdfast.wire.retry_after import retry_after_s
+from holdfast.wire.speech import Model
 
 Door = tuple[Dialect, Surface]
 
@@ -59,6 +61,8 @@ MODELS = "/v1/models"
 MODELS_BETA = "/v1beta/models"
 _OF_A_MODEL = (f"{MODELS}/", f"{MODELS_BETA}/")
 CACHED_ROUTES_MAX = 4096
+# Who asks for a model's page waits for a moment: SDKs and tools give up after about three seconds.
+DETAILS = {"connect_s": 1.0, "headers_s": 1.5, "content_s": 1.5, "whole_s": 1.5}
 
 
 class Rules:
@@ -110,6 +114,8 @@ class Front:
         self._prefix = prefix
         self._control = control
         self._count = 0
+        self.shelf = Shelf(desk)
+        self._listing: set[asyncio.Task[None]] = set()
         self.crashes: deque[str] = deque(maxlen=100)
         # Good for telling credentials apart within this process, and for nothing else.
         self._callers = Callers(hashlib.blake2b(prefix.encode(), digest_size=16).digest())
@@ -138,7 +144,7 @@ class Front:
         elif path.startswith(STORED) or path == stored.CONVERSATIONS:
             self._stored(request, reply)
         elif request.method == "GET" and path.startswith(_OF_A_MODEL) and methods_of(path) == "GET":
-            self._answer(request, reply, dialect_of(request), "models")
+            self._model(request, reply)
         else:
             status = 405 if methods_of(path) else 404
             self._refuse(request, reply, status, no_such_door(request))
@@ -179,9 +185,7 @@ class Front:
 
     def _call(self, request: Request, reply: Reply, dialect: Dialect, surface: Surface) -> None:
         model, stream, body = "", False, request.body
-        if surface == "models":
-            model = unquote(request.path.partition("/models/")[2])
-        elif request.method == "POST" and surface not in ("batches", "stored"):
+        if request.method == "POST" and surface not in ("batches", "stored"):
             try:
                 body = speak.reshaped(dialect, surface, body)
                 peek = speak.peek(dialect, body, request.path)
@@ -271,8 +275,11 @@ class Front:
         if native:
             Bypass(self.desk, call, native[0], reply, error).start()
             return
+        self._own_fault(call.dialect, reply, error)
+
+    def _own_fault(self, dialect: Dialect, reply: Reply, error: Exception) -> None:
         text = f"holdfast's own code failed ({type(error).__name__}); please report it."
-        headers, body = speak.error_reply(call.dialect, 500, text)
+        headers, body = speak.error_reply(dialect, 500, text)
         reply.send(500, headers, body)
 
     def _make_policy(self) -> Policy:
@@ -287,7 +294,7 @@ class Front:
                 at,
                 wall,
                 local=place is not None and place.provider.kind == "local",
-                retry_after_s=retry_after_s(failure.headers, wall),
+                retry_after_s=retry_after_s(failure.headers, wall, failure.body),
             )
             return judge(failure, around)
 
@@ -347,20 +354,70 @@ class Front:
     # --------------------------------------------------------- own answers
 
     def _models(self, request: Request, reply: Reply) -> None:
-        """The list of models, in the shape of who asks."""
-        reply.send(200, JSON, speak.models_reply(dialect_of(request), self._listed()))
+        """The list of models, in the shape of who asks; nobody is waited for longer than needed."""
+        dialect = dialect_of(request)
+        caller = self._callers.of(request)
+        errands = self.shelf.ask(dialect, caller)
+        if not errands:
+            self._list(request, reply, dialect, caller)
+            return
 
-    def _listed(self) -> list[str]:
-        """What there is to ask for by its very name."""
-        return sorted(
-            {route.model for route in self.rules.routes if not set(route.model) & set("*?[")}
-            | {
-                f"{name}/{facts.model}"
-                for name, provider in self.rules.providers.items()
-                for facts in provider.models
-                if not set(facts.model) & set("*?[")
-            }
-        )
+        async def later() -> None:
+            try:
+                await asyncio.wait(errands, timeout=PATIENCE_S)
+                self._list(request, reply, dialect, caller)
+            except Exception as error:  # noqa: BLE001 - nobody is left without an answer
+                self.crashes.append(f"{type(error).__name__}: {error}")
+                self._own_fault(dialect, reply, error)
+
+        task = asyncio.get_running_loop().create_task(later())
+        self._listing.add(task)
+        task.add_done_callback(self._listing.discard)
+
+    def _list(self, request: Request, reply: Reply, dialect: Dialect, caller: Caller) -> None:
+        def leads(name: str) -> Target | None:
+            legs = self._talking(request, caller, dialect, name)
+            return None if isinstance(legs, NoRoute) else legs[0].target
+
+        rules = self.rules
+        lists = self.shelf.known(dialect, caller)
+        models = listed(rules.routes, rules.providers, lists, leads)
+        try:
+            body = speak.models_reply(dialect, models, request.query)
+        except speak.BadBodyError as problem:
+            self._refuse(request, reply, 400, str(problem), dialect)
+            return
+        reply.send(200, JSON, body)
+
+    def _talking(
+        self, request: Request, caller: Caller, dialect: Dialect, name: str
+    ) -> tuple[Leg, ...] | NoRoute:
+        """The legs for an answer of this model."""
+        call = self._ask(request, caller, dialect, TALK[dialect], name, stream=False)
+        return self.rules.legs(call)
+
+    def _model(self, request: Request, reply: Reply) -> None:
+        """One model: told by who has it where he speaks the client's dialect, else by us."""
+        dialect = dialect_of(request)
+        name = unquote(request.path.partition("/models/")[2])
+        caller = self._callers.of(request)
+        call = self._ask(request, caller, dialect, "models", name, stream=False)
+        legs = self._talking(request, caller, dialect, name)
+        if isinstance(legs, NoRoute):
+            self._refuse(request, reply, 404, legs.text, dialect, call=call)
+            return
+        first = legs[0]
+        provider = self.rules.providers[first.target.provider]
+        if dialect not in provider.dialects:
+            model = Model(name, "", first.context_tokens)
+            reply.send(200, JSON, speak.model_reply(dialect, model))
+            return
+        limits = msgspec.structs.replace(first.limits, **DETAILS)
+        asked = msgspec.structs.replace(first, dialect=dialect, surface="models", limits=limits)
+        self._fly(call, caller, (asked,), reply)
+
+    def _loaded(self, _: Request, reply: Reply) -> None:
+        reply.send(200, JSON, ollama.loaded_body())
 
     def _version(self, _: Request, reply: Reply) -> None:
         reply.send(200, JSON, ollama.version_body())
@@ -372,8 +429,7 @@ class Front:
         except speak.BadBodyError as problem:
             self._refuse(request, reply, 400, str(problem))
             return
-        caller = self._callers.of(request)
-        legs = self.rules.legs(self._ask(request, caller, "ollama", "chat", model, stream=False))
+        legs = self._talking(request, self._callers.of(request), "ollama", model)
         if isinstance(legs, NoRoute):
             self._refuse(request, reply, 404, legs.text)
             return
@@ -435,6 +491,7 @@ PAGES: dict[tuple[str, str], Callable[[Front, Request, Reply], None]] = {
     ("GET", MODELS): Front._models,
     ("GET", MODELS_BETA): Front._models,
     ("GET", "/api/tags"): Front._models,
+    ("GET", "/api/ps"): Front._loaded,
     ("GET", "/api/version"): Front._version,
     ("POST", "/api/show"): Front._show,
 }

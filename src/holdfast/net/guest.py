@@ -197,7 +197,7 @@ class Guest(asyncio.Protocol):
                 reply.break_()
             else:
                 ours = "holdfast: its own code failed on this request; others are not concerned."
-                reply.send(500, _JSON, Refusal(500, ours).body())
+                reply.send(500, _JSON, Refusal(500, ours, task.path).body())
             self._house.crashed(error, task)
 
     def _reply(self, *, head_only: bool, http10: bool, keep_alive: bool) -> Reply:

@@ -25,6 +25,7 @@ from holdfast.net.reply import Request
 # How much is given to the parser at a time. It reads on behind a request's end, so this also
 # bounds how many small pipelined requests can be waiting in a row.
 SLICE = 16_384
+PATH_SEEN_MAX = 512  # of a refused one, to know whose error it is to be
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
@@ -202,7 +203,8 @@ class Intake:
     def _turn_down(self, refusal: Refusal) -> None:
         self.closed = True
         self._body = b""
-        self.ready.append(refusal)
+        path = self._url[:PATH_SEEN_MAX].decode("latin-1")
+        self.ready.append(Refusal(refusal.status, refusal.text, path))
 
     # ------------------------------------------------------------ the parser's callbacks
 

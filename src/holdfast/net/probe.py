@@ -98,6 +98,7 @@ class Prober:
     async def _ask(self, probe: Probe, place: Place) -> Observation:
         desk, leg = self._desk, leg_of(probe)
         asked = question(leg.dialect, probe.surface, probe.model)
+        path, _, query = asked.path.partition("?")
         call = Call(
             id=f"{self._prefix}-p{next(self._numbers)}",
             at=desk.clock(),
@@ -105,7 +106,8 @@ class Prober:
             dialect=leg.dialect,
             surface=leg.surface,
             method=asked.method,
-            path=asked.path,
+            path=path,
+            query=query,
             body=asked.body,
             model=probe.model,
             stream=asked.stream,

@@ -11,6 +11,7 @@ from holdfast.facts.outcomes import Failure, FailureKind, Where
 from holdfast.sim.script import Blackhole, Bytes, Cut, End, Fin, Head, Refuse, Script, Stall
 from holdfast.sim.trace import Seen, Trace
 from holdfast.wire import speak
+from holdfast.wire.crossings import Crossings
 from holdfast.wire.tap import Tap
 
 
@@ -28,9 +29,10 @@ class Air(Protocol):
 
     now_s: float
     trace: Trace
+    crossings: Crossings
 
     def at(self, when_s: float, do: Callable[[], None]) -> None: ...
-    def ask(self, leg: Leg, body: bytes) -> Script: ...
+    def ask(self, leg: Leg, body: bytes, *, stream: bool) -> Script: ...
     def link(self, leg: Leg) -> Link: ...
     def stale(self) -> bool: ...
 
@@ -71,8 +73,8 @@ class Attempt:
         self.tap: Tap | None = None
         self.bytes_in = 0
 
-    def begin(self, body: bytes, *, fresh: bool) -> None:
-        """Ask. What comes of it comes later, never from within."""
+    def begin(self, body: bytes, *, fresh: bool, stream: bool = False) -> None:
+        """Ask. What comes of it comes later, never from within. `stream`: the path asks for one."""
         air, link = self._air, self._link
         rtt_s = link.rtt_s
         kept = not fresh and link.kept > 0
@@ -81,7 +83,7 @@ class Attempt:
             if air.stale():
                 air.at(air.now_s + rtt_s, self._found_stale)
                 return
-        self._script = air.ask(self.leg, body)
+        self._script = air.ask(self.leg, body, stream=stream)
         first = self._script[0].does
         if isinstance(first, Refuse):
             air.at(air.now_s + rtt_s, self._refused)
@@ -143,7 +145,7 @@ class Attempt:
 
     def _headed(self, does: Head) -> None:
         self.head, self.status = does.headers, does.status
-        self.tap = speak.tap(self.call, self.leg, does.status, does.headers)
+        self.tap = speak.tap(self.call, self.leg, does.status, does.headers, self._air.crossings)
         self._feed(Opened(self._air.now_s, self.number, does.status))
 
     def _wrote(self, does: Bytes) -> None:

@@ -8,17 +8,21 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from holdfast.core.route import TALK
 from holdfast.facts.calls import Headers
 from holdfast.facts.places import Dialect, Surface
 from holdfast.wire.retry_after import retry_after_s
 
-PATHS: dict[Surface, str] = {
-    "messages": "/v1/messages",
-    "count_tokens": "/v1/messages/count_tokens",
-    "chat": "/v1/chat/completions",
-    "embeddings": "/v1/embeddings",
+PATHS: dict[tuple[Dialect, Surface], str] = {
+    ("anthropic", "messages"): "/v1/messages",
+    ("anthropic", "count_tokens"): "/v1/messages/count_tokens",
+    ("openai", "chat"): "/v1/chat/completions",
+    ("openai", "embeddings"): "/v1/embeddings",
+    ("openai-responses", "responses"): "/v1/responses",
+    ("ollama", "chat"): "/api/chat",
 }
 ROLES = ("user", "assistant")
+GEMINI: Dialect = "gemini"
 # As both official SDKs do: half a second doubled up to 8 s, less up to a quarter.
 RETRY_STATUS = frozenset({408, 409, 429})
 RETRY_S, RETRY_MAX_S, RETRY_JITTER = 0.5, 8.0, 0.25
@@ -47,11 +51,18 @@ class Asking(Struct, frozen=True, kw_only=True):
     @property
     def asked_surface(self) -> Surface:
         """The surface, by the dialect's name for talking where none is given."""
-        return self.surface or ("messages" if self.dialect == "anthropic" else "chat")
+        return self.surface or TALK[self.dialect]
 
     @property
     def path(self) -> str:
-        return PATHS[self.asked_surface]
+        if self.dialect == GEMINI:
+            action = "streamGenerateContent" if self.stream else "generateContent"
+            return f"/v1beta/models/{self.model}:{action}"
+        return PATHS[self.dialect, self.asked_surface]
+
+    @property
+    def query(self) -> str:
+        return "alt=sse" if self.dialect == GEMINI and self.stream else ""
 
     def headers(self, retry: int) -> Headers:
         """What an SDK sends along, on its first try (0) or on a later one."""
@@ -64,17 +75,34 @@ class Asking(Struct, frozen=True, kw_only=True):
 
     def body(self) -> bytes:
         """The request's body."""
-        turns = [*self.earlier, self.words]
+        if self.asked_surface == "embeddings":
+            return _encode({"model": self.model, "input": self.words})
+        said = [(ROLES[n % 2], text) for n, text in enumerate((*self.earlier, self.words))]
+        if self.dialect == GEMINI:
+            turns = [{"role": GEMINI_ROLES[r], "parts": [{"text": text}]} for r, text in said]
+            limit = {"maxOutputTokens": self.max_tokens}
+            return _encode({"contents": turns, "generationConfig": limit})
+        turns = [{"role": role, "content": text} for role, text in said]
         fields: dict[str, object] = {
             "model": self.model,
-            "messages": [{"role": ROLES[n % 2], "content": text} for n, text in enumerate(turns)],
+            _TURNS.get(self.dialect, "messages"): turns,
         }
-        if self.asked_surface == "embeddings":
-            fields = {"model": self.model, "input": self.words}
-        elif self.asked_surface != "count_tokens":
+        if self.asked_surface != "count_tokens":
             fields["stream"] = self.stream
-            fields["max_tokens"] = self.max_tokens
-        return msgspec.json.encode(fields)
+            fields |= _limit(self.dialect, self.max_tokens)
+        return _encode(fields)
+
+
+_encode = msgspec.json.encode
+GEMINI_ROLES = {"user": "user", "assistant": "model"}
+_TURNS = {"openai-responses": "input"}
+
+
+def _limit(dialect: Dialect, tokens: int) -> dict[str, object]:
+    """The most tokens of an answer, as this dialect says it."""
+    if dialect == "ollama":
+        return {"options": {"num_predict": tokens}}
+    return {"max_output_tokens" if dialect == "openai-responses" else "max_tokens": tokens}
 
 
 def retries_in_s(
@@ -108,29 +136,67 @@ def read(dialect: str, data: bytes, *, stream: bool) -> tuple[str, str]:
         return _read_whole(dialect, data)
     texts: list[str] = []
     error = ""
+    mark = b"{" if dialect == "ollama" else b"data: {"
     for line in data.split(b"\n"):
-        if not line.startswith(b"data: {"):
+        if not line.startswith(mark):
             continue
-        event = _fields(line[6:])
-        if "error" in event:
+        event = _fields(line[len(mark) - 1 :])
+        if event.get("error"):
             error = error or _message(event)
-        elif dialect == "anthropic":
-            texts.append(str(_within(event, "delta").get("text", "")))
         else:
-            deltas = [_within(choice, "delta") for choice in event.get("choices") or ()]
-            texts += [str(delta.get("content") or "") for delta in deltas]
+            texts.append(_STREAMED[dialect](event))
     return "".join(texts), error
 
 
 def _read_whole(dialect: str, data: bytes) -> tuple[str, str]:
     answer = _fields(data)
-    if "error" in answer:
+    if answer.get("error"):
         return "", _message(answer)
-    if dialect == "anthropic":
-        blocks = answer.get("content") or ()
-        return "".join(str(block.get("text", "")) for block in blocks), ""
-    choices = answer.get("choices") or ()
-    return "".join(str(_within(c, "message").get("content") or "") for c in choices), ""
+    return _WHOLE[dialect](answer), ""
+
+
+def _parts(said: object) -> str:
+    """The texts of blocks, parts or items of content."""
+    blocks = said if isinstance(said, list) else ()
+    return "".join(str(block.get("text") or "") for block in blocks if isinstance(block, dict))
+
+
+def _chat(fields: dict[str, Any], name: str) -> str:
+    choices = fields.get("choices") or ()
+    return "".join(str(_within(choice, name).get("content") or "") for choice in choices)
+
+
+def _candidates(fields: dict[str, Any]) -> str:
+    said = [_within(one, "content").get("parts") for one in fields.get("candidates") or ()]
+    return "".join(map(_parts, said))
+
+
+def _output(fields: dict[str, Any]) -> str:
+    return "".join(_parts(item.get("content")) for item in fields.get("output") or ())
+
+
+def _spoken(fields: dict[str, Any]) -> str:
+    return str(_within(fields, "message").get("content") or "")
+
+
+def _output_delta(fields: dict[str, Any]) -> str:
+    return str(fields["delta"]) if fields.get("type") == "response.output_text.delta" else ""
+
+
+_STREAMED: dict[str, Callable[[dict[str, Any]], str]] = {
+    "anthropic": lambda event: str(_within(event, "delta").get("text", "")),
+    "openai": lambda event: _chat(event, "delta"),
+    "openai-responses": _output_delta,
+    "gemini": _candidates,
+    "ollama": _spoken,
+}
+_WHOLE: dict[str, Callable[[dict[str, Any]], str]] = {
+    "anthropic": lambda answer: _parts(answer.get("content")),
+    "openai": lambda answer: _chat(answer, "message"),
+    "openai-responses": _output,
+    "gemini": _candidates,
+    "ollama": _spoken,
+}
 
 
 def _fields(data: bytes) -> dict[str, Any]:

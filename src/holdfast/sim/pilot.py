@@ -167,14 +167,16 @@ class Pilot:
     def _dial(self, command: Dial) -> None:
         sky, call, leg = self._sky, self.call, command.leg
         try:
-            outgoing = speak.compose(call, leg)
+            outgoing = speak.compose(call, leg, sky.crossings)
         except speak.CannotCrossError as reason:
             self.feed(Unfit(sky.now_s, command.attempt, str(reason)))
             return
         sky.before_dial(call, command, last_resort=self._last_resort)
         self._intend(leg, command.attempt, len(outgoing.body))
         self._attempt = Attempt(sky, call, leg, command.attempt, self.feed)
-        self._attempt.begin(outgoing.body, fresh=command.fresh)
+        # As the door of a provider has it: one dialect says in the path that it wants a stream.
+        stream = ":stream" in outgoing.path
+        self._attempt.begin(outgoing.body, fresh=command.fresh, stream=stream)
 
     def _intend(self, leg: Leg, attempt: int, size: int) -> None:
         call, target = self.call, leg.target

@@ -48,6 +48,7 @@ def leg_of(probe: Probe) -> Leg:
 def read(script: Script, probe: Probe, rtt_s: float) -> Found:
     """What the script shows to this probe."""
     asked, leg = asked_by(probe), leg_of(probe)
+    path, _, query = asked.path.partition("?")
     call = Call(
         id="probe",
         at=0.0,
@@ -55,7 +56,8 @@ def read(script: Script, probe: Probe, rtt_s: float) -> Found:
         dialect=leg.dialect,
         surface=leg.surface,
         method=asked.method,
-        path=asked.path,
+        path=path,
+        query=query,
         body=asked.body,
         model=probe.model,
         stream=asked.stream,

@@ -38,6 +38,7 @@ from holdfast.sim.provider import SimProvider
 from holdfast.sim.script import Blackhole, Refuse, Script
 from holdfast.sim.trace import Dialled, Told, Trace
 from holdfast.wire import speak
+from holdfast.wire.crossings import Crossings
 from holdfast.wire.retry_after import retry_after_s
 
 WALL_0 = 1_800_000_000.0
@@ -119,6 +120,7 @@ class World:
         self._probes = 0
         self.budget = Budget()
         self.affinity = Affinity()
+        self.crossings = Crossings()
         self._policy = Policy(
             self._verdict, transient, self._may_retry, self._dice.random, self.board.standing
         )
@@ -175,7 +177,7 @@ class World:
     def _call(self, asking: Asking, retry: int) -> Call:
         self._calls += 1
         body = asking.body()
-        peek = speak.peek(asking.dialect, body)
+        peek = speak.peek(asking.dialect, body, asking.path)
         return Call(
             id=f"s{self._calls:06d}",
             at=self.now_s,
@@ -183,6 +185,7 @@ class World:
             dialect=asking.dialect,
             surface=asking.asked_surface,
             path=asking.path,
+            query=asking.query,
             headers=asking.headers(retry),
             body=body,
             model=peek.model,
@@ -346,7 +349,7 @@ class World:
         )
         self.trace.mark(self.now_s, f"{call.id}.{command.attempt} dial {leg.target}")
 
-    def ask(self, leg: Leg, body: bytes) -> Script:
+    def ask(self, leg: Leg, body: bytes, *, stream: bool) -> Script:
         """What the provider does with this request."""
         target = leg.target
         self._numbers[target.provider] += 1
@@ -358,6 +361,7 @@ class World:
             body,
             target.credential,
             self._numbers[target.provider],
+            stream=stream,
         )
 
     def link(self, leg: Leg) -> Link:
@@ -409,7 +413,7 @@ class World:
             self.now_s,
             self.wall(),
             local=self._providers[leg.target.provider].kind == "local",
-            retry_after_s=retry_after_s(failure.headers, self.wall()),
+            retry_after_s=retry_after_s(failure.headers, self.wall(), failure.body),
         )
         return judge(failure, around)
 

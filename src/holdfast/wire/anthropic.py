@@ -5,6 +5,8 @@ The stream is in `wire.anthropic_stream`; what the functions promise, in `speech
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -14,6 +16,7 @@ from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Said, Usage
 from holdfast.wire import anthropic_ask
 from holdfast.wire.anthropic_ask import signed, thinking_of
+from holdfast.wire.anthropic_mend import Mender
 from holdfast.wire.anthropic_stream import (
     STOP_NAMES,
     STOPS,
@@ -25,12 +28,14 @@ from holdfast.wire.anthropic_stream import (
     usage_body,
 )
 from holdfast.wire.fitting import fitted
+from holdfast.wire.listing import asked_of, limit_of, page
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import (
     Answer,
     Ask,
     CannotCrossError,
     Choice,
+    Model,
     Part,
     Refusal,
     Text,
@@ -52,6 +57,7 @@ ID_CHARS_MAX = anthropic_ask.ID_CHARS_MAX
 NAME_CHARS_MAX = anthropic_ask.NAME_CHARS_MAX
 SIGNS = True
 COUNT_PATH = "/v1/messages/count_tokens"
+MODELS_PATH = "/v1/models?limit=1000"
 own = anthropic_ask.own
 read_ask = anthropic_ask.read_ask
 write_ask = anthropic_ask.write_ask
@@ -81,9 +87,14 @@ def frames() -> SseReader:
     return SseReader()
 
 
-def stream_reader(model: str) -> StreamReader:
-    """A reader of one stream that passes; `model` is put where the opening is missing."""
-    return StreamReader(model)
+def stream_reader(model: str) -> StreamReader:  # noqa: ARG001 - a promise of the protocol
+    """A reader of one stream that passes."""
+    return StreamReader()
+
+
+def event_mender(model: str, created: int) -> Mender:  # noqa: ARG001 - a promise of the protocol
+    """A mender of one stream that passes from an engine."""
+    return Mender(model)
 
 
 def delta_reader(model: str) -> DeltaReader:
@@ -263,17 +274,39 @@ def said(body: bytes) -> Said:
     return read_said(body)
 
 
-def models_body(ids: list[str]) -> bytes:
-    """A list of models as this dialect's clients read it."""
-    data = [
-        {"type": "model", "id": id_, "display_name": id_, "created_at": "1970-01-01T00:00:00Z"}
-        for id_ in ids
-    ]
+def models_body(models: Sequence[Model], query: str) -> bytes:
+    """The part of a list of models that the query asks for. Raises BadBodyError."""
+    asked = asked_of(query)
+    name = "before_id" if asked.get("before_id") else "after_id"
+    part, more = page(
+        models,
+        limit_of(asked, "limit"),
+        after=asked.get("after_id", "") if name == "after_id" else "",
+        before=asked.get("before_id", ""),
+        name=name,
+    )
     return _encode(
         {
-            "data": data,
-            "has_more": False,
-            "first_id": ids[0] if ids else None,
-            "last_id": ids[-1] if ids else None,
+            "data": [_model(model) for model in part],
+            "has_more": more,
+            "first_id": part[0].id if part else None,
+            "last_id": part[-1].id if part else None,
         }
     )
+
+
+def model_body(model: Model) -> bytes:
+    """One model as this dialect's clients read it."""
+    return _encode(_model(model))
+
+
+def _model(model: Model) -> dict[str, Any]:
+    created = datetime.fromtimestamp(model.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "type": "model",
+        "id": model.id,
+        "display_name": model.title or model.id,
+        "created_at": created,
+        "max_input_tokens": model.context_tokens,
+        "lifecycle": "active",
+    }

@@ -11,10 +11,13 @@ from msgspec import Raw, Struct
 from holdfast.facts.losses import Lost
 from holdfast.wire.anthropic_schema import enforceable
 from holdfast.wire.fields import Fields, objects
-from holdfast.wire.fitting import fitted, rounded
+from holdfast.wire.files import pdf, picture
+from holdfast.wire.fitting import fitted, flat, is_flat
 from holdfast.wire.forms import IN_JSON
 from holdfast.wire.speech import (
     FOREIGN,
+    LOOSER,
+    TAKES_ALL,
     UNREADABLE,
     Ask,
     BadFieldError,
@@ -26,6 +29,7 @@ from holdfast.wire.speech import (
     Reasoning,
     Refusal,
     Sampling,
+    Takes,
     Text,
     Thinking,
     Tool,
@@ -73,27 +77,45 @@ def signed(thinking: Thinking) -> str:
 
 
 _FOREIGN_MARK = f'"{FOREIGN}'.encode()
+_SIGNATURE = b'"signature"'
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _messages_of = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 
 
-def own(body: bytes) -> bytes:
-    """A request of this dialect without the thinking that other dialects signed.
+def own(body: bytes, takes: Takes = TAKES_ALL) -> bytes:
+    """A request of this dialect without the thinking that its target does not take.
 
     Its provider would refuse the signature. Byte for byte as it came where there is none, and
     where it is not of the dialect, which is for its provider to say. Never raises.
     """
-    if _FOREIGN_MARK not in body:
+    if not _is_asked(body, takes):
         return body
     try:
         fields = _fields(body)
         messages = _messages_of(fields["messages"])
-        kept = [message for message in messages if _cleared(message)]
+        cleared = [_cleared(message, takes) for message in messages]
     except (KeyError, *UNREADABLE):
+        return body
+    kept = [message for message in cleared if message]
+    if all(one is other for one, other in zip(cleared, messages, strict=True)):
         return body
     if _wants_thoughts(fields, kept):
         del fields["thinking"]
     return _encode({**fields, "messages": kept})
+
+
+def _is_asked(body: bytes, takes: Takes) -> bool:
+    """Whether there may be such thinking: known at a glance, nearly always."""
+    if takes.signed is not None:
+        return b'thinking"' in body
+    at = body.find(_SIGNATURE)
+    while at >= 0:
+        at += len(_SIGNATURE)
+        value = body[at : at + 32].lstrip(b": \t\r\n")
+        if value.startswith(_FOREIGN_MARK) or (value.startswith(b'""') and not takes.unsigned):
+            return True
+        at = body.find(_SIGNATURE, at)
+    return False
 
 
 def _wants_thoughts(fields: dict[str, Raw], messages: list[dict[str, Raw]]) -> bool:
@@ -111,30 +133,37 @@ def _wants_thoughts(fields: dict[str, Raw], messages: list[dict[str, Raw]]) -> b
     return answers and not any(block.type.endswith("thinking") for block in first)
 
 
-def _cleared(message: dict[str, Raw]) -> bool:
-    """Take the foreign thinking out of a message; whether anything is left of it."""
+def _cleared(message: dict[str, Raw], takes: Takes) -> dict[str, Raw]:
+    """A message without such thinking; the very same where there is none; {} if nothing stays."""
     content = bytes(message.get("content", b""))
-    if _FOREIGN_MARK not in content or not content.startswith(b"["):
-        return True
+    if b'thinking"' not in content or not content.startswith(b"["):
+        return message
     blocks = msgspec.json.decode(content, type=list[Raw])
-    kept = [block for block in blocks if not _is_foreign(block)]
-    message["content"] = Raw(_encode(kept))
-    return bool(kept)
+    kept = [block for block in blocks if _is_taken(block, takes)]
+    if len(kept) == len(blocks):
+        return message
+    return {**message, "content": Raw(_encode(kept))} if kept else {}
 
 
 class _Signed(Struct):
     type: str = ""
     signature: str = ""
+    data: str = ""
 
 
-def _is_foreign(block: Raw) -> bool:
-    if _FOREIGN_MARK not in bytes(block):
-        return False
+def _is_taken(block: Raw, takes: Takes) -> bool:
+    if b'thinking"' not in bytes(block):
+        return True
     try:
         found = msgspec.json.decode(block, type=_Signed)
     except UNREADABLE:
-        return False
-    return found.type == "thinking" and found.signature.startswith(FOREIGN)
+        return True
+    if found.type not in ("thinking", "redacted_thinking"):
+        return True
+    signature = found.signature or found.data
+    if not signature:
+        return takes.unsigned
+    return not signature.startswith(FOREIGN) and (takes.signed is None or takes.signed(signature))
 
 
 # -------------------------------------------------------------------- reading
@@ -479,10 +508,7 @@ def write_ask(ask: Ask, model: str) -> Written:
         body["system"] = system[0].text
     elif system:
         body["system"] = [_written(part, lost) for part in system]
-    if ask.tools:
-        body["tools"] = [_written_tool(tool) for tool in ask.tools]
-        if ask.tool_choice is not None:
-            body["tool_choice"] = _written_choice(ask.tool_choice)
+    _write_tools(ask, body, lost)
     if sampling.stop:
         body["stop_sequences"] = [stop for stop in sampling.stop if stop.strip()]
         if len(body["stop_sequences"]) < len(sampling.stop):
@@ -494,6 +520,16 @@ def write_ask(ask: Ask, model: str) -> Written:
     thinks = _write_thinking(ask, body, lost)
     _write_drawing(sampling, body, lost, thinks=thinks)
     return Written(_encode(body), tuple(lost))
+
+
+def _write_tools(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> None:
+    if not ask.tools:
+        return
+    body["tools"] = [_written_tool(tool) for tool in ask.tools]
+    if not all(is_flat(tool.schema) for tool in ask.tools):
+        lost.append(Lost("tools", LOOSER))
+    if ask.tool_choice is not None:
+        body["tool_choice"] = _written_choice(ask.tool_choice)
 
 
 def _write_drawing(
@@ -527,8 +563,12 @@ def _write_thinking(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> bool:
             why = f"{', '.join(asked)}: asked for, but not enforced here"
             lost.append(Lost("response_format", why))
     reasoning, thinks = ask.reasoning, False
-    if reasoning is not None and reasoning.mode != "off":
-        effort = "low" if reasoning.effort == "minimal" else reasoning.effort
+    effort = reasoning.effort if reasoning is not None else ""
+    if effort:
+        config["effort"] = "low" if effort == "minimal" else effort
+    if reasoning is not None and reasoning.mode == "off":
+        body["thinking"] = {"type": "disabled"}
+    elif reasoning is not None:
         why = _why_thoughtless(ask, body["messages"])
         if why:
             lost.append(Lost("thinking", why))
@@ -540,8 +580,6 @@ def _write_thinking(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> bool:
                 body["thinking"] = {"type": "enabled", "budget_tokens": budget}
             else:
                 body["thinking"] = {"type": "adaptive"}
-        if effort:
-            config["effort"] = effort
     if config:
         body["output_config"] = config
     return thinks
@@ -657,7 +695,8 @@ def _written_file(part: Image | Document) -> dict[str, Any]:
     elif isinstance(part, Document) and part.text:
         source = {"type": "text", "media_type": "text/plain", "data": part.text}
     else:
-        source = {"type": "base64", "media_type": part.media_type, "data": part.data}
+        media = picture(part.media_type) if isinstance(part, Image) else pdf(part)
+        source = {"type": "base64", "media_type": media, "data": part.data}
     block = {"type": kind, "source": source}
     if isinstance(part, Document) and part.name:
         block["title"] = part.name
@@ -668,7 +707,7 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
     found: dict[str, Any] = {"name": fitted(tool.name, NAME_CHARS_MAX)}
     if tool.description:
         found["description"] = tool.description
-    found["input_schema"] = Raw(rounded(tool.schema))
+    found["input_schema"] = Raw(flat(tool.schema))
     if tool.strict is not None:
         found["strict"] = tool.strict
     if tool.cache:

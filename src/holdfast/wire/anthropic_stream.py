@@ -176,9 +176,9 @@ class StreamReader:
     that most events need.
     """
 
-    __slots__ = ("_model", "_opened", "failure", "id", "missing", "model", "spoke", "stop", "usage")
+    __slots__ = ("failure", "id", "missing", "model", "spoke", "stop", "usage")
 
-    def __init__(self, model: str) -> None:
+    def __init__(self) -> None:
         self.usage = Usage()
         self.stop: Stop | None = None
         self.id = ""
@@ -186,8 +186,6 @@ class StreamReader:
         self.spoke = False
         self.missing = b""
         self.failure: Failure | None = None
-        self._model = model
-        self._opened = False
 
     @property
     def stopped(self) -> bool:
@@ -196,8 +194,6 @@ class StreamReader:
     def read(self, event: SseEvent) -> PieceKind:
         """What this event is. Never raises."""
         data = event.data
-        if self.missing:
-            self.missing = b""
         if event.event == b"error":
             return self._error(data)
         if not data:
@@ -210,23 +206,10 @@ class StreamReader:
             return CONTENT
         step = _STEPS.get(kind)
         if step is not None:
-            if not self._opened and kind in _GRAMMAR:
-                self._mend(kind, data)
             return step(self, data)
         if not kind and read_said(data) == Said():
             return self._fault("garbage", "an event of the stream has no type")
         return PING if kind else self._error(data)
-
-    def _mend(self, kind: str, data: bytes) -> None:
-        """llama.cpp leaves out the opening when the first token is half a character."""
-        self._opened = True
-        if kind == "message_start":
-            return
-        self.missing = _message_start("", self._model)
-        if kind == "content_block_delta":
-            seen = _loosely(data)
-            thinks = seen.delta is not None and seen.delta.type == "thinking_delta"
-            self.missing += _block_start(seen.index, "thinking" if thinks else "text")
 
     def _message_start(self, data: bytes) -> PieceKind:
         message = _loosely(data).message
@@ -301,8 +284,6 @@ _STEPS: dict[str, Callable[[StreamReader, bytes], PieceKind]] = {
     "message_stop": StreamReader._message_stop,
     "error": StreamReader._error,
 }
-# These may only stand behind `message_start`.
-_GRAMMAR = frozenset(_STEPS) - {"error", "message_stop"}
 
 
 class _Content(Struct, gc=False):
@@ -356,6 +337,9 @@ class _Start(Struct):
 
 _decode_crossing = msgspec.json.Decoder(_Crossing).decode
 _decode_running = msgspec.json.Decoder(_Running).decode_lines
+_decode_one = msgspec.json.Decoder(_Running).decode
+_TEXT_HEAD = b"event: content_block_delta\ndata: {"
+_TEXT_AT = len(_TEXT_HEAD) - 1
 _decode_start = msgspec.json.Decoder(_Start).decode
 _PINGS = (Ping(),)
 
@@ -397,6 +381,13 @@ class DeltaReader:
 
     def run(self, block: bytes) -> TextDelta | None:
         """These whole events as one delta, where they are nothing but words of one block."""
+        if block.find(b"\n", _TEXT_AT) == len(block) - 2 and block.startswith(_TEXT_HEAD):
+            try:
+                one = _decode_one(block[_TEXT_AT:])
+            except UNREADABLE:
+                return None
+            self._spoke = self._spoke or bool(one.delta.text)
+            return TextDelta(one.index, one.delta.text)
         events = block.count(b"\n\n")
         if block.count(b"\n") != 3 * events:
             return None  # see `StreamReader.flows`
@@ -408,12 +399,9 @@ class DeltaReader:
         if len(found) != events:
             return None
         index = found[0].index
-        if events == 1:
-            text = found[0].delta.text
-        else:
-            if any(event.index != index for event in found):
-                return None
-            text = "".join([event.delta.text for event in found])
+        if any(event.index != index for event in found):
+            return None
+        text = "".join([event.delta.text for event in found])
         self._spoke = self._spoke or bool(text)
         return TextDelta(index, text)
 
@@ -505,7 +493,7 @@ def _event(name: str, data: dict[str, Any]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (name.encode(), _encode(data))
 
 
-def _message_start(id_: str, model: str, usage: Usage | None = None) -> bytes:
+def message_start(id_: str, model: str, usage: Usage | None = None) -> bytes:
     message: dict[str, Any] = {
         "id": id_ or UNNAMED,
         "type": "message",
@@ -519,7 +507,7 @@ def _message_start(id_: str, model: str, usage: Usage | None = None) -> bytes:
     return _event("message_start", {"type": "message_start", "message": message})
 
 
-def _block_start(index: int, kind: str) -> bytes:
+def block_start(index: int, kind: str) -> bytes:
     block = {"type": kind, kind: ""} | ({"signature": ""} if kind == "thinking" else {})
     fields = {"type": "content_block_start", "index": index, "content_block": block}
     return _event("content_block_start", fields)
@@ -531,6 +519,12 @@ def _delta(index: int, kind: str, name: str, value: str) -> bytes:
         b'"delta":{"type":"%b","%b":%b}}\n\n'
         % (index, kind.encode(), name.encode(), _encode(value))
     )
+
+
+_TEXT_DELTA = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,'
+    b'"delta":{"type":"text_delta","text":%b}}\n\n'
+)
 
 
 class StreamWriter:
@@ -545,11 +539,12 @@ class StreamWriter:
 
     def write(self, delta: Delta) -> bytes:
         """The events that say this delta."""
-        if isinstance(delta, TextDelta | RefusalDelta):
-            return self._start(delta.index, _TEXT) + _delta(
-                delta.index, "text_delta", "text", delta.text
-            )
         return _WRITE[type(delta)](self, delta)
+
+    def _words(self, delta: TextDelta | RefusalDelta) -> bytes:
+        """Nearly all that an answer is: but for the words only the block's place changes."""
+        said = _TEXT_DELTA % (delta.index, _encode(delta.text))
+        return said if delta.index == self._begun else self._start(delta.index, _TEXT) + said
 
     def _start(self, index: int, block: dict[str, Any]) -> bytes:
         if index == self._begun:
@@ -561,7 +556,7 @@ class StreamWriter:
         )
 
     def _opened(self, delta: Opened) -> bytes:
-        return _message_start(delta.id, delta.model, self._usage)
+        return message_start(delta.id, delta.model, self._usage)
 
     def _thinking(self, delta: ThinkingDelta) -> bytes:
         index = delta.index
@@ -620,6 +615,8 @@ class StreamWriter:
 
 _WRITE: dict[type, Callable[..., bytes]] = {
     Opened: StreamWriter._opened,
+    TextDelta: StreamWriter._words,
+    RefusalDelta: StreamWriter._words,
     ThinkingDelta: StreamWriter._thinking,
     ToolCallBegun: StreamWriter._call,
     ToolArgsDelta: StreamWriter._args,

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from holdfast.wire.conversations import Conversations
 from holdfast.wire.deltas import Delta, Stopped, ThinkingDelta, ToolCallBegun
+from holdfast.wire.signers import Signers
 from holdfast.wire.speech import Ask, Part, Thinking, ToolCall, ToolResult, Turn
 
 KEPT_MAX = 10_000
@@ -37,12 +38,15 @@ class _Kept(Struct, frozen=True):
 
 
 class Crossings:
-    """Thoughts and ids by the calls that a client knows; and conversations that it only names."""
+    """Thoughts and ids by the calls that a client knows; conversations that it only names; and who
+    signed what it hands back.
+    """
 
-    __slots__ = ("_bytes", "_kept", "conversations")
+    __slots__ = ("_bytes", "_kept", "conversations", "signers")
 
     def __init__(self) -> None:
         self.conversations = Conversations()
+        self.signers = Signers()
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._bytes = 0
 

@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from holdfast.facts.outcomes import Failure, Usage
+from holdfast.wire.grammar import Table
 from holdfast.wire.sse import SseEvent
 
 # `tool_calls`: the client's turn to run tools; `pause`: the provider wants to be asked to go on.
@@ -153,8 +154,9 @@ class DeltaWriter(Protocol):
 State = Literal["start", "between", "text", "refusal", "thinking", "call", "stopped"]
 
 # What may stand where, and what it leads to. Beside it: the first delta of a block has the next
-# dense index, those that follow the same one.
-GRAMMAR: dict[State, dict[type, State]] = {
+# dense index, those that follow the same one. Pings, odds and counts may stand anywhere but at the
+# ends, and a fault wherever there is something left to fail.
+_BLOCKS: dict[State, dict[type, State]] = {
     "start": {Opened: "between"},
     "between": {
         TextDelta: "text",
@@ -169,8 +171,18 @@ GRAMMAR: dict[State, dict[type, State]] = {
     "call": {ToolArgsDelta: "call", BlockEnded: "between"},
     "stopped": {},
 }
-# Anywhere but at the ends, and without effect on the block.
-BESIDE = frozenset((Odds, Ping, UsageSeen))
+_BESIDE = (Odds, Ping, UsageSeen)
+GRAMMAR: Table[State, type] = Table(
+    {
+        state: {
+            **row,
+            **({} if state in ("start", "stopped") else dict.fromkeys(_BESIDE, state)),
+            **({} if state == "stopped" else {Fault: "stopped"}),
+        }
+        for state, row in _BLOCKS.items()
+    },
+    added=(Opened, BlockEnded),
+)
 
 
 class Grammar:
@@ -185,12 +197,7 @@ class Grammar:
     def check(self, delta: Delta) -> str | None:
         """What is wrong with this delta here; None where nothing is."""
         kind = type(delta)
-        if kind is Fault and self.state != "stopped":
-            self.state = "stopped"
-            return None
-        if kind in BESIDE and self.state not in ("start", "stopped"):
-            return None
-        following = GRAMMAR[self.state].get(kind)
+        following = GRAMMAR.after(self.state, kind)
         if following is None:
             return f"{kind.__name__} in state {self.state}"
         index = getattr(delta, "index", None)

@@ -11,10 +11,12 @@ import hashlib
 import re
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Raw
 
+from holdfast.wire.forms import Schema, rewritten
 from holdfast.wire.speech import UNREADABLE, Ask, BadFieldError, Part, ToolCall, ToolResult, Turn
 
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -41,6 +43,71 @@ def rounded(schema: bytes) -> bytes:
     if fields.keys() >= _ROUND.keys() or bytes(fields.get("type", b'"object"')) != b'"object"':
         return schema
     return msgspec.json.encode({**_ROUND, **fields})
+
+
+def flat(schema: bytes) -> bytes:
+    """A tool's schema, rounded, and without alternatives at its top, which some dialects refuse.
+
+    All fields of all alternatives are its fields then, and those are required that all require:
+    what was allowed still is. Its very bytes where it needs nothing.
+    """
+    if not any(name in schema for name in _ALTERNATIVES_SAID):
+        return rounded(schema)
+    try:
+        fields = msgspec.json.decode(schema, type=dict[str, Any])
+        if not any(fields.get(name) for name in _ALTERNATIVES):
+            return rounded(schema)
+        return msgspec.json.encode(_merged(fields))
+    except UNREADABLE:
+        return schema
+
+
+_ALTERNATIVES = ("anyOf", "oneOf", "allOf")
+_ALTERNATIVES_SAID = tuple(f'"{name}"'.encode() for name in _ALTERNATIVES)
+
+
+def is_flat(schema: bytes) -> bool:
+    """Whether nothing was lost by making it so."""
+    return not any(name in schema for name in _ALTERNATIVES_SAID) or flat(schema) == rounded(schema)
+
+
+def _merged(schema: dict[str, Any]) -> dict[str, Any]:
+    found = {name: value for name, value in schema.items() if name not in _ALTERNATIVES}
+    fields, required = dict(schema.get("properties") or {}), list(schema.get("required") or ())
+    for name in _ALTERNATIVES:
+        options = [_referred(one, schema) for one in schema.get(name) or ()]
+        needs = [set(one.get("required") or ()) for one in options]
+        for one in options:
+            fields = {**(one.get("properties") or {}), **fields}
+        if needs:
+            common = set.union(*needs) if name == "allOf" else set.intersection(*needs)
+            required += sorted(common.difference(required))
+    found |= {"type": "object", "properties": fields}
+    return {**found, "required": required} if required else found
+
+
+def _referred(schema: object, top: dict[str, Any]) -> dict[str, Any]:
+    """The schema, or the one among the top's definitions that it refers to."""
+    if not isinstance(schema, dict):
+        return {}
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    for place in ("$defs", "definitions"):
+        if name in (top.get(place) or {}):
+            return dict(top[place][name])
+    return schema
+
+
+def itemised(schema: bytes) -> bytes:
+    """The schema with a word on the items of every array, as OpenAI's dialects want it."""
+    if schema.count(b'"array"') <= schema.count(b'"items"') + schema.count(b'"prefixItems"'):
+        return schema
+    return rewritten(schema, _with_items)
+
+
+def _with_items(schema: Schema) -> Schema:
+    kind = schema.get("type")
+    is_array = kind == "array" or (isinstance(kind, list) and "array" in kind)
+    return schema if not is_array or "items" in schema else {**schema, "items": {}}
 
 
 def looks_fitted(name: str) -> bool:

@@ -7,7 +7,7 @@ that is an array and not events is `wire.gemini_array`'s.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -18,7 +18,7 @@ from holdfast.facts.calls import Headers, Peek
 from holdfast.facts.outcomes import Said
 from holdfast.wire import gemini_ask
 from holdfast.wire.gemini_odds import read_logprobs, written_logprobs
-from holdfast.wire.gemini_parts import Signing, called, thought, unsealed
+from holdfast.wire.gemini_parts import Signing, thought, unsealed
 from holdfast.wire.gemini_stream import (
     BROKEN,
     STOP_NAMES,
@@ -34,6 +34,8 @@ from holdfast.wire.gemini_stream import (
     stop_of,
     usage_body,
 )
+from holdfast.wire.listing import asked_of, limit_of, page
+from holdfast.wire.mended import AsItCame
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import (
     UNREADABLE,
@@ -42,6 +44,7 @@ from holdfast.wire.speech import (
     BadBodyError,
     CannotCrossError,
     Choice,
+    Model,
     Part,
     Refusal,
     Text,
@@ -62,6 +65,7 @@ ID_CHARS_MAX = gemini_ask.ID_CHARS_MAX
 NAME_CHARS_MAX = gemini_ask.NAME_CHARS_MAX
 SIGNS = True
 COUNT_PATH = f"{VERSION}/models/{{model}}:countTokens"
+MODELS_PATH = f"{VERSION}/models?pageSize=1000"
 own = gemini_ask.own
 read_ask = gemini_ask.read_ask
 write_ask = gemini_ask.write_ask
@@ -172,6 +176,11 @@ def frames() -> SseReader:
 def stream_reader(model: str) -> StreamReader:  # noqa: ARG001 - a promise of the protocol
     """A reader of one stream that passes."""
     return StreamReader()
+
+
+def event_mender(model: str, created: int) -> AsItCame:  # noqa: ARG001 - a promise of the protocol
+    """A mender of one stream that passes from an engine."""
+    return AsItCame()
 
 
 def delta_reader(model: str) -> DeltaReader:
@@ -290,7 +299,7 @@ def _written(choice: Choice) -> list[dict[str, Any]]:
                 parts.append(thought(part.text))
             signing.think(part)
         elif isinstance(part, ToolCall):
-            parts.append(signing.signed(called(part)))
+            parts.append(signing.call(part))
         elif isinstance(part, Text | Refusal):
             parts.append(signing.signed({"text": part.text}))
         else:
@@ -365,16 +374,29 @@ def said(body: bytes) -> Said:
     return found
 
 
-def models_body(ids: list[str]) -> bytes:
-    """A list of models as this dialect's clients read it."""
-    return _encode({"models": [model_body(id_) for id_ in ids]})
+def models_body(models: Sequence[Model], query: str) -> bytes:
+    """The part of a list of models that the query asks for. Raises BadBodyError."""
+    asked = asked_of(query)
+    after = asked.get("pageToken", "")
+    part, more = page(models, limit_of(asked, "pageSize"), after=after, name="pageToken")
+    listed: dict[str, Any] = {"models": [_model(model) for model in part]}
+    if more and part:
+        listed["nextPageToken"] = part[-1].id
+    return _encode(listed)
 
 
-def model_body(id_: str) -> dict[str, Any]:
+def model_body(model: Model) -> bytes:
     """One model as this dialect's clients read it."""
-    return {
-        "name": f"models/{id_}",
+    return _encode(_model(model))
+
+
+def _model(model: Model) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "name": f"models/{model.id}",
         "version": "",
-        "displayName": id_,
+        "displayName": model.title or model.id,
         "supportedGenerationMethods": ["generateContent", "countTokens"],
     }
+    if model.context_tokens is not None:
+        told["inputTokenLimit"] = model.context_tokens
+    return told

@@ -19,6 +19,7 @@ ID_CHARS_MAX = gemini.ID_CHARS_MAX
 NAME_CHARS_MAX = gemini.NAME_CHARS_MAX
 SIGNS = gemini.SIGNS
 COUNT_PATH = gemini.COUNT_PATH
+MODELS_PATH = gemini.MODELS_PATH
 path = gemini.path
 own = gemini.own
 read_ask = gemini.read_ask
@@ -28,6 +29,7 @@ write_answer = gemini.write_answer
 read_whole = gemini.read_whole
 stream_reader = gemini.stream_reader
 delta_reader = gemini.delta_reader
+event_mender = gemini.event_mender
 write_count = gemini.write_count
 read_count = gemini.read_count
 write_count_answer = gemini.write_count_answer
@@ -36,6 +38,7 @@ error_type = gemini.error_type
 error_body = gemini.error_body
 too_long = gemini.too_long
 models_body = gemini.models_body
+model_body = gemini.model_body
 
 
 def frames() -> ElementReader:

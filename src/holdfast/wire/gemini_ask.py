@@ -16,7 +16,9 @@ from msgspec import Raw
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields
+from holdfast.wire.files import PICTURES, document, pdf, picture
 from holdfast.wire.fitting import fitted
+from holdfast.wire.forms import IN_JSON
 from holdfast.wire.gemini_parts import (
     DIALECT,
     ID_CHARS_MAX,
@@ -24,13 +26,13 @@ from holdfast.wire.gemini_parts import (
     SEALED,
     UNSIGNED,
     Signing,
-    called,
     standard,
     thought,
     unsealed,
 )
 from holdfast.wire.gemini_schema import camel, fits, is_empty, json_schema
 from holdfast.wire.speech import (
+    TAKES_ALL,
     UNREADABLE,
     Ask,
     BadFieldError,
@@ -42,6 +44,7 @@ from holdfast.wire.speech import (
     Reasoning,
     Refusal,
     Sampling,
+    Takes,
     Text,
     Thinking,
     Tool,
@@ -78,6 +81,8 @@ _MODES = {
     "VALIDATED": ToolChoice("auto"),
     "MODE_UNSPECIFIED": ToolChoice("auto"),
 }
+_SEEDS = 2**31
+_PICTURES = PICTURES - {"image/gif"} | {"image/heic", "image/heif"}
 _PROVIDERS_FILE = re.compile(r"gs://|https?://[^/]+/v\d[^/]*/files/|files/")
 _GENERATION = re.compile(r"(?<![\d.])(\d{1,2}(?:\.\d{1,2})?)(?![\d.])")
 _encode = msgspec.json.encode
@@ -282,10 +287,18 @@ def _part(part: _Proto, lost: list[Lost], calls: _Calls) -> Iterator[Part]:
     elif text is not None:
         yield from before
         yield Text(text)
+        _check_alone(part)
     else:
         yield from before
         yield from _shown(part, lost, calls, signs=bool(signature))
     lost += part.losses()
+
+
+def _check_alone(part: _Proto) -> None:
+    """A part holds one thing. Raises BadFieldError where more is said in it."""
+    more = next((name for name in (*_READ, *_SERVER) if part.raw(name)), None)
+    if more is not None:
+        raise part.refuse(more, "stands beside other content; a part holds one thing")
 
 
 def _shown(part: _Proto, lost: list[Lost], calls: _Calls, *, signs: bool) -> Iterator[Part]:
@@ -295,6 +308,7 @@ def _shown(part: _Proto, lost: list[Lost], calls: _Calls, *, signs: bool) -> Ite
         if held is not None:
             yield from read(held, lost, calls)
             lost += held.losses()
+            _check_alone(part)
             return
     for name in _SERVER:
         if part.raw(name):
@@ -316,16 +330,13 @@ def _inline(blob: _Proto, lost: list[Lost], _: _Calls) -> Iterator[Part]:
         raise blob.refuse("data" if media else "mimeType", "is missing")
     if media.startswith("image/"):
         yield Image(media_type=media, data=data)
-    elif media.startswith("text/"):
-        try:
-            text = base64.b64decode(data).decode()
-        except ValueError:
-            raise blob.refuse("data", "is not base64 of a text") from None
-        yield Document(media_type=media, text=text, name=name)
     elif media.startswith(("audio/", "video/")):
         lost.append(Lost(blob.where, f"{media} has no word outside its dialect", tolerable=False))
     else:
-        yield Document(media_type=media, data=data, name=name)
+        found = document(media, data, name)
+        if media.startswith("text/") and not found.text:
+            raise blob.refuse("data", "is not base64 of a text")
+        yield found
 
 
 def _file(file: _Proto, lost: list[Lost], _: _Calls) -> Iterator[Part]:
@@ -337,9 +348,10 @@ def _file(file: _Proto, lost: list[Lost], _: _Calls) -> Iterator[Part]:
         lost.append(Lost(file.where, "a file that lies with its provider", tolerable=False))
         return
     media = media or _media_of(url)
-    if media.startswith(("audio/", "video/")):
-        lost.append(Lost(file.where, f"{media} has no word outside its dialect", tolerable=False))
-    elif media.startswith("image/") or not media:
+    if not media or media.startswith(("audio/", "video/")):
+        what = media or "a file whose kind is not said"
+        lost.append(Lost(file.where, f"{what} has no word outside its dialect", tolerable=False))
+    elif media.startswith("image/"):
         yield Image(url=url)
     else:
         yield Document(media_type=media, url=url, name=name)
@@ -531,37 +543,43 @@ def _check_modalities(drawing: _Proto, lost: list[Lost]) -> None:
 # -------------------------------------------------------------------- passing
 
 
-def own(body: bytes) -> bytes:
-    """A request of this dialect without the thoughts that other dialects signed.
+def own(body: bytes, takes: Takes = TAKES_ALL) -> bytes:
+    """A request of this dialect without the thoughts that its target does not take.
 
     Their calls are marked as made elsewhere. Byte for byte as it came where there are none, and
     where it is not of the dialect, which is for its provider to say. Never raises.
     """
-    if SEALED.encode() not in body:
+    if SEALED.encode() not in body and takes.signed is None:
         return body
     try:
         fields = _object(body)
         contents = _list(fields["contents"])
-        fields["contents"] = Raw(_encode([_cleared(content) for content in contents]))
+        cleared = [_cleared(content, takes) for content in contents]
     except (KeyError, *UNREADABLE):
         return body
-    return _encode(fields)
+    if all(one is other for one, other in zip(cleared, contents, strict=True)):
+        return body
+    return _encode({**fields, "contents": cleared})
 
 
-def _cleared(content: Raw) -> Raw:
-    if SEALED.encode() not in bytes(content):
-        return content
+def _cleared(content: Raw, takes: Takes) -> Raw:
+    """A turn without such thoughts; the very same where there are none."""
     fields = _object(content)
-    parts = [found for part in _list(fields["parts"]) if (found := _owned(part)) is not None]
-    fields["parts"] = Raw(_encode(parts or [{"text": ""}]))
-    return Raw(_encode(fields))
+    if "parts" not in fields:
+        return content
+    parts = _list(fields["parts"])
+    owned = [_owned(part, takes) for part in parts]
+    if all(one is other for one, other in zip(owned, parts, strict=True)):
+        return content
+    kept = [part for part in owned if part is not None]
+    return Raw(_encode({**fields, "parts": kept or [{"text": ""}]}))
 
 
-def _owned(part: Raw) -> Raw | None:
+def _owned(part: Raw, takes: Takes) -> Raw | None:
     """The part without a foreign seal; None where nothing else is in it."""
     fields = _object(part)
     name = next((name for name in fields if camel(name) == "thoughtSignature"), "")
-    if not name or not bytes(fields[name]).startswith(f'"{SEALED}'.encode()):
+    if not name or _is_taken(fields[name], takes):
         return part
     del fields[name]
     if "functionCall" in fields or "function_call" in fields:
@@ -569,6 +587,13 @@ def _owned(part: Raw) -> Raw | None:
     elif fields.keys() <= {"text", "thought"} and bytes(fields.get("text", Raw(b'""'))) == b'""':
         return None
     return Raw(_encode(fields))
+
+
+def _is_taken(seal: Raw, takes: Takes) -> bool:
+    signature = msgspec.json.decode(seal, type=str)
+    if signature.startswith(SEALED):
+        return False
+    return takes.signed is None or signature == UNSIGNED or takes.signed(signature)
 
 
 # -------------------------------------------------------------------- writing
@@ -582,9 +607,9 @@ def write_ask(ask: Ask, model: str) -> Written:
     if system:
         body["systemInstruction"] = {"parts": system}
     _write_tools(ask, body, lost)
-    drawing = _drawing(ask.sampling)
-    _write_form(ask.form, drawing)
-    _write_thinking(ask.reasoning, model, drawing, lost)
+    drawing = _drawing(ask.sampling, lost)
+    _write_form(ask, model, body, drawing, lost)
+    _write_thinking(ask.reasoning, model, drawing)
     if drawing:
         body["generationConfig"] = drawing
     if ask.user:
@@ -599,18 +624,23 @@ def _is_marked(ask: Ask) -> bool:
     return any(getattr(part, "cache", b"") for part in (*ask.system, *ask.tools, *parts))
 
 
-def _drawing(sampling: Sampling) -> dict[str, Any]:
-    if len(sampling.stop) > STOP_SEQUENCES_MAX:
+def _drawing(sampling: Sampling, lost: list[Lost]) -> dict[str, Any]:
+    stops = [stop for stop in sampling.stop if stop]
+    if len(stops) > STOP_SEQUENCES_MAX:
         raise CannotCrossError(f"this dialect takes {STOP_SEQUENCES_MAX} stop sequences at most")
+    seed = sampling.seed
+    if seed is not None and not -_SEEDS <= seed < _SEEDS:
+        lost.append(Lost("seed", "it has more than the 32 bits of this dialect"))
+        seed = None
     said = {
         "maxOutputTokens": sampling.max_tokens,
         "temperature": sampling.temperature,
         "topP": sampling.top_p,
         "topK": sampling.top_k,
-        "seed": sampling.seed,
+        "seed": seed,
         "frequencyPenalty": sampling.frequency_penalty,
         "presencePenalty": sampling.presence_penalty,
-        "stopSequences": list(sampling.stop) or None,
+        "stopSequences": stops or None,
         "candidateCount": None if sampling.choices == 1 else sampling.choices,
         "responseLogprobs": sampling.logprobs or None,
         "logprobs": sampling.top_logprobs,
@@ -618,8 +648,20 @@ def _drawing(sampling: Sampling) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _write_form(form: Form | None, drawing: dict[str, Any]) -> None:
+def _write_form(
+    ask: Ask, model: str, body: dict[str, Any], drawing: dict[str, Any], lost: list[Lost]
+) -> None:
+    """The form of the answer. Older models take none beside tools: they are asked in words."""
+    form, generation = ask.form, generation_of(model)
     if form is None:
+        return
+    if ask.tools and generation is not None and generation < LEVELS_SINCE:
+        lost.append(Lost("response_format", "this model is held to no form where it has tools"))
+        words = (
+            f"{IN_JSON} It follows this schema: {form.schema.decode()}" if form.schema else IN_JSON
+        )
+        system = body.setdefault("systemInstruction", {"parts": []})
+        system["parts"].append({"text": words})
         return
     drawing["responseMimeType"] = "application/json"
     if form.kind == "json_schema":
@@ -627,15 +669,12 @@ def _write_form(form: Form | None, drawing: dict[str, Any]) -> None:
         drawing[name] = Raw(form.schema)
 
 
-def _write_thinking(
-    reasoning: Reasoning | None, model: str, drawing: dict[str, Any], lost: list[Lost]
-) -> None:
+def _write_thinking(reasoning: Reasoning | None, model: str, drawing: dict[str, Any]) -> None:
     """Older models take budgets and no levels, newer ones levels and, in time, no budgets."""
     if reasoning is None:
         return
     if reasoning.mode == "off":
-        # Many models refuse a budget of nothing: they cannot but think.
-        lost.append(Lost("thinking", "models of this dialect think by themselves; it is not shown"))
+        drawing["thinkingConfig"] = {"thinkingBudget": 0}
         return
     config: dict[str, Any] = {"includeThoughts": True}
     generation = generation_of(model)
@@ -717,7 +756,7 @@ def _contents(ask: Ask, model: str, lost: list[Lost]) -> list[dict[str, Any]]:
 def _written_said(turn: Turn, lost: list[Lost], *, insists: bool) -> list[dict[str, Any]]:
     """What a model said. `insists`: the first call of a turn must be signed, or marked."""
     parts: list[dict[str, Any]] = []
-    signing = Signing()
+    signing = Signing(marks=insists)
     for part in turn.parts:
         if isinstance(part, Thinking):
             if part.origin != DIALECT:
@@ -729,11 +768,7 @@ def _written_said(turn: Turn, lost: list[Lost], *, insists: bool) -> list[dict[s
                 parts.append(thought(part.text))
             signing.think(part)
         elif isinstance(part, ToolCall):
-            written = signing.signed(called(part))
-            if insists:
-                written.setdefault("thoughtSignature", UNSIGNED)
-                insists = False
-            parts.append(written)
+            parts.append(signing.call(part))
         elif isinstance(part, Text | Refusal):
             if part.text:
                 parts.append(signing.signed({"text": part.text}))
@@ -782,7 +817,10 @@ def _file_part(part: Image | Document, lost: list[Lost]) -> dict[str, Any]:
         return {"fileData": {"mimeType": media, "fileUri": part.url}}
     media, data = part.media_type, part.data
     if isinstance(part, Document) and part.text:
-        media = media or "text/plain"
+        media = media if media.startswith("text/") else "text/plain"
         data = base64.b64encode(part.text.encode()).decode()
-    usual = "image/png" if isinstance(part, Image) else "application/pdf"
-    return {"inlineData": {"mimeType": media or usual, "data": data}}
+    elif isinstance(part, Document):
+        media = pdf(part)
+    else:
+        media = picture(media, _PICTURES)
+    return {"inlineData": {"mimeType": media, "data": data}}

@@ -37,7 +37,7 @@ def sealed(thoughts: Sequence[Thinking]) -> str:
 
 def unsealed(signature: str) -> tuple[Thinking, ...]:
     """The thoughts that a signature stands for, of whomever. Never raises."""
-    if not signature or signature == UNSIGNED:
+    if not signature or standard(signature) == standard(UNSIGNED):
         return ()
     if not signature.startswith(SEALED):
         return (Thinking(signature=signature, origin=DIALECT),)
@@ -61,11 +61,16 @@ _ALPHABET = str.maketrans("-_", "+/")
 
 
 class Signing:
-    """Writes the parts of one turn, each thought's signature upon the part behind it."""
+    """Writes the parts of one turn, each thought's signature upon the part behind it.
 
-    __slots__ = ("_foreign", "_own")
+    `marks`: the first call is marked as made elsewhere where nothing vouches for it. Newer models
+    insist on that when it comes back, and clients send parts back as they got them.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_foreign", "_marks", "_own")
+
+    def __init__(self, *, marks: bool = True) -> None:
+        self._marks = marks
         self._own = ""
         self._foreign: list[Thinking] = []
 
@@ -91,6 +96,14 @@ class Signing:
         self._own = ""
         return part
 
+    def call(self, call: ToolCall) -> dict[str, Any]:
+        """A part that calls a tool."""
+        part = self.signed(called(call))
+        if self._marks:
+            part.setdefault("thoughtSignature", UNSIGNED)
+            self._marks = False
+        return part
+
 
 def thought(text: str) -> dict[str, Any]:
     """A part of thoughts."""
@@ -98,6 +111,6 @@ def thought(text: str) -> dict[str, Any]:
 
 
 def called(call: ToolCall) -> dict[str, Any]:
-    """A part that calls a tool."""
+    """A part that calls a tool, unsigned."""
     id_, name = fitted(call.id, ID_CHARS_MAX), fitted(call.name, NAME_CHARS_MAX)
     return {"functionCall": {"id": id_, "name": name, "args": Raw(call.arguments.encode())}}

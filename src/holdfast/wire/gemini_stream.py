@@ -32,7 +32,7 @@ from holdfast.wire.deltas import (
     UsageSeen,
 )
 from holdfast.wire.gemini_odds import read_logprobs, written_logprobs
-from holdfast.wire.gemini_parts import DIALECT, Signing, called, thought, unsealed
+from holdfast.wire.gemini_parts import DIALECT, Signing, thought, unsealed
 from holdfast.wire.odds import listed
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import UNREADABLE, Thinking, ToolCall
@@ -443,8 +443,11 @@ class StreamWriter:
 
     def _signed(self, part: dict[str, Any]) -> bytes:
         """A chunk of this part, with the signature that was due."""
+        return self._sent(self._signing.signed(part))
+
+    def _sent(self, part: dict[str, Any]) -> bytes:
         self._due = False
-        return self._framed(self._chunk([self._signing.signed(part)]))
+        return self._framed(self._chunk([part]))
 
     def _chunk(self, parts: list[dict[str, Any]], stop: str | None = None) -> bytes:
         candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"}}
@@ -496,7 +499,7 @@ class StreamWriter:
             return b""
         id_, name, *json = self._call
         self._call = []
-        return self._signed(called(ToolCall(id_, name, "".join(json) or "{}")))
+        return self._sent(self._signing.call(ToolCall(id_, name, "".join(json) or "{}")))
 
     def _likely(self, delta: Odds) -> bytes:
         self._odds = delta.tokens

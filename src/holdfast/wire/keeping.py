@@ -1,4 +1,4 @@
-"""An answer of Responses on its way to a client, kept once it is whole."""
+"""What is remembered of an answer on its way: all of it, or what its provider signed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Piece, PieceKind, Usage
+from holdfast.wire.signers import Signers
 from holdfast.wire.speech import UNREADABLE
 from holdfast.wire.sse import SseReader, WireError
 from holdfast.wire.tap import Tap
@@ -58,6 +59,38 @@ class KeepingTap:
             if answer:
                 self._keep(answer)
             self._last = b""
+        return pieces
+
+
+class SignedTap:
+    """Another tap, of a provider that stands in: what it signs is remembered as its own."""
+
+    __slots__ = ("_provider", "_signers", "_tap", "head")
+
+    def __init__(self, tap: Tap, signers: Signers, provider: str) -> None:
+        self._tap = tap
+        self._signers = signers
+        self._provider = provider
+        self.head: Headers | None = tap.head
+
+    @property
+    def usage(self) -> Usage:
+        return self._tap.usage
+
+    @property
+    def stopped(self) -> bool:
+        return self._tap.stopped
+
+    def feed(self, data: bytes) -> list[Piece]:
+        return self._seen(self._tap.feed(data))
+
+    def close(self) -> list[Piece]:
+        return self._seen(self._tap.close())
+
+    def _seen(self, pieces: list[Piece]) -> list[Piece]:
+        for piece in pieces:
+            if piece.data:
+                self._signers.keep(piece.data, self._provider)
         return pieces
 
 

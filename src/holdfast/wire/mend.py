@@ -18,6 +18,7 @@ from msgspec import Raw
 
 from holdfast.facts.outcomes import Failure
 from holdfast.wire.deltas import (
+    GRAMMAR,
     BlockEnded,
     Delta,
     Fault,
@@ -25,6 +26,7 @@ from holdfast.wire.deltas import (
     Opened,
     Ping,
     RefusalDelta,
+    State,
     Stopped,
     TextDelta,
     ThinkingDelta,
@@ -49,7 +51,7 @@ HELD_BYTES_MAX = 16 << 20
 _object = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
-class _Call:
+class Call:
     """A call that is on its way: what is known of it."""
 
     __slots__ = ("id", "name", "parts")
@@ -68,6 +70,12 @@ class _Call:
         # Without ids: whoever names a tool again behind whole arguments means another call.
         return not (delta.name and self.parts and _is_object("".join(self.parts)))
 
+    @property
+    def whole(self) -> bool:
+        """Whether its arguments are all there."""
+        json = "".join(self.parts)
+        return not json.strip() or _is_object(json)
+
 
 class Mender:
     """Takes an upstream's deltas, gives those of the grammar. `model` is said where none is;
@@ -82,6 +90,7 @@ class Mender:
         "_model",
         "_refused",
         "_said_call",
+        "_state",
         "_tool",
         "held",
     )
@@ -89,10 +98,11 @@ class Mender:
     def __init__(self, model: str, tool: Callable[[str], str] = str) -> None:
         self._model = model
         self._tool = tool
-        self._id: str | None = None  # None until the answer is opened
+        self._id = ""
+        self._state: State = "start"
         self._block: tuple[type, int] | None = None  # what is open: its kind, the upstream's index
         self._index = -1  # of the block that is open, or was last
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, Call] = {}
         self._said_call = False
         self._refused = False
         self.held = 0  # bytes of calls that were held back and not yet let go
@@ -103,6 +113,16 @@ class Mender:
         if self._block == (kind, getattr(delta, "index", 0)):  # nearly all of them
             return self._more(delta)
         return _STEPS[kind](self, delta)
+
+    def goes_on(self, delta: TextDelta) -> TextDelta | None:
+        """These words, where they go on in the block that is open and are all that is to be said;
+        None where they are to be mended.
+        """
+        block = self._block
+        if block is None or block[0] is not TextDelta or block[1] != delta.index or not delta.text:
+            return None
+        index = self._index
+        return delta if delta.index == index else TextDelta(index, delta.text)
 
     def _more(self, delta: Delta) -> list[Delta]:
         index = self._index
@@ -118,28 +138,35 @@ class Mender:
         return [msgspec.structs.replace(delta, index=index)]
 
     def _opened(self, delta: Opened) -> list[Delta]:
-        if self._id is not None:
+        if self._state != "start":
             return []
-        self._id = delta.id
+        self._id, self._state = delta.id, "between"
         return [delta if delta.model else Opened(delta.id, self._model)]
 
-    def _open(self) -> list[Delta]:
-        return self._opened(Opened()) if self._id is None else []
+    def _before(self, kind: type) -> list[Delta]:
+        """What the grammar wants before this kind of delta, as a block of its own or the end."""
+        found: list[Delta] = []
+        # The same kind goes on in the block that is open: behind its end it begins another.
+        due = () if self._block is None else (BlockEnded,)
+        for step in due or GRAMMAR.way(self._state, kind) or ():
+            found += self._opened(Opened()) if step is Opened else self._end()
+        return found
 
     def _end(self) -> list[Delta]:
         if self._block is None:
             return []
-        self._block = None
+        self._block, self._state = None, "between"
         return [BlockEnded(self._index)]
 
     def _words(self, delta: TextDelta | RefusalDelta | ThinkingDelta) -> list[Delta]:
         said = self._more(delta)
         if not said:
             return []
-        before = self._open() + self._end()
+        kind = type(delta)
+        before = self._before(kind)
         self._index += 1
-        self._block = (type(delta), delta.index)
-        self._refused = self._refused or isinstance(delta, RefusalDelta)
+        self._block, self._state = (kind, delta.index), GRAMMAR.rows["between"][kind]
+        self._refused = self._refused or kind is RefusalDelta
         return before + self._more(delta)
 
     def _begun(self, delta: ToolCallBegun) -> list[Delta]:
@@ -151,9 +178,9 @@ class Mender:
         before = self._let_go(delta.index) if known is not None else []
         if before and isinstance(before[-1], Fault):
             return before
-        self._calls[delta.index] = _Call(delta.id, delta.name)
+        self._calls[delta.index] = Call(delta.id, delta.name)
         self.held += 1
-        return self._open() + before
+        return self._before(ToolCallBegun) + before if self._state == "start" else before
 
     def _args(self, delta: ToolArgsDelta) -> list[Delta]:
         known = self._calls.get(delta.index)
@@ -180,10 +207,10 @@ class Mender:
             return _fault("a tool call without a name")
         if not _is_object(json):
             return _fault(f"the call of {call.name!r} has arguments that are no JSON object")
-        before = self._open() + self._end()
+        before = self._before(ToolCallBegun)
         self._index += 1
         self._said_call = True
-        id_ = call.id or named(self._id or "", self._index, call.name, json)
+        id_ = call.id or named(self._id, self._index, call.name, json)
         return [
             *before,
             ToolCallBegun(self._index, id_, self._tool(call.name)),
@@ -192,7 +219,7 @@ class Mender:
         ]
 
     def _stopped(self, delta: Stopped) -> list[Delta]:
-        found = self._open() + self._end()
+        found = self._before(Stopped)
         cut = delta.stop in ("length", "refusal")
         for key in list(self._calls):
             if cut and not _is_object("".join(self._calls[key].parts)):
@@ -212,10 +239,10 @@ class Mender:
         return [*found, delta if stop == delta.stop else Stopped(stop, delta.sequence)]
 
     def _beside(self, delta: Delta) -> list[Delta]:
-        return [delta] if self._id is not None else []
+        return [delta] if GRAMMAR.after(self._state, Ping) else []
 
     def _usage(self, delta: UsageSeen | Odds) -> list[Delta]:
-        return [*self._open(), delta]
+        return [*(self._before(UsageSeen) if self._state == "start" else ()), delta]
 
     def _fault(self, delta: Fault) -> list[Delta]:
         return [delta]

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
-from holdfast.facts.losses import Lost
-from holdfast.wire.speech import Ask, Document, Image, Part, Thinking, ToolCall, ToolResult
+from holdfast.wire.speech import Ask, Document, Image, Part, ToolCall, ToolResult
 
 
 def needs(ask: Ask) -> frozenset[str]:
     """The abilities without which this cannot be answered: `tools`, `vision`, `documents`,
-    `json_schema`, `json_object`, `choices` (several), `logprobs`; and `thinking`, which can be
-    done without (see `without`).
+    `json_schema`, `json_object`, `choices` (several), `logprobs`; and `thinking`.
     """
     found = set()
     if ask.tools or any(isinstance(part, ToolCall | ToolResult) for part in _parts(ask)):
@@ -40,20 +36,3 @@ def _parts(ask: Ask) -> Iterator[Part]:
             yield part
             if isinstance(part, ToolResult):
                 yield from part.parts
-
-
-def without(ask: Ask, lacks: frozenset[str]) -> Ask:
-    """The ask for a target that is known to lack these; what can be done without is a loss.
-
-    Only thinking can: a model that has none answers all the same, but many refuse its settings.
-    """
-    if "thinking" not in lacks or ask.reasoning is None:
-        return ask
-    turns = tuple(
-        msgspec.structs.replace(
-            turn, parts=tuple(part for part in turn.parts if not isinstance(part, Thinking))
-        )
-        for turn in ask.turns
-    )
-    lost = (*ask.lost, Lost("thinking", "the model that answers does not think"))
-    return msgspec.structs.replace(ask, reasoning=None, turns=turns, lost=lost)

@@ -7,7 +7,7 @@ them stand the pages that its tools ask for before they talk: version, models, a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from holdfast.wire import ollama_ask
 from holdfast.wire.kinds import Passing
 from holdfast.wire.lines import LineReader
 from holdfast.wire.odds import listed
+from holdfast.wire.ollama_mend import Mender
 from holdfast.wire.ollama_stream import (
     STOP_NAMES,
     STOPS,
@@ -40,8 +41,10 @@ from holdfast.wire.speech import (
     BadBodyError,
     CannotCrossError,
     Choice,
+    Model,
     Part,
     Refusal,
+    Takes,
     Text,
     Thinking,
     ToolCall,
@@ -59,6 +62,7 @@ ID_CHARS_MAX = ollama_ask.ID_CHARS_MAX
 NAME_CHARS_MAX = ollama_ask.NAME_CHARS_MAX
 SIGNS = False
 COUNT_PATH = ""
+MODELS_PATH = "/api/tags"
 read_ask = ollama_ask.read_ask
 write_ask = ollama_ask.write_ask
 # The version whose API is spoken here: tools ask for it and want a newest one at least.
@@ -74,7 +78,7 @@ def path(model: str, *, stream: bool) -> str:  # noqa: ARG001 - others name the 
     return PATH
 
 
-def own(body: bytes) -> bytes:
+def own(body: bytes, takes: Takes) -> bytes:  # noqa: ARG001 - nothing is signed here
     """The request as it is: nothing in this dialect is signed."""
     return body
 
@@ -87,6 +91,11 @@ def frames() -> LineReader:
 def stream_reader(model: str) -> Passing:
     """A reader of one stream that passes; `model` is said where the stream names none."""
     return Passing(DeltaReader(model))
+
+
+def event_mender(model: str, created: int) -> Mender:  # noqa: ARG001 - a promise of the protocol
+    """A mender of one stream that passes from an engine."""
+    return Mender()
 
 
 def delta_reader(model: str) -> DeltaReader:
@@ -227,20 +236,30 @@ def said(body: bytes) -> Said:
 # -------------------------------------------------------------------- models
 
 
-def models_body(ids: list[str]) -> bytes:
+def models_body(models: Sequence[Model], query: str) -> bytes:  # noqa: ARG001 - others page
     """What `/api/tags` lists. A digest stands for the name alone, as tools show a part of it."""
-    models = [
-        {
-            "name": id_,
-            "model": id_,
-            "modified_at": date(0),
-            "size": 0,
-            "digest": hashlib.sha256(id_.encode(errors="replace")).hexdigest(),
-            "details": _details(),
-        }
-        for id_ in ids
-    ]
-    return _encode({"models": models})
+    return _encode({"models": [_model(model) for model in models]})
+
+
+def model_body(model: Model) -> bytes:
+    """One model as lists tell of it; its page is `show_body`."""
+    return _encode(_model(model))
+
+
+def _model(model: Model) -> dict[str, Any]:
+    return {
+        "name": model.id,
+        "model": model.id,
+        "modified_at": date(model.created),
+        "size": 0,
+        "digest": hashlib.sha256(model.id.encode(errors="replace")).hexdigest(),
+        "details": _details(),
+    }
+
+
+def loaded_body() -> bytes:
+    """What `/api/ps` lists: a gateway has no model in its memory."""
+    return _encode({"models": []})
 
 
 def version_body() -> bytes:

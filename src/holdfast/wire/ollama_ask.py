@@ -92,7 +92,7 @@ def asked(
             max_tokens=_limit(options),
             temperature=_temperature(options, lost),
             top_p=options.number("top_p"),
-            top_k=options.count("top_k"),
+            top_k=options.count("top_k") or None,  # nothing bounds nothing
             seed=_whole(options, "seed"),
             frequency_penalty=options.number("frequency_penalty"),
             presence_penalty=options.number("presence_penalty"),
@@ -118,9 +118,9 @@ def _whole(fields: Fields, name: str) -> int | None:
 
 
 def _limit(options: Fields) -> int | None:
-    """`num_predict`; below zero it means: as much as there is room for."""
+    """`num_predict`; one below 1 means: as much as there is room for."""
     limit = _whole(options, "num_predict")
-    return None if limit is None or limit < 0 else limit
+    return None if limit is None or limit < 1 else limit
 
 
 def _temperature(options: Fields, lost: list[Lost]) -> float | None:
@@ -373,6 +373,7 @@ def _write_sampling(sampling: Sampling, body: dict[str, Any], lost: list[Lost]) 
     if sampling.choices != 1:
         lost.append(Lost("n", "this dialect gives one answer", tolerable=False))
     said = {
+        "num_ctx": sampling.window_tokens,
         "num_predict": sampling.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -393,13 +394,15 @@ def _write_sampling(sampling: Sampling, body: dict[str, Any], lost: list[Lost]) 
 
 
 def _write_thinking(reasoning: Reasoning | None, body: dict[str, Any], lost: list[Lost]) -> None:
-    """Whether the model thinks. How much is not said: most models refuse a word for it."""
+    """Whether the model thinks, or how hard where it knows words for that."""
     if reasoning is None:
         return
-    if reasoning.mode != "auto":
-        body["think"] = reasoning.mode == "on"
-    if reasoning.mode != "off" and reasoning.effort:
-        lost.append(Lost("effort", "most models of this dialect refuse it; they just think"))
+    if reasoning.mode == "off":
+        body["think"] = False
+    elif reasoning.effort:
+        body["think"] = reasoning.effort
+    elif reasoning.mode == "on":
+        body["think"] = True
     if reasoning.mode != "off" and reasoning.budget is not None:
         lost.append(Lost("budget_tokens", "this dialect bounds no thinking"))
 

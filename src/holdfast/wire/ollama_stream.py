@@ -262,13 +262,15 @@ class StreamWriter:
 
     def write(self, delta: Delta) -> bytes:
         """The line that says this delta."""
+        kind = type(delta)
         if self._odds and isinstance(delta, TextDelta):
             odds, self._odds = Raw(self._odds), b""
             return self._line({"content": delta.text}, done=False, logprobs=odds)
-        if isinstance(delta, TextDelta | RefusalDelta | ThinkingDelta):
-            before = self._texts[type(delta)]
-            return b"%b%b%b" % (before, _encode(delta.text), self._behind) if delta.text else b""
-        step = _WRITE.get(type(delta))
+        before = self._texts.get(kind)
+        if before is not None:
+            text: str = delta.text  # type: ignore[union-attr]  # whose kinds have words
+            return b"%b%b%b" % (before, _encode(text), self._behind) if text else b""
+        step = _WRITE.get(kind)
         return step(self, delta) if step is not None else b""
 
     def _line(self, message: dict[str, Any], **more: object) -> bytes:

@@ -5,6 +5,7 @@ The stream is in `wire.openai_stream`; what the functions promise, in `speech.Sp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Said
 from holdfast.wire import openai_ask
 from holdfast.wire.fitting import fitted
+from holdfast.wire.openai_mend import Mender
 from holdfast.wire.openai_stream import (
     STOPS,
     UNNAMED,
@@ -32,8 +34,10 @@ from holdfast.wire.speech import (
     Ask,
     CannotCrossError,
     Choice,
+    Model,
     Part,
     Refusal,
+    Takes,
     Text,
     Thinking,
     ToolCall,
@@ -52,6 +56,7 @@ ID_CHARS_MAX = openai_ask.ID_CHARS_MAX
 NAME_CHARS_MAX = openai_ask.NAME_CHARS_MAX
 SIGNS = False
 COUNT_PATH = ""
+MODELS_PATH = "/v1/models"
 read_ask = openai_ask.read_ask
 write_ask = openai_ask.write_ask
 _BY_STATUS = {
@@ -100,7 +105,7 @@ def path(model: str, *, stream: bool) -> str:  # noqa: ARG001 - others name the 
     return PATH
 
 
-def own(body: bytes) -> bytes:
+def own(body: bytes, takes: Takes) -> bytes:  # noqa: ARG001 - nothing is signed here
     """The request as it is: nothing in this dialect is signed."""
     return body
 
@@ -113,6 +118,11 @@ def frames() -> SseReader:
 def stream_reader(model: str) -> StreamReader:
     """A reader of one stream that passes; `model` is said where the stream names none."""
     return StreamReader(model)
+
+
+def event_mender(model: str, created: int) -> Mender:
+    """A mender of one stream that passes from an engine."""
+    return Mender(model, created)
 
 
 def delta_reader(model: str) -> DeltaReader:
@@ -274,10 +284,16 @@ def said(body: bytes) -> Said:
     return read_said(body)
 
 
-def models_body(ids: list[str]) -> bytes:
+def models_body(models: Sequence[Model], query: str) -> bytes:  # noqa: ARG001 - others page
     """A list of models as this dialect's clients read it."""
-    data = [
-        {"id": id_, "object": "model", "created": 0, "owned_by": id_.partition("/")[0]}
-        for id_ in ids
-    ]
-    return _encode({"object": "list", "data": data})
+    return _encode({"object": "list", "data": [_model(model) for model in models]})
+
+
+def model_body(model: Model) -> bytes:
+    """One model as this dialect's clients read it."""
+    return _encode(_model(model))
+
+
+def _model(model: Model) -> dict[str, Any]:
+    owner = model.id.partition("/")[0]
+    return {"id": model.id, "object": "model", "created": model.created, "owned_by": owner}

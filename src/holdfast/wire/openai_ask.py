@@ -11,10 +11,12 @@ from msgspec import Raw
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields, objects
-from holdfast.wire.fitting import fitted, rounded
+from holdfast.wire.files import PDF, document, file_name, pdf, picture
+from holdfast.wire.fitting import fitted, flat, is_flat, itemised
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
 from holdfast.wire.speech import (
     ALONE,
+    LOOSER,
     Ask,
     BadFieldError,
     CannotCrossError,
@@ -248,8 +250,8 @@ def _file(part: Fields, lost: list[Lost]) -> Part:
         raise file.refuse("file_data", "is missing")
     lost += file.losses()
     found = _DATA_URL.match(data)
-    media, data = (found[1], data[found.end() :]) if found else ("application/pdf", data)
-    return Document(media, data, name=name, cache=part.mapping("cache_control"))
+    media, data = (found[1], data[found.end() :]) if found else (PDF, data)
+    return document(media, data, name, part.mapping("cache_control"))
 
 
 _READ = {"text": _text, "refusal": _refusal, "image_url": _image, "file": _file}
@@ -415,7 +417,7 @@ def write_ask(ask: Ask, model: str) -> Written:
     for number, turn in enumerate(ask.turns):
         messages += _messages(turn, lost, loops=number > loop)
     body: dict[str, Any] = {"model": model, "messages": messages}
-    _write_tools(ask, body)
+    _write_tools(ask, body, lost)
     _write_sampling(ask.sampling, body, lost)
     if ask.form is not None:
         form = enforced(ask.form)
@@ -463,10 +465,12 @@ def _write_sampling(sampling: Sampling, body: dict[str, Any], lost: list[Lost]) 
         body |= {"stream": True, "stream_options": {"include_usage": True}}
 
 
-def _write_tools(ask: Ask, body: dict[str, Any]) -> None:
+def _write_tools(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> None:
     if not ask.tools:
         return
     body["tools"] = [_written_tool(tool) for tool in ask.tools]
+    if not all(is_flat(tool.schema) for tool in ask.tools):
+        lost.append(Lost("tools", LOOSER))
     choice = ask.tool_choice
     if choice is None:
         return
@@ -483,7 +487,7 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": fitted(tool.name, NAME_CHARS_MAX)}
     if tool.description:
         function["description"] = tool.description
-    function["parameters"] = Raw(rounded(tool.schema))
+    function["parameters"] = Raw(itemised(flat(tool.schema)))
     if tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
@@ -502,7 +506,7 @@ def _effort(reasoning: Reasoning | None) -> str:
     if reasoning is None:
         return ""
     if reasoning.mode == "off":
-        return ""
+        return "none"
     if reasoning.effort:
         return reasoning.effort
     if reasoning.budget is None:
@@ -557,7 +561,7 @@ def _written(part: Part) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
     if isinstance(part, Image):
-        url = part.url or f"data:{part.media_type};base64,{part.data}"
+        url = part.url or f"data:{picture(part.media_type)};base64,{part.data}"
         return {"type": "image_url", "image_url": _detailed(url, part.detail)}
     if not isinstance(part, Document):
         raise CannotCrossError(f"messages: a {type(part).__name__} where people speak")
@@ -566,9 +570,8 @@ def _written(part: Part) -> dict[str, Any]:
         return {"type": "text", "text": head + part.text}
     if part.url:
         raise CannotCrossError("messages: a document by its URL cannot be said in this dialect")
-    name = part.name or "document.pdf"
-    data = f"data:{part.media_type or 'application/pdf'};base64,{part.data}"
-    return {"type": "file", "file": {"filename": name, "file_data": data}}
+    data = f"data:{pdf(part)};base64,{part.data}"
+    return {"type": "file", "file": {"filename": file_name(part), "file_data": data}}
 
 
 def _detailed(url: str, detail: str) -> dict[str, str]:

@@ -180,6 +180,7 @@ class _Running(Struct, gc=False):
 
 
 _decode_running = msgspec.json.Decoder(_Running).decode_lines
+_decode_one = msgspec.json.Decoder(_Running).decode
 _decode = msgspec.json.Decoder(_Chunk).decode
 _decode_flowing = msgspec.json.Decoder(_Flowing).decode_lines
 _decode_names = msgspec.json.Decoder(_Names).decode
@@ -227,7 +228,7 @@ def stop_name(stop: Stop, *, refused: bool) -> str:
     return "stop" if stop == "refusal" and refused else STOP_NAMES[stop]
 
 
-def _speaks(delta: Raw) -> bool:
+def speaks(delta: Raw) -> bool:
     """Whether a delta says anything at all; providers add fields, so all but the role count."""
     try:
         fields = _decode_delta(delta)
@@ -310,7 +311,7 @@ class StreamReader:
     def _choices(self, choices: Sequence[_Choice]) -> PieceKind:
         kind = CONTENT if self.spoke else OPENING
         for choice in choices:
-            if not self.spoke and _speaks(choice.delta):
+            if not self.spoke and speaks(choice.delta):
                 self.spoke = True
                 kind = CONTENT
             self._begun.add(choice.index)
@@ -408,6 +409,14 @@ class DeltaReader:
 
     def run(self, block: bytes) -> TextDelta | None:
         """These whole events as one delta, where they are nothing but words."""
+        if block.find(b"\n") == len(block) - 2 and block.startswith(b"data: {"):
+            try:
+                choices = _decode_one(block[6:]).choices
+            except UNREADABLE:
+                return None
+            text = choices[0].delta.content if len(choices) == 1 else ""
+            self._spoke = self._spoke or bool(text)
+            return TextDelta(0, text) if text else None
         events = block.count(b"\n\n")
         if block[:7] != b"data: {" or block.count(b"\n") != 2 * events:
             return None  # see `StreamReader.flows`
@@ -521,12 +530,14 @@ class StreamWriter:
 
     def write(self, delta: Delta) -> bytes:
         """The chunks that say this delta."""
+        kind = type(delta)
         if self._odds and isinstance(delta, TextDelta):
             return self._chunk({"content": delta.text})
-        if isinstance(delta, TextDelta | ThinkingDelta):
-            before = self._texts[type(delta)]
-            return b"%b%b%b" % (before, _encode(delta.text), self._behind) if delta.text else b""
-        step = _WRITE.get(type(delta))
+        before = self._texts.get(kind)
+        if before is not None:
+            text: str = delta.text  # type: ignore[union-attr]  # whose kinds have words
+            return b"%b%b%b" % (before, _encode(text), self._behind) if text else b""
+        step = _WRITE.get(kind)
         return step(self, delta) if step is not None else b""
 
     def _opened(self, delta: Opened) -> bytes:

@@ -36,7 +36,7 @@ def question(dialect: Dialect, surface: str, model: str = "") -> Question:
     if there is None:
         raise CannotCrossError(f"probes do not speak {dialect}")
     if surface == "models":
-        return Question(method="GET", path="/v1/models", headers=there.HEADERS)
+        return Question(method="GET", path=there.MODELS_PATH, headers=there.HEADERS)
     said = (*there.HEADERS, *JSON)
     ask = Ask(
         turns=(Turn("user", (Text(WORDS),)),),

@@ -6,6 +6,7 @@ The stream is in `wire.responses_stream`; what the functions promise, in `speech
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,9 +24,10 @@ from holdfast.wire.responses_answer import (
     read_usage,
 )
 from holdfast.wire.responses_ask import names_of
+from holdfast.wire.responses_mend import Mender
 from holdfast.wire.responses_stream import DeltaReader, StreamReader, StreamWriter
 from holdfast.wire.said import read_said
-from holdfast.wire.speech import UNREADABLE, Answer, Ask, BadBodyError, Whole
+from holdfast.wire.speech import UNREADABLE, Answer, Ask, BadBodyError, Model, Whole
 from holdfast.wire.sse import SseReader
 
 DIALECT: Final = responses_ask.DIALECT
@@ -39,6 +41,7 @@ ID_CHARS_MAX = responses_ask.ID_CHARS_MAX
 NAME_CHARS_MAX = responses_ask.NAME_CHARS_MAX
 SIGNS = True
 COUNT_PATH = "/v1/responses/input_tokens"
+MODELS_PATH = "/v1/models"
 own = responses_ask.own
 read_ask = responses_ask.read_ask
 write_ask = responses_ask.write_ask
@@ -64,6 +67,11 @@ def frames() -> SseReader:
 def stream_reader(model: str) -> StreamReader:
     """A reader of one stream that passes."""
     return StreamReader(DeltaReader(model))
+
+
+def event_mender(model: str, created: int) -> Mender:
+    """A mender of one stream that passes from an engine."""
+    return Mender(model, created)
 
 
 def delta_reader(model: str) -> DeltaReader:
@@ -272,10 +280,16 @@ def said(body: bytes) -> Said:
     return read_said(body)
 
 
-def models_body(ids: list[str]) -> bytes:
+def models_body(models: Sequence[Model], query: str) -> bytes:  # noqa: ARG001 - others page
     """A list of models as this dialect's clients read it."""
-    data = [
-        {"id": id_, "object": "model", "created": 0, "owned_by": id_.partition("/")[0]}
-        for id_ in ids
-    ]
-    return _encode({"object": "list", "data": data})
+    return _encode({"object": "list", "data": [_model(model) for model in models]})
+
+
+def model_body(model: Model) -> bytes:
+    """One model as this dialect's clients read it."""
+    return _encode(_model(model))
+
+
+def _model(model: Model) -> dict[str, Any]:
+    owner = model.id.partition("/")[0]
+    return {"id": model.id, "object": "model", "created": model.created, "owned_by": owner}

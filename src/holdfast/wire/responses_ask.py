@@ -17,11 +17,14 @@ from msgspec import Raw, Struct
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields, objects
-from holdfast.wire.fitting import fitted, rounded
+from holdfast.wire.files import PDF, document, file_name, picture
+from holdfast.wire.fitting import fitted, flat, is_flat, itemised
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
 from holdfast.wire.speech import (
     ALONE,
     FOREIGN,
+    LOOSER,
+    TAKES_ALL,
     UNREADABLE,
     Ask,
     BadFieldError,
@@ -33,6 +36,7 @@ from holdfast.wire.speech import (
     Reasoning,
     Refusal,
     Sampling,
+    Takes,
     Text,
     Thinking,
     Tool,
@@ -49,6 +53,7 @@ NAME_CHARS_MAX = 64
 USER_CHARS_MAX = 64
 TOKENS_MIN = 16  # the least that `max_output_tokens` may be
 FORM_NAME = "answer"
+OFF = "none"  # the effort of not thinking at all
 SEALED = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
 # The one field of a tool whose input is text, where all input is JSON.
@@ -64,7 +69,6 @@ _SILENT = ("model", "store", "stream_options")
 # Fields without which the answer would be another one, and their values that change nothing.
 _GRAVE: dict[str, tuple[bytes, ...]] = {
     "background": (b"false",),
-    "context_management": (b"[]",),
     "conversation": (),
     "previous_response_id": (),
     "prompt": (),
@@ -173,31 +177,34 @@ class _Sealed(Struct):
     encrypted_content: str | None = None
 
 
-def own(body: bytes) -> bytes:
-    """A request of this dialect without the reasoning that other dialects' providers signed.
+def own(body: bytes, takes: Takes = TAKES_ALL) -> bytes:
+    """A request of this dialect without the reasoning that its target does not take.
 
     Byte for byte as it came where there is none, and where it is not of the dialect, which is for
     its provider to say. Never raises.
     """
-    if _FOREIGN_MARK not in body:
+    if _FOREIGN_MARK not in body and (takes.signed is None or b'"encrypted_content"' not in body):
         return body
     try:
         fields = _fields(body)
         items = _items_of(fields["input"])
-        kept = [item for item in items if not _is_foreign(item)]
+        kept = [item for item in items if _is_taken(item, takes)]
     except (KeyError, *UNREADABLE):
         return body
     return body if len(kept) == len(items) else _encode({**fields, "input": kept})
 
 
-def _is_foreign(item: Raw) -> bool:
-    if _FOREIGN_MARK not in bytes(item):
-        return False
+def _is_taken(item: Raw, takes: Takes) -> bool:
+    if b'"encrypted_content"' not in bytes(item):
+        return True
     try:
         found = msgspec.json.decode(item, type=_Sealed)
     except UNREADABLE:
-        return False
-    return found.type == "reasoning" and (found.encrypted_content or "").startswith(FOREIGN)
+        return True
+    seal = found.encrypted_content
+    if found.type != "reasoning" or not seal:
+        return True
+    return not seal.startswith(FOREIGN) and (takes.signed is None or takes.signed(seal))
 
 
 # -------------------------------------------------------------------- reading
@@ -566,8 +573,10 @@ def _file(part: Fields, lost: list[Lost]) -> Part:
     elif not (data or url):
         raise part.refuse("file_data", "is missing")
     found = _DATA_URL.match(data)
-    media, data = (found[1], data[found.end() :]) if found else ("application/pdf", data)
-    return Document("" if url else media, data, url=url, name=name, cache=_cache(part))
+    media, data = (found[1], data[found.end() :]) if found else (PDF, data)
+    if url:
+        return Document(url=url, name=name, cache=_cache(part))
+    return document(media, data, name, _cache(part))
 
 
 _PARTS: dict[str, Callable[[Fields, list[Lost]], Part]] = {
@@ -665,7 +674,7 @@ def write_ask(ask: Ask, model: str) -> Written:
     if instructions:
         body["instructions"] = instructions
     include: list[str] = []
-    _write_tools(ask, body)
+    _write_tools(ask, body, lost)
     _write_sampling(ask.sampling, body, include, lost)
     if ask.form is not None:
         form = enforced(ask.form)
@@ -675,7 +684,7 @@ def write_ask(ask: Ask, model: str) -> Written:
     effort = _effort(ask.reasoning)
     if effort:
         body["reasoning"] = {"effort": effort}
-    if effort or any(item.get("type") == "reasoning" for item in items):
+    if effort not in ("", OFF) or any(item.get("type") == "reasoning" for item in items):
         include.append(SEALED)  # models that do not think refuse to be asked for it
     if include:
         body["include"] = include
@@ -711,10 +720,12 @@ def _write_sampling(
         body["stream"] = True
 
 
-def _write_tools(ask: Ask, body: dict[str, Any]) -> None:
+def _write_tools(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> None:
     if not ask.tools:
         return
     body["tools"] = [_written_tool(tool) for tool in ask.tools]
+    if not all(is_flat(tool.schema) for tool in ask.tools):
+        lost.append(Lost("tools", LOOSER))
     choice = ask.tool_choice
     if choice is None:
         return
@@ -732,7 +743,7 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
     found: dict[str, Any] = {"type": "function", "name": fitted(tool.name, NAME_CHARS_MAX)}
     if tool.description:
         found["description"] = tool.description
-    return found | {"parameters": Raw(rounded(tool.schema)), "strict": tool.strict or False}
+    return found | {"parameters": Raw(itemised(flat(tool.schema))), "strict": tool.strict or False}
 
 
 def _written_form(form: Form) -> dict[str, Any]:
@@ -746,8 +757,10 @@ def _written_form(form: Form) -> dict[str, Any]:
 
 
 def _effort(reasoning: Reasoning | None) -> str:
-    if reasoning is None or reasoning.mode == "off":
+    if reasoning is None:
         return ""
+    if reasoning.mode == "off":
+        return OFF
     if reasoning.effort:
         return reasoning.effort
     if reasoning.budget is None:
@@ -788,7 +801,7 @@ def _written(part: Part) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"type": "input_text", "text": part.text}
     if isinstance(part, Image):
-        url = part.url or f"data:{part.media_type};base64,{part.data}"
+        url = part.url or f"data:{picture(part.media_type)};base64,{part.data}"
         return {"type": "input_image", "image_url": url, "detail": part.detail or "auto"}
     if not isinstance(part, Document):
         raise CannotCrossError(f"messages: a {type(part).__name__} where people speak")
@@ -798,8 +811,8 @@ def _written(part: Part) -> dict[str, Any]:
     found = {"type": "input_file"}
     if part.url:
         return found | {"file_url": part.url}
-    data = f"data:{part.media_type or 'application/pdf'};base64,{part.data}"
-    return found | {"filename": part.name or "document.pdf", "file_data": data}
+    data = f"data:{part.media_type or PDF};base64,{part.data}"
+    return found | {"filename": file_name(part), "file_data": data}
 
 
 def _written_result(result: ToolResult) -> dict[str, Any]:

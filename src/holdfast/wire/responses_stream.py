@@ -125,8 +125,10 @@ _decode_added = msgspec.json.Decoder(_Added).decode
 _decode_done = msgspec.json.Decoder(_Done).decode
 _decode_ended = msgspec.json.Decoder(_Ended).decode
 _decode_running = msgspec.json.Decoder(_Running).decode_lines
+_decode_one = msgspec.json.Decoder(_Running).decode
 _PINGS = (Ping(),)
 _TEXT_EVENT = b"event: response.output_text.delta\ndata: {"
+_TEXT_AT = len(_TEXT_EVENT) - 1
 
 
 def _running(block: bytes) -> list[_Running]:
@@ -204,7 +206,17 @@ class DeltaReader:
 
     def run(self, block: bytes) -> TextDelta | None:
         """These whole events as one delta, where they are nothing but words of one part."""
-        found = _running(block) if b'"logprob"' not in block else []
+        if b'"logprob"' in block:
+            return None
+        if block.find(b"\n", _TEXT_AT) == len(block) - 2 and block.startswith(_TEXT_EVENT):
+            try:
+                one = _decode_one(block[_TEXT_AT:])
+            except UNREADABLE:
+                return None
+            index = one.output_index * _PARTS_MAX + one.content_index
+            self._told.add(index)
+            return TextDelta(index, one.delta)
+        found = _running(block)
         if not found:
             return None
         first = found[0]

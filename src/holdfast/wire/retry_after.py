@@ -6,7 +6,11 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+import msgspec
+from msgspec import Struct, field
+
 from holdfast.facts.calls import Headers
+from holdfast.wire.speech import UNREADABLE
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
 _REMAINING_RESET = (
@@ -18,11 +22,28 @@ _REMAINING_RESET = (
 YEAR_S = 366 * 86400.0
 
 
-def retry_after_s(headers: Headers, wall: float) -> float | None:
+class _Detail(Struct):
+    type: object = field(default=None, name="@type")
+    retryDelay: object = None  # noqa: N815 - Google's own
+
+
+class _Error(Struct, frozen=True):
+    details: list[_Detail] = []
+
+
+class _Told(Struct):
+    error: _Error = _Error()
+
+
+_one = msgspec.json.Decoder(_Told).decode
+_several = msgspec.json.Decoder(list[_Told]).decode
+
+
+def retry_after_s(headers: Headers, wall: float, body: bytes = b"") -> float | None:
     """Seconds to wait, from now (`wall`, UTC), or None where nothing usable was said.
 
-    The SDKs' own order: milliseconds, then seconds or a date (RFC 9110 §10.2.3), then the reset
-    of a limit of which nothing remains.
+    The SDKs' own order: milliseconds, then seconds or a date (RFC 9110 §10.2.3); then what an
+    error's body says (`retry_delay_s`), then the reset of a limit of which nothing remains.
     """
     by_name = dict(headers)
     found = _number(by_name.get(b"retry-after-ms"))
@@ -32,12 +53,34 @@ def retry_after_s(headers: Headers, wall: float) -> float | None:
     if value is not None:
         found = _number(value)
         return _bounded(found if found is not None else _until(value.decode("latin-1"), wall))
+    told_s = retry_delay_s(body)
+    if told_s is not None:
+        return told_s
     waits = [
         wait
         for remaining, reset in _REMAINING_RESET
         if by_name.get(remaining) == b"0" and (wait := _reset(by_name.get(reset), wall)) is not None
     ]
     return _bounded(max(waits)) if waits else None
+
+
+def retry_delay_s(body: bytes) -> float | None:
+    """Seconds to wait as Google's errors say them (google.rpc.RetryInfo: `"retryDelay": "34.07s"`),
+    alone or in an array. None where there is nothing of the kind. Never raises.
+    """
+    if b"retryDelay" not in body:
+        return None
+    try:
+        errors = _several(body) if body.lstrip()[:1] == b"[" else [_one(body)]
+    except UNREADABLE:
+        return None
+    for detail in (detail for told in errors for detail in told.error.details):
+        said = detail.retryDelay
+        if str(detail.type).endswith("google.rpc.RetryInfo") and isinstance(said, str):
+            found = _number(said.strip().removesuffix("s").encode("ascii", "replace"))
+            if found is not None:
+                return _bounded(found)
+    return None
 
 
 def _number(value: bytes | None) -> float | None:

@@ -7,6 +7,7 @@ knows another, and what crosses goes through the neutral form of `wire.speech`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import ceil
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -16,6 +17,7 @@ from holdfast.facts.calls import Call, Headers, Peek
 from holdfast.facts.flights import Leg
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, FailureKind, Said
+from holdfast.facts.places import NOTHING_KNOWN, ModelFacts
 from holdfast.wire import (
     anthropic,
     gemini,
@@ -23,26 +25,33 @@ from holdfast.wire import (
     ollama,
     ollama_generate,
     openai,
+    patching,
     responses,
 )
 from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.fitting import fitted, looks_fitted, paired
 from holdfast.wire.headers import client_credential, is_subscription
-from holdfast.wire.keeping import KeepingTap
+from holdfast.wire.keeping import KeepingTap, SignedTap
 from holdfast.wire.mend import Mender, deltas_of, mended_answer
-from holdfast.wire.needs import needs, without
+from holdfast.wire.mended import MendedFrames
+from holdfast.wire.needs import needs
 from holdfast.wire.packed import InflatingTap, UnreadableTap
+from holdfast.wire.retry_after import retry_delay_s
+from holdfast.wire.schemas import schemed
 from holdfast.wire.speech import (
     Answer,
     Ask,
     BadBodyError,
     CannotCrossError,
+    Model,
     Part,
     Speaking,
+    Takes,
     ToolCall,
     Written,
 )
+from holdfast.wire.suiting import suited, windowed
 from holdfast.wire.tap import CrossingTap, PassingTap, Tap
 from holdfast.wire.whole import JSON, ErrorTap, WholeTap, page_words
 
@@ -56,6 +65,7 @@ __all__ = [
     "error_reply",
     "error_type",
     "is_subscription",
+    "model_reply",
     "models_reply",
     "overload_status",
     "peek",
@@ -78,6 +88,8 @@ _ALSO: dict[tuple[str, str], Speaking] = {("ollama", "generate"): ollama_generat
 _TELLING = frozenset({responses.SURFACE, "count_tokens"})
 # Statuses by which a server says that it has no such endpoint.
 _ABSENT = (404, 405, 501)
+# What is asked for in another way, or done without, where a model has it not.
+_MENDED = frozenset({"thinking", "json_schema"})
 # Whose answers are streamed where a request does not say.
 STREAM_UNASKED = frozenset({"ollama"})
 
@@ -152,8 +164,7 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
         body = crossings.conversations.told(call.body, leg.target.provider, call.at, owner=owner)
         call = msgspec.structs.replace(call, body=body)
     if leg.dialect == call.dialect:
-        _check_needs(call, leg)
-        return _passed(call, leg)
+        return _passed(call, leg, crossings)
     there = DIALECTS.get(leg.dialect)
     here = _spoken(call)
     counts = call.surface == "count_tokens" and there is not None and there.COUNT_PATH != ""
@@ -161,20 +172,16 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
         raise CannotCrossError(f"{call.surface} of {call.dialect} cannot be said in {leg.dialect}")
     ask = here.read_ask(call.body)
     _borne(ask.lost)
-    ask = _suited(ask, leg)
     if crossings is not None:
         ask = crossings.restored(ask, leg.target.provider, call.at, owner=call.credential_mark)
-    ask, model = paired(ask), leg.target.model
+    ask, model = paired(_suited(ask, leg)), leg.target.model
     if call.stream and not ask.sampling.stream:  # the path says it, not the body
         sampling = msgspec.structs.replace(ask.sampling, stream=True)
         ask = msgspec.structs.replace(ask, sampling=sampling)
-    written = Written(there.write_count(ask, model)) if counts else there.write_ask(ask, model)
+    written = Written(there.write_count(ask, model)) if counts else _written(there, ask, leg)
     if ask.sampling.stream and ask.sampling.choices != 1:
         raise CannotCrossError("n: several choices cannot be streamed from another dialect")
-    lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost))
-    if lost and leg.losses == "forbidden":
-        names = ", ".join(dict.fromkeys(loss.field for loss in lost))
-        raise CannotCrossError(f"the route forbids losses, and there is no word for {names}")
+    lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost), leg)
     path = (
         there.COUNT_PATH.format(model=quote(model, safe=""))
         if counts
@@ -196,50 +203,110 @@ def _formed(dialect: str, query: str) -> Speaking | None:
 
 
 def _suited(ask: Ask, leg: Leg) -> Ask:
-    """The ask for this model, without what can be done without.
-
-    Raises CannotCrossError where it needs what the model has not.
-    """
-    if not leg.lacks:
-        return ask
-    missing = sorted((needs(ask) & leg.lacks) - {"thinking"})
-    if missing:
-        raise CannotCrossError(f"{leg.target.model} has no {', '.join(missing)}")
-    return without(ask, leg.lacks)
+    """The ask as this model takes it. Raises CannotCrossError where it needs what that has not."""
+    _check_needs(ask, leg, _MENDED)
+    facts = leg.facts or NOTHING_KNOWN
+    ask = suited(schemed(ask, leg.dialect), facts, leg.dialect)
+    return windowed(ask, facts) if leg.dialect == ollama.DIALECT else ask
 
 
-def _check_needs(call: Call, leg: Leg) -> None:
-    """The same for a request that passes: read only where the model is known to lack something.
+def _written(there: Speaking, ask: Ask, leg: Leg) -> Written:
+    written = there.write_ask(ask, leg.target.model)
+    if leg.facts is None or not leg.facts.refuses or leg.dialect != openai.DIALECT:
+        return written
+    body = patching.limited(written.body, frozenset(leg.facts.refuses))
+    return msgspec.structs.replace(written, body=body)
 
-    What cannot be read passes; its own dialect will tell the client what is wrong.
+
+def _own_ask(call: Call, leg: Leg) -> Ask | None:
+    """What a call that passes asks for; None where that need not be known, or cannot.
+
+    It is read only where something is known of the model that may keep it from answering. What
+    cannot be read passes: its own dialect will tell the client what is wrong.
     """
     here = _spoken(call)
-    if not leg.lacks or here is None or call.surface != here.SURFACE:
-        return
+    if here is None or call.surface != here.SURFACE:
+        return None
+    if not leg.lacks and (leg.facts is None or not leg.stand_in):
+        return None
     try:
-        ask = here.read_ask(call.body)
+        return here.read_ask(call.body)
     except CannotCrossError:
-        return
-    _suited(ask, leg)
+        return None
 
 
-def _passed(call: Call, leg: Leg) -> Outgoing:
+def _passed(call: Call, leg: Leg, crossings: Crossings | None) -> Outgoing:
+    """The same request; without thoughts that this provider cannot take, and to a stand-in without
+    what its model is known to refuse.
+    """
     query = f"?{call.query}" if call.query else ""
     model, path, body = leg.target.model, call.path, call.body
+    lost: tuple[Lost, ...] = ()
+    ask = _own_ask(call, leg)
+    if ask is not None:
+        _check_needs(ask, leg, _MENDED - {"json_schema"})
+    if leg.stand_in and leg.facts is not None:
+        body, lost = _resaid(call, leg, ask, leg.facts)
     if leg.dialect in DIALECTS:
-        body = DIALECTS[leg.dialect].own(body)
+        own = DIALECTS[leg.dialect].own(body, _takes(leg, crossings))
+        if own is not body:
+            body, lost = own, (*lost, _LEFT_BEHIND)
     if model != call.model:
         path = _renamed(path, call.model, model)
         if body:
             body = peeking.renamed(body, model)
-    return Outgoing(path + query, (), body)
+    return Outgoing(path + query, (), body, lost=_borne(lost, leg))
 
 
-def _borne(lost: tuple[Lost, ...]) -> tuple[Lost, ...]:
-    """Each of these losses once. Raises CannotCrossError for those that cannot be borne."""
+def _takes(leg: Leg, crossings: Crossings | None) -> Takes:
+    """Which of the thoughts that a client hands back this target takes."""
+    if crossings is None:
+        return Takes(unsigned=leg.local)
+    provider = leg.target.provider
+    return crossings.signers.takes(provider, stand_in=leg.stand_in, local=leg.local)
+
+
+_LEFT_BEHIND = Lost("thinking", "thoughts that this provider did not sign stay behind")
+
+
+def _check_needs(ask: Ask, leg: Leg, mended: frozenset[str]) -> None:
+    missing = sorted((needs(ask) & leg.lacks) - mended)
+    if missing:
+        raise CannotCrossError(f"{leg.target.model} has no {', '.join(missing)}")
+
+
+def _resaid(
+    call: Call, leg: Leg, ask: Ask | None, facts: ModelFacts
+) -> tuple[bytes, tuple[Lost, ...]]:
+    """The body for another model of its own dialect, and what of it was lost."""
+    refuses = frozenset(facts.refuses or ())
+    if "prefill" in refuses and patching.begun(call.body):
+        raise CannotCrossError(f"{leg.target.model} goes on with no answer that was begun for it")
+    here = _spoken(call)
+    if ask is None or here is None:
+        return call.body, ()
+    after = suited(ask, facts, leg.dialect)
+    lost = after.lost[len(ask.lost) :]
+    if ask.form is not None and after.form is None:
+        raise CannotCrossError(f"{leg.target.model} cannot be held to the form of its answer")
+    lacks = set(refuses) | ({"thinking"} if facts.thinking is False else set())
+    try:
+        models = (call.model, leg.target.model)
+        body = patching.patched(call.body, here, (ask, models[0]), (after, models[1]), lacks)
+    except CannotCrossError:  # what its own dialect cannot say, its provider shall judge
+        return call.body, ()
+    return (patching.limited(body, refuses) if leg.dialect == openai.DIALECT else body), lost
+
+
+def _borne(lost: tuple[Lost, ...], leg: Leg | None = None) -> tuple[Lost, ...]:
+    """Each of these losses once. Raises CannotCrossError for those that cannot be borne, and for
+    any where the route of the leg forbids them."""
     grave = [str(loss) for loss in lost if not loss.tolerable]
     if grave:
         raise CannotCrossError("; ".join(grave)[:LOST_CHARS_MAX])
+    if lost and leg is not None and leg.losses == "forbidden":
+        names = ", ".join(dict.fromkeys(loss.field for loss in lost))
+        raise CannotCrossError(f"the route forbids losses, and there is no word for {names}")
     return tuple(dict.fromkeys(lost))
 
 
@@ -273,9 +340,23 @@ def tap(
 
     `crossings` keeps what the provider signed, where the client cannot.
     """
+    keeps = crossings is not None and 200 <= status < 300
+    answers = call.surface == responses.SURFACE  # they are kept whole, with what was signed
+    found = _unpacked(call, leg, status, headers, None if keeps and answers else crossings)
+    if crossings is None or not keeps:
+        return found
+    if answers:
+        found = _keeping(call, leg, found, crossings)
+    if leg.stand_in and leg.dialect == call.dialect and DIALECTS[leg.dialect].SIGNS:
+        found = SignedTap(found, crossings.signers, leg.target.provider)
+    return found
+
+
+def _unpacked(
+    call: Call, leg: Leg, status: int, headers: Headers, crossings: Crossings | None
+) -> Tap:
+    """The tap, in front of it what takes the compression off."""
     by_name = dict(headers)
-    if crossings is not None and call.surface == responses.SURFACE and 200 <= status < 300:
-        return _keeping(call, leg, tap(call, leg, status, headers), crossings)
     encoding = by_name.get(b"content-encoding", b"").strip().lower()
     kind = by_name.get(b"content-type", b"").lower()
     if encoding in (b"", b"identity"):
@@ -318,7 +399,10 @@ def _tap(
     if counts:
         return _counting(here, there)
     if call.stream and not crosses and kind.startswith(_type_of(there)):
-        return PassingTap(there.stream_reader(call.model), there.frames())
+        frames = there.frames()
+        if leg.local:
+            frames = MendedFrames(frames, there.event_mender(call.model, int(call.wall)))
+        return PassingTap(there.stream_reader(call.model), frames)
     if call.stream or crosses:  # also where the target does not stream
         return _crossing(call, kind, _Way(call, leg, here, there, crossings))
     if call.surface == here.SURFACE:
@@ -453,6 +537,10 @@ def passed_error(dialect: str, failure: Failure, cause: str) -> tuple[int, Heade
     here, said = DIALECTS[dialect], failure.said
     words = said.message or page_words(failure.body) or f"The provider answered {status}."
     head = (*(pair for pair in failure.headers if pair[0] not in _OF_BODIES), *JSON)
+    wait_s = retry_delay_s(failure.body)
+    if wait_s is not None and b"retry-after" not in dict(head):
+        # What its own SDKs read in the body, others look for in the headers.
+        head = (*head, (b"retry-after", b"%d" % ceil(wait_s)))
     if cause == "context_too_long":
         return 400, head, here.too_long(words)
     code = "" if said.code.isdigit() else said.code  # some repeat the status there
@@ -468,6 +556,14 @@ def error_event(dialect: str, status: int, message: str, query: str = "") -> byt
     return there.error_event(there.error_type(status), message)
 
 
-def models_reply(dialect: str, ids: list[str]) -> bytes:
-    """A list of models in the client's dialect."""
-    return DIALECTS[dialect].models_body(ids)
+def models_reply(dialect: str, models: Sequence[Model], query: str = "") -> bytes:
+    """A list of models in the client's dialect, or the part of it that the query asks for.
+
+    Raises BadBodyError.
+    """
+    return DIALECTS[dialect].models_body(models, query)
+
+
+def model_reply(dialect: str, model: Model) -> bytes:
+    """One model in the client's dialect."""
+    return DIALECTS[dialect].model_body(model)

@@ -11,6 +11,7 @@ Streams are in `wire.deltas`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -28,6 +29,8 @@ UNREADABLE = (ValueError, RecursionError)
 FOREIGN = "holdfast."
 
 
+# Why a tool's schema is a looser one.
+LOOSER = "which of a tool's fields go together cannot be said here"
 # Why the system's words are a user's, where nobody else says anything.
 ALONE = "they stand alone, and are said as a user's"
 
@@ -155,7 +158,8 @@ class ToolChoice(Struct, frozen=True):
 class Reasoning(Struct, frozen=True):
     """How much is thought: not at all, as much as the model likes, or by a budget of tokens.
 
-    `effort` is one of minimal, low, medium, high, xhigh, max; "" where it was not said.
+    `effort` is one of minimal, low, medium, high, xhigh, max; "" where it was not said. What a
+    model does not take of it is no longer here when a request is written (`suiting`).
     """
 
     mode: Literal["off", "auto", "on"] = "auto"
@@ -176,6 +180,8 @@ class Sampling(Struct, frozen=True, kw_only=True):
     """How the answer is drawn. None where the client set nothing.
 
     Temperatures go from 0 to 2 here, as in most dialects; who has less cuts them and says so.
+    `window_tokens` is how large an engine's window must be, where that can be said: no client's
+    word, but what `suiting` makes of the whole request.
     """
 
     max_tokens: int | None = None
@@ -190,6 +196,7 @@ class Sampling(Struct, frozen=True, kw_only=True):
     logprobs: bool = False
     top_logprobs: int | None = None
     stream: bool = False
+    window_tokens: int | None = None
 
 
 class Ask(Struct, frozen=True, kw_only=True):
@@ -249,6 +256,17 @@ class Whole(Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
 
 
+class Model(Struct, frozen=True):
+    """One model as lists tell of it: `title` for people, the window in tokens where it is known,
+    `created` in seconds since the epoch (0: not known).
+    """
+
+    id: str
+    title: str = ""
+    context_tokens: int | None = None
+    created: int = 0
+
+
 class Reader(Protocol):
     """Reads one upstream stream of the client's own dialect, event by event: what passes is known
     by its kind alone. A dialect that needs no speed has `wire.kinds` for it.
@@ -284,6 +302,30 @@ class Reader(Protocol):
         ...
 
 
+class EventMender(Protocol):
+    """Follows one stream of a dialect and mends what breaks the dialect's clients."""
+
+    def mend(self, event: SseEvent) -> tuple[SseEvent, ...]:
+        """What stands in this event's place: the very event where nothing is wrong with it.
+
+        Never raises; what it cannot read or mend stays as it came. It adds no terminal event: a
+        stream that was cut off stays cut off.
+        """
+        ...
+
+
+class Takes(Struct, frozen=True):
+    """Which thoughts a target takes back: `signed` tells it of a signature, None: of any;
+    `unsigned`: also those without one.
+    """
+
+    signed: Callable[[str], bool] | None = None
+    unsigned: bool = True
+
+
+TAKES_ALL = Takes()
+
+
 class Framer(Protocol):
     """Cuts a stream's bytes into events; see `sse.SseReader`."""
 
@@ -301,6 +343,7 @@ class Speaking(Protocol):
     `OWN_PREFIXES`. `OVERLOADED` is the status by which its providers say that they cannot, for
     now. `STREAM` is the content type of its streams. `ID_CHARS_MAX` and `NAME_CHARS_MAX` bound the
     ids of calls and the names of tools. `SIGNS`: its clients hand back what a provider signed.
+    `MODELS_PATH` is where its models are listed, all at once as far as that can be asked for.
     `COUNT_PATH` is where tokens are counted, `{model}` in the place of its name where the path
     has it; "" where nobody does.
     """
@@ -315,13 +358,14 @@ class Speaking(Protocol):
     NAME_CHARS_MAX: int
     SIGNS: bool
     COUNT_PATH: str
+    MODELS_PATH: str
 
     def path(self, model: str, *, stream: bool) -> str:
         """Where a request for an answer goes, with its query."""
         ...
 
-    def own(self, body: bytes) -> bytes:
-        """A request that holds FOREIGN somewhere, without the thoughts that others signed.
+    def own(self, body: bytes, takes: Takes) -> bytes:
+        """A request that passes, without the thoughts that its target does not take.
 
         Byte for byte as it came where there are none. Never raises.
         """
@@ -358,6 +402,10 @@ class Speaking(Protocol):
         """A reader of one stream that passes; `model` is put where it must be mended."""
         ...
 
+    def event_mender(self, model: str, created: int) -> EventMender:
+        """A mender of one stream that passes from an engine; both are put into what is added."""
+        ...
+
     def delta_reader(self, model: str) -> DeltaReader:
         """A reader of one stream that crosses; `model` is said where the stream names none."""
         ...
@@ -386,4 +434,10 @@ class Speaking(Protocol):
         ...
 
     def error_event(self, type_: str, message: str) -> bytes: ...
-    def models_body(self, ids: list[str]) -> bytes: ...
+    def models_body(self, models: Sequence[Model], query: str) -> bytes:
+        """The part of a list that the query asks for. Raises BadBodyError."""
+        ...
+
+    def model_body(self, model: Model) -> bytes:
+        """One model, as its page tells of it."""
+        ...

@@ -233,6 +233,9 @@ class CrossingTap:
             if run is not None:
                 if block is not data:
                     self._sse.passed(block, data)
+                more = self._mender.goes_on(run)
+                if more is not None:
+                    return [Piece(CONTENT, self._writer.write(more))]
                 self._take((run,), pieces)
                 return pieces
         try:
