@@ -319,6 +319,8 @@ def test_an_error_in_a_stream_is_seen_by_whoever_looks_for_either_event() -> Non
     assert last["response"]["status"] == "failed"
     assert last["response"]["error"] == {"code": "server_error", "message": "cut"}
     assert last["sequence_number"] > first["sequence_number"]
+    assert {"id", "created_at", "model", "output", "tools", "tool_choice"} < set(last["response"])
+    assert last["response"]["parallel_tool_calls"] is True  # SDKs that check miss none of these
 
 
 def test_models_are_listed() -> None:

@@ -294,7 +294,7 @@ class Answering:
         if isinstance(part, Text | Refusal):
             return self._message(index, "in_progress", [])
         if isinstance(part, Thinking):
-            return {"id": f"rs_{self._stem}{index:02x}", "type": "reasoning", "summary": []}
+            return {"id": self._thought(index, part), "type": "reasoning", "summary": []}
         assert isinstance(part, ToolCall)  # noqa: S101 - what a model says is one of these
         own = self._own(part.name)
         given = {"input": ""} if own.custom else {"arguments": ""}
@@ -305,9 +305,9 @@ class Answering:
         if isinstance(part, Text | Refusal):
             return self._message(index, "completed", [piece_of(part, logprobs)])
         if isinstance(part, Thinking):
-            id_, content = sealed(part)
+            _, content = sealed(part)
             summary = [{"type": "summary_text", "text": part.text}] if part.text else []
-            item = {"id": id_ or f"rs_{self._stem}{index:02x}", "type": "reasoning"}
+            item = {"id": self._thought(index, part), "type": "reasoning"}
             return {**item, "summary": summary, "encrypted_content": content or None}
         if not isinstance(part, ToolCall):
             raise CannotCrossError(f"the answer holds a {type(part).__name__}")
@@ -322,6 +322,10 @@ class Answering:
 
     def _own(self, name: str) -> Own:
         return self._names.get(name) or Own(name)
+
+    def _thought(self, index: int, part: Thinking) -> str:
+        """The id of a reasoning item: its own, without which its provider does not take it back."""
+        return sealed(part)[0] or f"rs_{self._stem}{index:02x}"
 
     def _message(self, index: int, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -371,6 +375,9 @@ def failed_event(code: str, message: str) -> bytes:
         "incomplete_details": None,
         "model": "",
         "output": [],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
         "usage": None,
     }
     kind = "response.failed"

@@ -513,7 +513,7 @@ class StreamWriter:
         return begun + self._in_item("response.refusal.delta", content_index=0, delta=delta.text)
 
     def _thinking(self, delta: ThinkingDelta) -> bytes:
-        said = self._begin(Thinking())
+        said = self._begin(Thinking("", delta.signature, delta.data, delta.origin))
         first = not any(isinstance(one, ThinkingDelta) and one.text for one in self._part)
         self._part.append(delta)
         if not delta.text:
