@@ -263,7 +263,8 @@ def test_a_stream_crosses_with_everything_in_it(
 ) -> None:
     """However its bytes are cut."""
     client, target = pair
-    asked = call(client, {"stream_options": {"include_usage": True}}, stream=True)
+    wants = {"stream_options": {"include_usage": True}, "thinking": {"type": "adaptive"}}
+    asked = call(client, wants, stream=True)
     writer = speak.DIALECTS[target].stream_writer(asked.body, 0)
     stream = b"".join(map(writer.write, deltas))
     places = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]

@@ -455,7 +455,8 @@ def there_and_back(ask: Ask, here: str, there: str) -> None:
 def test_a_stream_crosses_with_everything_in_it(way, deltas: list[Delta], cuts: list[int]) -> None:
     """However its bytes are cut."""
     client, target = way
-    asked = call(client, b'{"stream_options":{"include_usage":true}}', stream=True)
+    wants = b'{"stream_options":{"include_usage":true},"thinking":{"type":"adaptive"}}'
+    asked = call(client, wants, stream=True)
     writer = speak.DIALECTS[target].stream_writer(asked.body, 0)
     stream = b"".join(map(writer.write, deltas))
     tap = speak.tap(asked, leg(target), 200, ((b"content-type", b"text/event-stream"),))

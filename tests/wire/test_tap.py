@@ -473,7 +473,8 @@ def test_thoughts_cross_and_show_that_the_model_is_at_work() -> None:
     assert kinds(pieces[:-1])[:2] == [PieceKind.OPENING, PieceKind.CONTENT]
     assert read("openai", joined(pieces))[0] == ""
     assert b'"reasoning_content":"Let me solve' in joined(pieces)
-    pieces = play("anthropic", "openai", [OPENAI["reasoning"].stream])
+    wants = call("anthropic", body=b'{"thinking":{"type":"adaptive"}}')
+    pieces = pieces_of(speak.tap(wants, leg("openai"), 200, SSE), [OPENAI["reasoning"].stream])
     assert b'"thinking":"The user says hi."' in joined(pieces)
     assert b'"signature":"holdfast.openai."' in joined(pieces)
 

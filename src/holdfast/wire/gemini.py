@@ -193,6 +193,11 @@ def stream_writer(asked: bytes, created: int) -> StreamWriter:  # noqa: ARG001 -
     return StreamWriter()
 
 
+def shows_thoughts(asked: bytes) -> bool:  # noqa: ARG001 - they stand beside the words
+    """Always: no program takes them for the answer."""
+    return True
+
+
 # ------------------------------------------------------------- whole answers
 
 

@@ -140,6 +140,11 @@ def stream_writer(asked: bytes, created: int) -> StreamWriter:
     return StreamWriter(created, usage_asked=usage_asked)
 
 
+def shows_thoughts(asked: bytes) -> bool:  # noqa: ARG001 - they stand beside the words
+    """Always: no program takes them for the answer."""
+    return True
+
+
 # ------------------------------------------------------------- whole answers
 
 

@@ -170,6 +170,11 @@ def _is_models(item: _Said) -> bool:
     return item.type == "reasoning" or item.type.endswith("_call")
 
 
+def shows_thoughts(asked: bytes) -> bool:  # noqa: ARG001 - they stand beside the words
+    """Always: no program takes them for the answer."""
+    return True
+
+
 # ------------------------------------------------------------- whole answers
 
 

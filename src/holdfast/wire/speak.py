@@ -30,6 +30,7 @@ from holdfast.wire import (
 )
 from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
+from holdfast.wire.deltas import DeltaWriter
 from holdfast.wire.fitting import fitted, looks_fitted, paired
 from holdfast.wire.headers import client_credential, is_subscription
 from holdfast.wire.keeping import KeepingTap, SignedTap
@@ -37,6 +38,7 @@ from holdfast.wire.mend import Mender, deltas_of, mended_answer
 from holdfast.wire.mended import MendedFrames
 from holdfast.wire.needs import needs
 from holdfast.wire.packed import InflatingTap, UnreadableTap
+from holdfast.wire.quiet import QuietWriter, quiet
 from holdfast.wire.retry_after import retry_delay_s
 from holdfast.wire.schemas import schemed
 from holdfast.wire.speech import (
@@ -418,7 +420,7 @@ def _type_of(there: Speaking) -> bytes:
 class _Way:
     """The way back of one answer: from the target's dialect into the client's."""
 
-    __slots__ = ("_call", "_crossings", "_leg", "here", "there")
+    __slots__ = ("_call", "_crossings", "_leg", "_quiet", "here", "there")
 
     def __init__(
         self, call: Call, leg: Leg, here: Speaking, there: Speaking, crossings: Crossings | None
@@ -427,8 +429,9 @@ class _Way:
         self._leg = leg
         self.here = here
         self.there = there
-        # Clients that hand signatures back need no memory of ours.
-        self._crossings = None if here.SIGNS else crossings
+        self._quiet = here is not there and not here.shows_thoughts(call.body)
+        # Clients that hand signatures back need no memory of ours, where they are given any.
+        self._crossings = None if here.SIGNS and not self._quiet else crossings
 
     @property
     def remembers(self) -> bool:
@@ -458,7 +461,14 @@ class _Way:
         answer = mended_answer(self.there.read_answer(body), self.tool)
         for choice in answer.choices:
             self.keep(choice.parts)
-        return msgspec.structs.replace(answer, asked=self._call.body)
+        shown = quiet(answer) if self._quiet else answer
+        return msgspec.structs.replace(shown, asked=self._call.body)
+
+    def writer(self) -> DeltaWriter:
+        """A writer of one stream for this client."""
+        call = self._call
+        writer = self.here.stream_writer(call.body, int(call.wall))
+        return QuietWriter(writer) if self._quiet else writer
 
 
 def _counting(here: Speaking, there: Speaking) -> Tap:
@@ -489,7 +499,7 @@ def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:
     if kind.startswith(_type_of(there)):
         return CrossingTap(
             there.delta_reader(call.model),
-            here.stream_writer(call.body, created),
+            way.writer(),
             Mender(call.model, way.tool),
             there.frames(),
             head,
@@ -498,7 +508,7 @@ def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:
 
     # Some relays and engines do not stream: the words are all there, so they are streamed now.
     def streamed(body: bytes) -> bytes:
-        write = here.stream_writer(call.body, created).write
+        write = way.writer().write
         return b"".join(map(write, deltas_of(way.answer(body))))
 
     return WholeTap(there, "answer", rewrite=streamed, head=head)
