@@ -11,6 +11,7 @@ from tests.core.playbook import Playbook, call, legs, policy
 from holdfast.core.board import Standing
 from holdfast.core.flight import ATTEMPTS_MAX, Flight, Phase, decline
 from holdfast.facts.flights import (
+    Answered,
     AttemptEnded,
     Begin,
     Break,
@@ -137,6 +138,35 @@ def test_an_answer_that_merely_stops_is_never_ended_cleanly() -> None:
     opened(play) >> Heard(0.1, 1, [words("half")]) << "Begin 1" << "Say half"
     play >> Closed(0.2, 1) << "HangUp 1" << "Ended 1 failed" << "SayError" << "Break"
     play << "Flight broken"
+
+
+ANSWER = st.lists(
+    st.sampled_from([OPENING, PING, words("hi"), END, fault(), status(529), status(400)]),
+    max_size=4,
+)
+
+
+@given(ANSWER, ANSWER)
+def test_an_answer_that_comes_at_once_is_what_its_parts_would_be(
+    first: list[Piece], second: list[Piece]
+) -> None:
+    at_once, in_parts = (Flight(call(), Plan(legs=legs("a", "b")), policy()) for _ in range(2))
+    for flight in (at_once, in_parts):
+        flight.handle(Started(0.0))
+    for attempt, pieces in ((1, first), (2, second)):
+        said = [
+            command
+            for part in (
+                Sent(0.5, attempt),
+                Opened(1.0, attempt, 200),
+                Heard(1.0, attempt, pieces),
+                Closed(1.0, attempt),
+            )
+            for command in in_parts.handle(part)
+        ]
+        at_once.handle(Sent(0.5, attempt))
+        assert at_once.handle(Answered(1.0, attempt, 200, pieces)) == said
+        assert (at_once.phase, at_once.deadline) == (in_parts.phase, in_parts.deadline)
 
 
 def test_silence_in_each_phase_is_its_own_failure() -> None:

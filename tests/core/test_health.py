@@ -292,6 +292,19 @@ def test_the_number_of_nodes_is_bounded_and_the_oldest_go_first() -> None:
     assert Segment("p", "s", "0") not in small.health.nodes
 
 
+@given(st.lists(st.tuples(st.sampled_from("pqr"), st.integers(0, 9), st.booleans()), max_size=60))
+def test_it_knows_whose_segments_it_has(course: list[tuple[str, int, bool]]) -> None:
+    health = Patient(params=Params(nodes_max=6)).health
+    for number, (provider, model, ok) in enumerate(course):
+        segment, at = Segment(provider, "s", str(model)), number * P.memory_s / 3
+        if ok:
+            health.succeed(segment, at, at)
+        else:
+            health.fail(segment, at, at, verdict(), "refused", None)
+        has = {one.provider for one in health.nodes}
+        assert {name for name in "pqr" if health.knows(name)} == has
+
+
 # ------------------------------------------------------------ knocks and sleep
 
 

@@ -152,7 +152,8 @@ def test_of_several_candidates_each_must_be_finished() -> None:
     for last, kind in (([], FAULT), ([chunk(stop="STOP", index=1)], END)):
         data = as_events([*begun, chunk(stop="STOP"), *last])
         assert pieces_of(tap("gemini"), [data])[-1].kind is kind
-    (*_, last_piece) = pieces_of(tap("openai"), [as_events(begun)])
+        assert pieces_of(tap("openai"), [data])[-1].kind is kind
+    (*_, last_piece) = pieces_of(tap("anthropic"), [as_events(begun)])
     assert last_piece.failure is not None
     assert "several choices" in last_piece.failure.text
 

@@ -15,6 +15,7 @@ from holdfast.wire.deltas import (
     Delta,
     Fault,
     Grammar,
+    Of,
     Opened,
     Ping,
     RefusalDelta,
@@ -223,7 +224,21 @@ def test_a_whole_answer_is_put_in_order() -> None:
         mended_answer(answer(ToolCall("c", "f", '{"a')))
 
 
-def test_several_choices_are_no_stream() -> None:
-    two = Answer(id="i", model="m", choices=(Choice(()), Choice(())))
-    with pytest.raises(CannotCrossError, match="2 choices"):
-        list(deltas_of(two))
+def test_several_choices_are_a_stream_within_the_first_one_s() -> None:
+    choices = (Choice((Text("a"),)), Choice((Text("b"),), "length"))
+    found = list(deltas_of(Answer(id="x", model="m", choices=choices)))
+    others = [delta.delta for delta in found if isinstance(delta, Of)]
+    assert others == [TextDelta(0, "b"), BlockEnded(0), Stopped("length")]
+    own = [delta for delta in found if not isinstance(delta, Of)]
+    assert (own[0], own[1], own[-1]) == (Opened("x", "m"), TextDelta(0, "a"), Stopped())
+
+
+def test_calls_of_several_choices_are_told_apart() -> None:
+    """The same call of two answers has two ids."""
+    first = Mender("m")
+    first.mend(Opened("x", "m"))
+    call = [ToolCallBegun(0, "", "f"), ToolArgsDelta(0, "{}"), BlockEnded(0)]
+    menders = (first, first.another(1), first.another(2))
+    said = [delta for one in menders for part in call for delta in one.mend(part)]
+    ids = [delta.id for delta in said if isinstance(delta, ToolCallBegun)]
+    assert len(set(ids)) == 3

@@ -548,3 +548,10 @@ def test_what_would_be_another_answer_keeps_the_request_away() -> None:
         ("n", False),
         ("user", True),
     ]
+
+
+def test_rules_that_stand_alone_are_said_as_a_users() -> None:
+    body = {"model": "m", "messages": [{"role": "system", "content": "Write a haiku."}]}
+    ask = read_ask(json.dumps(body).encode())
+    assert (ask.system, ask.turns) == ((), (Turn("user", (Text("Write a haiku."),)),))
+    assert names(ask.lost) == ["system"]

@@ -24,7 +24,7 @@ from tests.wire.recorded import (
 )
 
 from holdfast.facts.outcomes import PieceKind, Usage
-from holdfast.wire.deltas import Delta, Fault, Opened
+from holdfast.wire.deltas import Delta, Of, Opened, Stopped, TextDelta
 from holdfast.wire.openai_stream import DeltaReader, StreamReader, StreamWriter
 from holdfast.wire.sse import SseReader
 
@@ -236,10 +236,23 @@ def test_an_opening_without_a_name_is_none() -> None:
     assert opened == Opened(HEAD["id"], HEAD["model"])
 
 
-def test_several_choices_do_not_cross_in_a_stream() -> None:
-    found = mended(DeltaReader("x"), words("a")[0] + chunk({"content": "b"}, index=1))
-    assert isinstance(found[-1], Fault)
-    assert "several choices" in found[-1].failure.text
+def test_each_choice_is_read_by_itself() -> None:
+    reader, found = DeltaReader("x"), []
+    for one in SseReader().feed(OPENAI["two choices"].stream):
+        found += reader.read(one)
+    assert [one for one in found if isinstance(one, Of)] == [
+        Of(1, TextDelta(0, "Tails")),
+        Of(1, Stopped("end")),
+    ]
+    assert isinstance(found[-1], Stopped)
+
+
+def test_a_choice_without_its_reason_is_a_cut() -> None:
+    reader = DeltaReader("x")
+    parts = [*words("a"), chunk({"content": "b"}, index=1), chunk({}, "stop")]
+    for one in SseReader().feed(b"".join(parts)):
+        reader.read(one)
+    assert reader.close() == ()
 
 
 def test_an_answer_without_a_name_gets_one() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import string
 
@@ -10,21 +11,49 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.wire.asks import ASKS, streams
+from tests.wire.asks import ASKS, plain, streams
+from tests.wire.every import tap
 from tests.wire.heard import mended, says
 from tests.wire.recorded import joined, pieces_of, split
 
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg
-from holdfast.facts.outcomes import Said, Usage
+from holdfast.facts.outcomes import PieceKind, Said, Usage
 from holdfast.facts.places import ModelFacts, Target
-from holdfast.wire import speak
+from holdfast.wire import openai, speak
 from holdfast.wire.crossings import Crossings
-from holdfast.wire.deltas import BlockEnded, Delta, Odds, Opened, Stopped, TextDelta
-from holdfast.wire.mend import deltas_of
+from holdfast.wire.deltas import (
+    BlockEnded,
+    Delta,
+    DeltaReader,
+    Fault,
+    Grammar,
+    Odds,
+    Of,
+    Opened,
+    Ping,
+    Stopped,
+    TextDelta,
+    ThinkingDelta,
+    UsageSeen,
+)
+from holdfast.wire.fitting import paired
+from holdfast.wire.mend import Mender, deltas_of
 from holdfast.wire.speak import BadBodyError, CannotCrossError
-from holdfast.wire.speech import Answer, Ask, Choice, Model, Text
+from holdfast.wire.speech import (
+    Answer,
+    Ask,
+    Choice,
+    Framer,
+    Image,
+    Model,
+    Speaking,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from holdfast.wire.sse import SseReader
+from holdfast.wire.tap import CrossingTap
 
 DIALECTS = ["anthropic", "openai"]
 SURFACES = {"anthropic": "messages", "openai": "chat"}
@@ -535,6 +564,132 @@ def test_what_both_can_say_crosses_in_thousands_of_ways(way: tuple[str, str], as
     there_and_back(ask, *way)
 
 
+# ---------------------------------------------------------------- all ordered pairs
+
+PAIRS = list(itertools.permutations(speak.DIALECTS, 2))
+EACH_PAIR = pytest.mark.parametrize("pair", PAIRS, ids=["-".join(pair) for pair in PAIRS])
+
+
+def carried(here: str, there: str, ask: Ask) -> Ask:
+    """The ask as it arrives on the other side. Raises CannotCrossError."""
+    one, other = speak.DIALECTS[here], speak.DIALECTS[there]
+    path = one.path("m", stream=ask.sampling.stream).partition("?")[0]
+    body = one.write_ask(paired(ask), "m").body
+    asked = Call(
+        id="x", at=0.0, wall=0.0, dialect=here, surface=one.SURFACE, path=path, body=body,
+        model="m", stream=ask.sampling.stream,
+    )  # fmt: skip
+    to = Leg(target=Target("p", "m", "none"), dialect=there, surface=other.SURFACE)
+    return other.read_ask(speak.compose(asked, to).body)
+
+
+def essence(ask: Ask) -> list[object]:
+    """What is said, called and answered, however a dialect groups it."""
+    parts = [part for turn in ask.turns for part in turn.parts]
+    words = "".join(part.text for part in (*ask.system, *parts) if isinstance(part, Text))
+    calls = [(c.name, json.loads(c.arguments)) for c in parts if isinstance(c, ToolCall)]
+    given = ["".join(p.text for p in r.parts) for r in parts if isinstance(r, ToolResult)]
+    pictures = [(p.data, p.url) for p in parts if isinstance(p, Image)]
+    # Tools that may not be called are as good as none.
+    none = ask.tool_choice is not None and ask.tool_choice.mode == "none"
+    tools = [(t.name, t.description, json.loads(t.schema)) for t in ask.tools if not none]
+    # Words between others may change places with results; none may be lost or said twice.
+    return [sorted("".join(words.split())), calls, given, pictures, tools]
+
+
+def survives(ask: Ask, here: str, there: str) -> bool:
+    """What both dialects can say of an ask crosses and comes back the same; False where one of
+    them refuses it in words.
+    """
+    try:
+        known = speak.DIALECTS[here].read_ask(speak.DIALECTS[here].write_ask(ask, "m").body)
+        both = carried(there, here, carried(here, there, known))
+        again = carried(there, here, carried(here, there, both))
+    except CannotCrossError:
+        return False
+    assert plain(again) == plain(both)
+    assert essence(both) == essence(known)
+    return True
+
+
+@EACH_PAIR
+@settings(max_examples=20)
+@given(ask=ASKS)
+def test_what_two_dialects_can_say_survives(pair: tuple[str, str], ask: Ask) -> None:
+    survives(ask, *pair)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@EACH_PAIR
+def test_what_two_dialects_can_say_survives_thousands_of_times(pair: tuple[str, str]) -> None:
+    """And most of what is asked can be said."""
+    found = []
+
+    @settings(max_examples=2000)
+    @given(ask=ASKS)
+    def each(ask: Ask) -> None:
+        found.append(survives(ask, *pair))
+
+    each()
+    assert found.count(True) > len(found) / 8
+
+
+def stream_survives(deltas: list[Delta], cuts: list[int], client: str, target: str) -> None:
+    """A stream of one dialect says the same in the other, however its bytes are cut."""
+    asked = b'{"stream_options":{"include_usage":true}}'
+    here, there = speak.DIALECTS[client], speak.DIALECTS[target]
+    stream = b"".join(map(there.stream_writer(asked, 0).write, deltas))
+    pieces = pieces_of(tap(client, target, body=asked), split(stream, cuts))
+    assert pieces[-1].kind is PieceKind.END
+    shown = heard(here.delta_reader("m"), joined(pieces), here.frames())
+    if client == "gemini":  # whose seals hold foreign thoughts a second time
+        shown = [d for d in shown if not (isinstance(d, ThinkingDelta) and d.origin != client)]
+    back = says(shown)
+    said = says(heard(there.delta_reader("m"), stream, there.frames()))
+    assert [call[1:] for call in back.calls] == [call[1:] for call in said.calls]
+    assert len({call[0] for call in back.calls}) == len({call[0] for call in said.calls})
+    assert back.joined("thinking") == said.joined("thinking")
+    words = sorted(said.joined("text") + said.joined("refusal"))
+    assert words == sorted(back.joined("text") + back.joined("refusal"))
+    assert back.usage.output == said.usage.output
+
+
+def heard(reader: DeltaReader, stream: bytes, frames: Framer) -> list[Delta]:
+    """The neutral stream that these bytes become, to the end of the connection."""
+    mender, grammar, found = Mender("m"), Grammar(), []
+    read = [delta for event in frames.feed(stream) for delta in reader.read(event)]
+    for delta in (one for raw in (*read, *reader.close()) for one in mender.mend(raw)):
+        assert grammar.check(delta) is None
+        found.append(delta)
+        if isinstance(delta, Stopped | Fault):
+            break
+    return found
+
+
+CUTS = st.lists(st.integers(0, 10_000), max_size=5)
+
+
+@EACH_PAIR
+@settings(max_examples=20)
+@given(deltas=streams(), cuts=CUTS)
+def test_a_stream_says_the_same_in_the_other_dialect(
+    pair: tuple[str, str], deltas: list[Delta], cuts: list[int]
+) -> None:
+    stream_survives(deltas, cuts, *pair)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@EACH_PAIR
+@settings(max_examples=2000)
+@given(deltas=streams(), cuts=CUTS)
+def test_a_stream_says_the_same_in_thousands_of_ways(
+    pair: tuple[str, str], deltas: list[Delta], cuts: list[int]
+) -> None:
+    stream_survives(deltas, cuts, *pair)
+
+
 TOOL = {"name": "f", "description": "d", "input_schema": {"type": "object"}}
 FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {}}}
 CALLED = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -755,6 +910,98 @@ def test_what_messages_can_say_and_chat_cannot_is_refused_by_name(extra: dict, n
 )
 def test_what_chat_can_say_and_messages_cannot_is_refused_by_name(extra: dict, names: str) -> None:
     refused(WAYS[1], extra, names)
+
+
+def test_several_answers_are_asked_for_where_there_is_a_word_for_them() -> None:
+    body = json.dumps({"model": "m", "messages": HI, "n": 2, "stream": True}).encode()
+    to = Leg(target=Target("p", "m", "none"), dialect="gemini", surface="generate_content")
+    sent = json.loads(speak.compose(call("openai", body, stream=True), to).body)
+    assert sent["generationConfig"]["candidateCount"] == 2
+
+
+SEVERAL = [("openai", "gemini"), ("gemini", "openai"), ("gemini", "gemini"), ("openai", "openai")]
+
+
+@st.composite
+def several(draw: st.DrawFn) -> list[list[Delta]]:
+    """Streams of the same answer: one opening, one count."""
+    found = draw(st.lists(streams(), min_size=2, max_size=3))
+    rest = [
+        [one for one in stream if not isinstance(one, Opened | UsageSeen | Ping)]
+        for stream in found[1:]
+    ]
+    return [found[0], *rest]
+
+
+@pytest.mark.parametrize("pair", SEVERAL)
+@settings(max_examples=40)
+@given(choices=several(), cuts=CUTS, data=st.data())
+def test_each_of_several_answers_crosses_as_it_would_alone(
+    pair: tuple[str, str], choices: list[list[Delta]], cuts: list[int], data: st.DataObject
+) -> None:
+    """Their events mixed in any order, the first one's opening and end around them."""
+    client, target = pair
+    places = [n for n, stream in enumerate(choices) for _ in stream[1 if not n else 0 :]]
+    order = data.draw(st.permutations(places))
+    waiting = [iter(stream) for stream in choices]
+    mixed: list[Delta] = [next(waiting[0])]
+    last = choices[0][-1]
+    for number in order:
+        delta = next(waiting[number])
+        if delta is not last:
+            mixed.append(delta if not number else Of(number, delta))
+    mixed.append(last)
+    here, there = speak.DIALECTS[client], speak.DIALECTS[target]
+    stream = b"".join(map(there.stream_writer(b"{}", 0).write, mixed))
+    one = CrossingTap(
+        there.delta_reader("m"), here.stream_writer(b"{}", 0), Mender("m"), there.frames(), ()
+    )
+    pieces = pieces_of(one, split(stream, cuts))
+    assert [piece.kind for piece in pieces].count(PieceKind.END) == 1
+    back, said = (
+        by_choice(speaking, told) for speaking, told in ((here, joined(pieces)), (there, stream))
+    )
+    assert back.keys() == said.keys()
+    for number in said:
+        got, due = says(back[number]), says(said[number])
+        assert [c[1:] for c in got.calls] == [c[1:] for c in due.calls]
+        words = sorted(due.joined("text") + due.joined("refusal"))
+        assert sorted(got.joined("text") + got.joined("refusal")) == words
+
+
+def by_choice(speaking: Speaking, stream: bytes) -> dict[int, list[Delta]]:
+    """The neutral stream of each choice, held against the grammar."""
+    frames, reader = speaking.frames(), speaking.delta_reader("m")
+    raw = [delta for event in frames.feed(stream) for delta in reader.read(event)]
+    raw += reader.close()
+    numbers = {one.choice for one in raw if isinstance(one, Of)} | {0}
+    found: dict[int, list[Delta]] = {}
+    for number in numbers:
+        mender, grammar = Mender("m"), Grammar()
+        own = [
+            one.delta if isinstance(one, Of) else one
+            for one in raw
+            if (one.choice if isinstance(one, Of) else 0) == number
+        ]
+        found[number] = []
+        for delta in (put for one in own for put in mender.mend(one)):
+            assert grammar.check(delta) is None
+            found[number].append(delta)
+            if isinstance(delta, Stopped | Fault):
+                break
+    return found
+
+
+def test_a_whole_answer_of_several_choices_is_streamed() -> None:
+    choice = {"message": {"content": "a"}, "finish_reason": "stop"}
+    body = json.dumps({"choices": [choice, {**choice, "index": 1}], "id": "x"}).encode()
+    asked = call("openai", b"{}", stream=True)
+    kind = ((b"content-type", b"application/json"),)
+    told = joined(pieces_of(speak.tap(asked, leg("openai"), 200, kind), [body]))
+    assert [len(says(found).joined("text")) for found in by_choice(openai, told).values()] == [1, 1]
+    other = call("anthropic", b"{}", stream=True)
+    (fault,) = pieces_of(speak.tap(other, leg("openai"), 200, kind), [body])
+    assert fault.kind is PieceKind.FAULT
 
 
 @pytest.mark.parametrize("n", [0, 2])

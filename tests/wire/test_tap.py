@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.wire.every import STREAMS, Stream
 from tests.wire.heard import mended, says
 from tests.wire.recorded import (
     ALL,
@@ -39,9 +40,8 @@ from tests.wire.recorded import (
 
 from holdfast.facts.outcomes import Piece, PieceKind, Usage
 from holdfast.wire import speak
-from holdfast.wire.deltas import Fault, Stopped
+from holdfast.wire.deltas import Delta, Fault, Stopped
 from holdfast.wire.mend import Mender
-from holdfast.wire.sse import SseReader
 from holdfast.wire.tap import CrossingTap, PassingTap
 
 CUTS = st.lists(st.integers(0, 100_000), max_size=8)
@@ -364,21 +364,23 @@ def test_a_crossed_stream_can_be_read_again(recorded: Recorded) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@each_recorded
-def test_every_split_of_a_stream_gives_the_same_deltas(recorded: Recorded) -> None:
+@pytest.mark.parametrize("recorded", STREAMS, ids=[one.name for one in STREAMS])
+def test_every_split_of_a_stream_gives_the_same_deltas(recorded: Stream) -> None:
     """In two at every byte, and byte by byte."""
+    speaking = speak.DIALECTS[recorded.dialect]
 
     def heard(chunks: list[bytes]) -> dict[str, object]:
-        frames, reader = SseReader(), speak.DIALECTS[recorded.dialect].delta_reader("m")
-        mender, found = Mender("m"), []
-        for one in (one for data in chunks for one in frames.feed(data)):
-            for delta in reader.read(one):
-                found += mender.mend(delta)
-                if isinstance(found[-1] if found else None, Stopped | Fault):
-                    return vars(says(found))
+        frames, reader, mender = speaking.frames(), speaking.delta_reader("m"), Mender("m")
+        read = [delta for data in chunks for one in frames.feed(data) for delta in reader.read(one)]
+        found: list[Delta] = []
+        for delta in [*read, *reader.close()]:
+            found += mender.mend(delta)
+            if found and isinstance(found[-1], Stopped | Fault):
+                break
+        assert found
         return vars(says(found))
 
-    stream = recorded.stream
+    stream = recorded.bytes
     whole = heard([stream])
     assert heard([stream[n : n + 1] for n in range(len(stream))]) == whole
     for cut in range(len(stream)):

@@ -145,7 +145,7 @@ class Board:
         leaf = (provider, surface, model, credential)
         if leaf not in self._seen and len(self._seen) < KNOWN_MAX:
             self._seen[leaf] = obs.wall
-        if self._health.nodes:
+        if self._health.knows(provider):
             for segment in covering(*leaf):
                 self._health.succeed(segment, obs.at, obs.wall, trial_of=obs.trial_of)
 
@@ -174,7 +174,7 @@ class Board:
     def _tried(self, obs: Observation, verdict: Verdict, named: Segment | None) -> None:
         """What a failure tells of the other segments that it went through."""
         health = self._health
-        if not health.nodes:
+        if not health.knows(obs.provider):
             return
         for segment in covering(obs.provider, obs.surface, obs.model, obs.credential):
             node = health.nodes.get(segment)
@@ -217,15 +217,14 @@ class Board:
 
     # ----------------------------------------------------------- the showing
 
-    @property
-    def quiet(self) -> bool:
-        """Nothing has been in trouble lately: every leg stands well."""
-        return not self._health.nodes
+    def quiet(self, leg: Leg) -> bool:
+        """Nothing of this leg's provider has been in trouble lately: it stands well."""
+        return not self._health.knows(leg.target.provider)
 
     def standing(self, leg: Leg, at: float) -> Standing:
         """How a leg stands: open, open for one trial, or resting (with the reason)."""
         nodes = self._health.nodes
-        if not nodes:
+        if self.quiet(leg):
             return WELL
         shut: Node | None = None
         trial: Node | None = None

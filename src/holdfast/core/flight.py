@@ -13,6 +13,7 @@ merely stops is never ended cleanly, because both official SDKs take that for a 
     phase      event                 next
     ---------  --------------------  -----------------------------------------------
     dialling   Sent                  waiting
+    waiting    Answered              as Opened, Heard and Closed in one
     waiting    Opened                opened
     opened     CONTENT               speaking   (commit)
     speaking   END                   landed     (Finish)
@@ -41,6 +42,7 @@ from holdfast.core.signatures import NOT_OFFERED
 from holdfast.core.words import STOPPED
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import (
+    Answered,
     AttemptEnded,
     Begin,
     Break,
@@ -236,7 +238,15 @@ class Flight:
         self.phase = WAITING
         return []
 
-    def _opened(self, event: Opened) -> list[Command]:
+    def _answered(self, event: Answered) -> list[Command]:
+        """As if the three had come one after the other, in the same moment."""
+        self._opened(event)
+        commands = self._heard(event)
+        if self.phase is OPENED or self.phase is SPEAKING:
+            commands += self._closed(event)
+        return commands
+
+    def _opened(self, event: Opened | Answered) -> list[Command]:
         leg = self._leg
         assert leg is not None  # noqa: S101 - an attempt is under way
         self._headers_at = event.at
@@ -246,7 +256,7 @@ class Flight:
         self.phase = OPENED
         return []
 
-    def _heard(self, event: Heard) -> list[Command]:
+    def _heard(self, event: Heard | Answered) -> list[Command]:
         commands: list[Command] = []
         for piece in event.pieces:
             kind = piece.kind
@@ -304,7 +314,7 @@ class Flight:
         self.land()
         return commands
 
-    def _closed(self, event: Closed) -> list[Command]:
+    def _closed(self, event: Closed | Answered) -> list[Command]:
         """The body ended as HTTP says it should, yet the tap saw no end of the answer."""
         failure = Failure(
             kind="truncated",
@@ -550,6 +560,7 @@ _OF_AN_ATTEMPT: dict[type, Callable[[Flight, Any], list[Command]]] = {
     Opened: Flight._opened,
     Heard: Flight._heard,
     Closed: Flight._closed,
+    Answered: Flight._answered,
     Failed: Flight._broke,
     Unfit: Flight._unfit,
 }

@@ -216,12 +216,17 @@ class Health:
     `dice` is uniform in [0, 1) and spreads the rests.
     """
 
-    __slots__ = ("_dice", "nodes", "params")
+    __slots__ = ("_dice", "_providers", "nodes", "params")
 
     def __init__(self, dice: Callable[[], float], params: Params | None = None) -> None:
         self._dice = dice
         self.params = params or Params()
         self.nodes: dict[Segment, Node] = {}
+        self._providers: dict[str, int] = {}  # how many of the nodes are theirs
+
+    def knows(self, provider: str) -> bool:
+        """Whether a segment of this provider has a node."""
+        return provider in self._providers
 
     def fail(  # noqa: PLR0913 - a failure has as many sides
         self,
@@ -283,9 +288,16 @@ class Health:
         if len(self.nodes) >= self.params.nodes_max:
             oldest_first = sorted(self.nodes.values(), key=lambda node: node.failed_at)
             for node in oldest_first[: max(1, self.params.nodes_max // 10)]:
-                del self.nodes[node.segment]
+                self._forget(node.segment)
         node = self.nodes[segment] = Node(segment, wall)
+        self._providers[segment.provider] = self._providers.get(segment.provider, 0) + 1
         return node
+
+    def _forget(self, segment: Segment) -> None:
+        del self.nodes[segment]
+        self._providers[segment.provider] -= 1
+        if not self._providers[segment.provider]:
+            del self._providers[segment.provider]
 
     def succeed(self, segment: Segment, at: float, wall: float, *, trial_of: str = "") -> None:
         """One good answer that went through this segment."""
@@ -299,7 +311,7 @@ class Health:
         if state is WELL or state is DOUBTFUL:
             node.turn(Turn.GOOD, wall)
             if at - node.failed_at > params.memory_s:
-                del self.nodes[segment]
+                self._forget(segment)
             return
         relapses = node.recent(node.relapses, at, params.memory_s)
         apart_s = params.apart_s if relapses < FLAPPING_RELAPSES else params.apart_flapping_s

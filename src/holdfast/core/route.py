@@ -201,7 +201,7 @@ def plan(call: Call, legs: tuple[Leg, ...], board: Board, *, sticky: Target | No
     Resting legs are left out. When all rest, the one that failed longest ago is asked once, with
     little patience: better a last try than an instant refusal, and the truth within two seconds.
     """
-    if sticky is None and board.quiet:
+    if sticky is None and all(map(board.quiet, legs)):
         return Plan(legs=legs, because=FIRST)
     at = call.at
     standings = [board.standing(leg, at) for leg in legs]

@@ -10,7 +10,7 @@ from holdfast.facts.places import Dialect, Surface
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
-class Call(Struct, frozen=True, kw_only=True):
+class Call(Struct, frozen=True, kw_only=True, gc=False):
     """What a client asked, once.
 
     `at` is the steady clock (seconds) when the whole request had been read; `wall` the UTC time.
@@ -37,7 +37,7 @@ class Call(Struct, frozen=True, kw_only=True):
     credential_mark: str = ""
 
 
-class Peek(Struct, frozen=True, kw_only=True):
+class Peek(Struct, frozen=True, kw_only=True, gc=False):
     """What routing needs of a request body, read without parsing the rest of it."""
 
     model: str

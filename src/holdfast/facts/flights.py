@@ -3,6 +3,9 @@
 A shell (real sockets in `net`, invented time in `sim`) feeds events to `core.flight.Flight` and
 carries out the commands that come back. Attempts are numbered from 1 within a flight; events of
 an attempt that is no longer the current one are ignored.
+
+What is made for every call and cannot be part of a cycle is kept from the garbage collector's eyes
+(`gc=False`): it would look at each of them, again and again while they wait for the ledger.
 """
 
 from __future__ import annotations
@@ -67,18 +70,18 @@ class Plan(Struct, frozen=True, kw_only=True):
 # ---------------------------------------------------------------- events
 
 
-class Started(Struct, frozen=True):
+class Started(Struct, frozen=True, gc=False):
     at: float
 
 
-class Sent(Struct, frozen=True):
+class Sent(Struct, frozen=True, gc=False):
     """The request was handed to a connection; its last byte may still be on the way."""
 
     at: float
     attempt: int
 
 
-class Opened(Struct, frozen=True):
+class Opened(Struct, frozen=True, gc=False):
     """The head of an answer arrived."""
 
     at: float
@@ -99,6 +102,15 @@ class Closed(Struct, frozen=True):
 
     at: float
     attempt: int
+
+
+class Answered(Struct, frozen=True):
+    """Head, pieces and end of the answer came at once: `Opened`, `Heard` and `Closed` in one."""
+
+    at: float
+    attempt: int
+    status: int
+    pieces: list[Piece]
 
 
 class Failed(Struct, frozen=True):
@@ -135,7 +147,9 @@ class Stopping(Struct, frozen=True):
     at: float
 
 
-Event = Started | Sent | Opened | Heard | Closed | Failed | Unfit | Rang | Left | Stopping
+Event = (
+    Started | Sent | Opened | Heard | Closed | Answered | Failed | Unfit | Rang | Left | Stopping
+)
 
 # -------------------------------------------------------------- commands
 
@@ -154,20 +168,20 @@ class HangUp(Struct, frozen=True):
     attempt: int
 
 
-class Release(Struct, frozen=True):
+class Release(Struct, frozen=True, gc=False):
     """The attempt's answer is whole; its connection may serve others."""
 
     attempt: int
 
 
-class Begin(Struct, frozen=True):
+class Begin(Struct, frozen=True, gc=False):
     """Start the reply with this attempt's own head (hygiene applied) and our headers."""
 
     attempt: int
     status: int
 
 
-class Say(Struct, frozen=True):
+class Say(Struct, frozen=True, gc=False):
     data: bytes
 
 
@@ -209,7 +223,7 @@ class SayError(Struct, frozen=True):
     data: bytes = b""
 
 
-class AttemptEnded(Struct, frozen=True, kw_only=True):
+class AttemptEnded(Struct, frozen=True, kw_only=True, gc=False):
     """Settles the intent of this attempt, and is what the board observes."""
 
     at: float
@@ -222,7 +236,7 @@ class AttemptEnded(Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
 
 
-class FlightEnded(Struct, frozen=True, kw_only=True):
+class FlightEnded(Struct, frozen=True, kw_only=True, gc=False):
     """Exactly one for each flight."""
 
     at: float
@@ -239,7 +253,7 @@ Command = Dial | HangUp | Release | Begin | Say | Finish | Break | Decline | Say
 # ------------------------------------------------------- as remembered
 
 
-class Intent(Struct, frozen=True, kw_only=True):
+class Intent(Struct, frozen=True, kw_only=True, gc=False):
     """Written before the request's bytes leave. `id` is `exchange.attempt`."""
 
     id: str
@@ -256,7 +270,7 @@ class Intent(Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
-class Settled(Struct, frozen=True, kw_only=True):
+class Settled(Struct, frozen=True, kw_only=True, gc=False):
     """How the attempt ended; `outcome` "unknown" stands for one whose end was not seen.
 
     `lost`: what of the request did not reach the target, in words, each with the field's name.
@@ -276,7 +290,7 @@ class Settled(Struct, frozen=True, kw_only=True):
     lost: tuple[str, ...] = ()
 
 
-class Exchange(Struct, frozen=True, kw_only=True):
+class Exchange(Struct, frozen=True, kw_only=True, gc=False):
     """One call's line in the book, written when it has ended."""
 
     id: str

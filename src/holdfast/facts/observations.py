@@ -12,7 +12,7 @@ from holdfast.facts.pages import PageClaim
 ObservationKind = Literal["traffic", "probe", "knock", "status_page", "network", "peer", "slept"]
 
 
-class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Anything learnt at a time about a segment; the board folds these.
 
     `at` is the steady clock of the shell (seconds), `wall` UTC: the routing's health lives by the

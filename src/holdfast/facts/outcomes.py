@@ -96,7 +96,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
         return f"{self.whose};{self.cause};{self.confidence:.2f}"
 
 
-class Usage(Struct, frozen=True):
+class Usage(Struct, frozen=True, gc=False):
     """Tokens as counted by the provider. Cache reads and writes stand *beside* `input`.
 
     (Anthropic's way. Providers that count cached tokens within the input are normalised.)
@@ -110,7 +110,7 @@ class Usage(Struct, frozen=True):
     thought: int | None = None
 
 
-class Times(Struct, frozen=True):
+class Times(Struct, frozen=True, gc=False):
     """Seconds since the attempt's start; None: did not get so far."""
 
     sent: float | None = None
@@ -133,7 +133,7 @@ class PieceKind(IntEnum):
 OPENING, PING, CONTENT, END, FAULT = PieceKind
 
 
-class Piece(Struct, frozen=True):
+class Piece(Struct, frozen=True, gc=False):
     """One event of an answer: its meaning, and the bytes for the client (its own dialect).
 
     `data` may be empty. A FAULT's `data`, when not empty, is the upstream's own error event in

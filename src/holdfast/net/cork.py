@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 # More than this is not held back: whoever pours must see when a reader does not keep up.
-HELD_BYTES_MAX = 1 << 16
+HELD_BYTES_MAX = 1 << 19
 
 
 class Cork:

@@ -19,9 +19,10 @@ from msgspec import Struct
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Failure
 from holdfast.net.cork import Cork
-from holdfast.net.line import Line, Phases, Sink, Way
+from holdfast.net.line import Line, Phases, Sink, Way, Whole
 from holdfast.net.pipe import Pipe
 from holdfast.net.reach import Names, Resolve, ask_system, checked, reach, trusting
+from holdfast.net.usual import Usual
 
 __all__ = ["Block", "Counts", "Dialer", "Line", "Origin", "Phases", "Sink"]
 
@@ -149,11 +150,12 @@ def _request_line(method: str, target: str) -> bytes:
 class _Pool:
     """One origin's connections. The idle ones are in the order in which they became idle."""
 
-    __slots__ = ("_dialer", "cork", "host", "idle", "origin", "where")
+    __slots__ = ("_dialer", "cork", "host", "idle", "origin", "usual", "where")
 
     def __init__(self, dialer: Dialer, origin: Origin) -> None:
         self._dialer = dialer
         self.cork = dialer.cork
+        self.usual = Usual()
         self.origin = origin
         self.host = f"host: {origin.authority}".encode()
         self.where = str(origin)
@@ -251,17 +253,18 @@ class Dialer:
         fresh: bool = False,
         keep: bool = True,
         announce: bool = True,
+        whole: Whole | None = None,
     ) -> Line:
         """Send a request; the answer comes to `sink`, and is steered by the line returned.
 
         `target` is the path with its query. `connect_s` is the patience for name, connection
         and TLS together. `fresh`: on a new connection. `keep=False`: on a new one that serves
         nobody else, and the server is told so. `announce=False`: where the line is `reused`, the
-        asker calls its `announce` as soon as it has it. Host, framing and connection headers are
-        set here and dropped from `headers`, which may be a `Block` made earlier. Raises ValueError,
-        and
-        sends nothing, where the request would not be one clean HTTP request; RuntimeError after
-        `close`.
+        asker calls its `announce` as soon as it has it. `whole` is called in place of the sink's
+        `head`, `body` and `ended`, where an answer of a usual shape came in one piece. Host,
+        framing and connection headers are set here and dropped from `headers`, which may be a
+        `Block` made earlier. Raises ValueError, and sends nothing, where the request would not be
+        one clean HTTP request; RuntimeError after `close`.
         """
         if self._closed:
             raise RuntimeError("the dialler is closed")
@@ -269,7 +272,7 @@ class Dialer:
         if pool is None:
             pool = self._pools[origin] = _Pool(self, origin)
         head = request_head(method, target, pool.host, headers, body, keep=keep)
-        line = Line(sink, bodiless=method == "HEAD", keep=keep)
+        line = Line(sink, bodiless=method == "HEAD", keep=keep, whole=whole)
         if keep and not fresh:
             pipe = pool.take()
             if pipe is not None:

@@ -13,6 +13,24 @@ DIGITS_MAX = 8
 _LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")  # as clients spell it
 
 
+class _Known:
+    """A head in two parts, between which the digits of its length stand, and what it says.
+
+    `at` is the place of the length among the headers.
+    """
+
+    __slots__ = ("after", "at", "before", "request")
+
+    def __init__(self, before: bytes, after: bytes, request: Request, at: int) -> None:
+        self.before = before
+        self.after = after
+        self.request = request
+        self.at = at
+
+
+_NOBODY = _Known(b"\0", b"", Request("", "", "", (), {}), 0)
+
+
 class Familiar:
     """The heads that are about, for one listener with its one doorman; in memory only.
 
@@ -21,48 +39,62 @@ class Familiar:
     have not let in, in the same letters but for the digits of its length.
     """
 
-    __slots__ = ("_known",)
+    __slots__ = ("_known", "_last")
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[Request, int]] = {}
+        self._known: dict[tuple[bytes, bytes], _Known] = {}
+        self._last = _NOBODY
 
     def recognise(self, data: bytes) -> Request | None:
         """The request that these bytes are, where its head is known and they are all of it."""
-        found = split(data)
-        if found is None:
+        known = self._last  # mostly it is the same client again
+        before = len(known.before)
+        behind = data.find(b"\r", before, before + DIGITS_MAX + 1)
+        digits = data[before:behind]
+        if (
+            behind < 0
+            or not digits.isdigit()
+            or not data.startswith(known.before)
+            or not data.startswith(known.after, behind)
+        ):
+            parts = split(data)
+            other = self._known.get(parts[:2]) if parts is not None else None
+            if parts is None or other is None:
+                return None
+            known = self._last = other
+            digits = parts[2]
+        start = len(known.before) + len(digits) + len(known.after)
+        if len(data) - start != int(digits):
             return None
-        key, digits, start = found
-        known = self._known.get(key)
-        if known is None or len(data) - start != int(digits):
-            return None
-        first, at = known
-        headers = first.headers
+        headers, at = known.request.headers, known.at
         if headers[at][1] != digits:
             headers = (*headers[:at], (b"content-length", digits), *headers[at + 1 :])
-        request = first.again(headers)
+        request = known.request.again(headers)
         request.body = data[start:]
         return request
 
     def learn(self, data: bytes, request: Request) -> None:
         """The parser read this one request, and nothing else, in these bytes."""
-        found = split(data)
-        if found is None or not request.keep_alive or len(request.body) != int(found[1]):
+        parts = split(data)
+        if parts is None or not request.keep_alive or len(request.body) != int(parts[2]):
             return
-        if data[found[2] :] != request.body:
+        if not request.body or data[-len(request.body) :] != request.body:
+            return  # (without a body the doorman lets in whatever it is declared as)
+        before, after, digits = parts
+        if len(before) + len(digits) + len(after) + len(request.body) != len(data):
             return
-        if not request.body:
-            return  # the doorman lets it in whatever it is declared as, and a body would not be
         names = [name for name, _ in request.headers]
         if names.count(b"content-length") != 1 or b"expect" in names:
             return
         if len(self._known) >= HEADS_MAX:
             self._known.clear()
         first = request.again(request.headers)
-        self._known[found[0]] = first, names.index(b"content-length")
+        at = names.index(b"content-length")
+        self._known[before, after] = _Known(before, after, first, at)
 
 
-def split(data: bytes) -> tuple[bytes, bytes, int] | None:
-    """A head without the digits of its length, those digits, and where the body starts."""
+def split(data: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """A head up to the digits of its length, all of it behind them, and these digits."""
     end = data.find(b"\r\n\r\n", 0, HEAD_BYTES_MAX)
     if end < 0:
         return None
@@ -73,6 +105,6 @@ def split(data: bytes) -> tuple[bytes, bytes, int] | None:
             behind = data.find(b"\r", at, end + 2)
             digits = data[at:behind]
             if digits.isdigit() and len(digits) <= DIGITS_MAX:
-                return data[:at] + data[behind:end], digits, end + 4
+                return data[:at], data[behind : end + 4], digits
             break
     return None

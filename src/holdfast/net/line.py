@@ -7,6 +7,7 @@ touch a connection that meanwhile serves somebody else.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import Struct
@@ -39,6 +40,10 @@ class Sink(Protocol):
 
     def broke(self, failure: Failure) -> None:
         """The asking failed; `failure` says where, and how."""
+
+
+# In place of a sink's `head`, `body` and `ended`, where an answer came in one piece.
+Whole = Callable[[int, Headers, bytes], None]
 
 
 class Carrier(Protocol):
@@ -129,10 +134,14 @@ class Line:
         "sink",
         "task",
         "way",
+        "whole",
     )
 
-    def __init__(self, sink: Sink, *, bodiless: bool, keep: bool) -> None:
+    def __init__(
+        self, sink: Sink, *, bodiless: bool, keep: bool, whole: Whole | None = None
+    ) -> None:
         self.sink: Sink | None = sink
+        self.whole = whole
         self.bodiless = bodiless
         self.keep = keep
         self.reused = False

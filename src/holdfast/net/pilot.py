@@ -17,6 +17,7 @@ from holdfast.core.words import ascii_header, declined_status, refusal, sentence
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.fingerprints import Evidence
 from holdfast.facts.flights import (
+    Answered,
     AttemptEnded,
     Begin,
     Break,
@@ -137,7 +138,7 @@ class Pilot:
     def take_off(self) -> None:
         """Begin. Everything else comes by callbacks."""
         self._desk.flying.add(self)
-        self._feed_safely(Started(self._desk.clock()))
+        self._feed_safely(Started(self.call.at))
 
     # ------------------------------------------------------------ the Sink
 
@@ -164,6 +165,13 @@ class Pilot:
     def ended(self) -> None:
         try:
             self._body_ended()
+        except Exception as error:  # noqa: BLE001 - the same
+            self._crashed(error)
+
+    def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """In place of the three before, where the answer came in one piece."""
+        try:
+            self._answer_came(status, headers, body)
         except Exception as error:  # noqa: BLE001 - the same
             self._crashed(error)
 
@@ -204,14 +212,28 @@ class Pilot:
                 self.on_crash(self, reply, error)
 
     def _head_came(self, status: int, headers: Headers) -> None:
-        leg = self._leg
-        if leg is None:
-            return
+        if self._leg is not None:
+            self._tap = self._tapped(self._leg, status, headers)
+            self.feed(Opened(self._desk.clock(), self._attempt, status))
+
+    def _tapped(self, leg: Leg, status: int, headers: Headers) -> Tap:
+        """The tap for an answer with this head."""
         self._head = headers
         if self._line is not None and not self._line.reused:
             self._desk.shown(leg.target.provider, leg.surface, self._line.evidence)
-        self._tap = speak.tap(self.call, leg, status, headers, self._desk.crossings)
-        self.feed(Opened(self._desk.clock(), self._attempt, status))
+        return speak.tap(self.call, leg, status, headers, self._desk.crossings)
+
+    def _answer_came(self, status: int, headers: Headers, body: bytes) -> None:
+        leg = self._leg
+        if leg is None:
+            return
+        tap = self._tap = self._tapped(leg, status, headers)
+        self._line = None  # it is over
+        self._bytes_in += len(body)
+        pieces = [*tap.feed(body), *tap.close()]
+        if pieces:
+            pieces = masked_pieces(pieces, self._secret)
+        self.feed(Answered(self._desk.clock(), self._attempt, status, pieces))
 
     def _body_came(self, data: bytes) -> None:
         tap = self._tap
@@ -393,9 +415,11 @@ class Pilot:
             # Local engines have been seen to close a kept connection under the next request.
             keep=place.provider.kind != "local",
             announce=False,
+            whole=self.whole,
         )
-        if line.reused:
-            line.announce()
+        if line.reused:  # the word of it would come from within `ask`, before there was a line
+            line.announced = True
+            self.feed(Sent(at, command.attempt))
 
     # ------------------------------------------------------------- replying
 

@@ -26,7 +26,8 @@ from httptools import (
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Failure, FailureKind, Where
 from holdfast.net.cork import Cork
-from holdfast.net.line import Line, Way
+from holdfast.net.line import Line, Sink, Way
+from holdfast.net.usual import Usual
 
 # Bounds on what an upstream may make us hold: a head (interim ones included), or framing and
 # trailers between two pieces of body, in bytes; and the number of header lines.
@@ -62,6 +63,7 @@ class Home(Protocol):
 
     where: str
     cork: Cork
+    usual: Usual
 
     def back(self, pipe: Pipe) -> None:
         """The answer is over and the connection good for another."""
@@ -93,6 +95,7 @@ class Pipe(asyncio.Protocol):
         "_large",
         "_line",
         "_parser",
+        "_read",
         "_reusable",
         "_status",
         "_timer",
@@ -114,7 +117,8 @@ class Pipe(asyncio.Protocol):
         self._line: Line | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._headers: list[tuple[bytes, bytes]] = []
-        self._status = 0  # of the final head, once it is there
+        self._read: Headers = ()  # the final head, once it is there
+        self._status = 0  # its status
         self._barren = 0  # bytes since the start of the head, or since the last piece of body
         self._large = False  # whether the request's body was a large one
         self._heard = False  # whether a byte of the answer came
@@ -215,11 +219,14 @@ class Pipe(asyncio.Protocol):
         if line is None:  # nobody asked: whoever sends this would spoil the next answer
             self.drop()
             return
-        if not self._heard:
+        fresh = not self._heard
+        if fresh:
             self._heard = True
             line.first_byte_s = monotonic() - line.sent_at
             if not line.announced:
                 line.announce()
+            if line.whole is not None and self._came_whole(line, data):
+                return
         self._barren += len(data)
         self._feeding = True
         try:
@@ -230,12 +237,28 @@ class Pipe(asyncio.Protocol):
         if self._line is not line:
             return  # its sink hung up, or it failed
         if self._done:
+            if fresh and self._reusable and not line.bodiless:
+                self._home.usual.learn(data, self._status, self._read)
             self._finish(line)
         elif self._barren > HEAD_MAX:
             what = "framing without content" if self._status else "a head"
             self._malformed(f"{what} beyond {HEAD_MAX // 1024} kB")
         elif line.sink is None:
             self.settle()
+
+    def _came_whole(self, line: Line, data: bytes) -> bool:
+        """Whether it is an answer of a known shape and all of it; then its asker has it."""
+        answer = None if line.bodiless else self._home.usual.recognise(data)
+        if answer is None:
+            return False
+        if self.way.evidence is None:
+            self.way.evidence = self.way.shown(answer[1], monotonic() - line.sent_at)
+        self._done = self._reusable = True
+        whole = line.whole
+        self._let_go(line)
+        if whole is not None:
+            whole(*answer)
+        return True
 
     def eof_received(self) -> None:
         line = self._line
@@ -297,6 +320,7 @@ class Pipe(asyncio.Protocol):
         if self.way.evidence is None:
             self.way.evidence = self.way.shown(headers, monotonic() - line.sent_at)
         self._status = status
+        self._read = headers
         self._headers = []
         self._barren = 0
         if not line.bodiless and not self._parser.should_keep_alive():
@@ -338,6 +362,12 @@ class Pipe(asyncio.Protocol):
 
     def _finish(self, line: Line) -> None:
         """The framing ended: first home, then the word, so that the next asking may have it."""
+        sink = self._let_go(line)
+        if sink is not None:
+            sink.ended()
+
+    def _let_go(self, line: Line) -> Sink | None:
+        """Part from a line whose answer is over, and go home; who asked is told nothing more."""
         self._part()
         transport = self._transport
         if (
@@ -352,8 +382,7 @@ class Pipe(asyncio.Protocol):
         else:
             self.drop()
         sink, line.sink = line.sink, None
-        if sink is not None:
-            sink.ended()
+        return sink
 
     def _stumbled(self, problem: Exception) -> None:
         """The parser stopped."""

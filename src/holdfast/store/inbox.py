@@ -59,13 +59,15 @@ class Inbox:
         if len(self._settled) == SETTLED_MAX:
             self.dropped_settled += 1
         self._settled.append(settled)
-        self.ring()
+        if not self._rung:
+            self.ring()
 
     def put_exchange(self, exchange: Exchange) -> None:
         if len(self._exchanges) == EXCHANGES_MAX:
             self.dropped_exchanges += 1
         self._exchanges.append(exchange)
-        self.ring()
+        if not self._rung:
+            self.ring()
 
     def put_observations(self, batch: Sequence[Observation]) -> None:
         self.observed.put(batch)

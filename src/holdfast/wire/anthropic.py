@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from holdfast.facts.calls import Headers
-from holdfast.facts.outcomes import Said, Usage
+from holdfast.facts.outcomes import Said
 from holdfast.wire import anthropic_ask
 from holdfast.wire.anthropic_ask import signed, thinking_of
 from holdfast.wire.anthropic_mend import Mender
@@ -24,8 +24,8 @@ from holdfast.wire.anthropic_stream import (
     DeltaReader,
     StreamReader,
     StreamWriter,
-    merged,
     usage_body,
+    usage_of,
 )
 from holdfast.wire.fitting import fitted
 from holdfast.wire.listing import asked_of, limit_of, page
@@ -131,7 +131,7 @@ def shows_thoughts(asked: bytes) -> bool:
 # ------------------------------------------------------------- whole answers
 
 
-class _Whole(Struct):
+class _Whole(Struct, gc=False):
     content: Raw = Raw()
     usage: Raw = Raw()
     error: Raw = Raw()
@@ -168,7 +168,7 @@ def read_whole(body: bytes) -> Whole:
     return Whole(
         answer=bytes(found.content).startswith(b"["),
         error=bytes(found.error) not in (b"", b"null"),
-        usage=merged(Usage(), found.usage),
+        usage=usage_of(found.usage),
     )
 
 
@@ -177,9 +177,7 @@ def read_answer(body: bytes) -> Answer:
     found = _decode_answer(body)
     parts = tuple(part for block in found.content if (part := _part(block)) is not None)
     choice = Choice(parts, STOPS.get(found.stop_reason or "", "end"), found.stop_sequence or "")
-    return Answer(
-        id=found.id, model=found.model, choices=(choice,), usage=merged(Usage(), found.usage)
-    )
+    return Answer(id=found.id, model=found.model, choices=(choice,), usage=usage_of(found.usage))
 
 
 def _part(block: _Block) -> Part | None:

@@ -71,11 +71,11 @@ STOP_NAMES: dict[Stop, str] = {
 }
 
 
-class _OutputDetails(Struct):
+class _OutputDetails(Struct, gc=False):
     thinking_tokens: int | None = None
 
 
-class UsageFields(Struct):
+class UsageFields(Struct, gc=False):
     """Usage as this dialect writes it; input excludes what the cache read or took."""
 
     input_tokens: int | None = None
@@ -134,6 +134,20 @@ def _loosely(data: bytes) -> _Event:
         return _decode_event(data)
     except UNREADABLE:
         return _Event()
+
+
+def usage_of(raw: Raw) -> Usage:
+    """The usage that is said here; none where it is odd."""
+    try:
+        found = _decode_usage(raw)
+    except UNREADABLE:
+        return Usage()
+    return Usage(
+        found.input_tokens,
+        found.output_tokens,
+        found.cache_read_input_tokens,
+        found.cache_creation_input_tokens,
+    )
 
 
 def merged(usage: Usage, raw: Raw) -> Usage:
@@ -530,6 +544,7 @@ _TEXT_DELTA = (
 class StreamWriter:
     """Writes a Messages stream."""
 
+    several = False
     __slots__ = ("_begun", "_foreign", "_usage")
 
     def __init__(self) -> None:

@@ -105,6 +105,17 @@ class Fault(Struct, frozen=True):
     failure: Failure
 
 
+class Of(Struct, frozen=True, gc=False):
+    """What another of several answers says; the first, with number 0, says its own bare.
+
+    Each of them is a stream of the grammar by itself, but for its opening and the usage, which are
+    the first's, and which stands around the others: it is opened before them and stops behind them.
+    """
+
+    choice: int
+    delta: Delta
+
+
 Delta = (
     Opened
     | TextDelta
@@ -118,6 +129,7 @@ Delta = (
     | Stopped
     | Ping
     | Fault
+    | Of
 )
 
 
@@ -140,7 +152,12 @@ class DeltaReader(Protocol):
 
 
 class DeltaWriter(Protocol):
-    """Writes one stream, from deltas that keep the grammar, for a client of a dialect."""
+    """Writes one stream, from deltas that keep the grammar, for a client of a dialect.
+
+    `several`: the dialect has a word for more than one answer. Where it has none, no Of is written.
+    """
+
+    several: bool
 
     def write(self, delta: Delta) -> bytes:
         """The events that say this; b"" where it is said later or not at all. A Fault is not

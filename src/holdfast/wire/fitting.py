@@ -46,7 +46,8 @@ def rounded(schema: bytes) -> bytes:
 
 
 def flat(schema: bytes) -> bytes:
-    """A tool's schema, rounded, and without alternatives at its top, which some dialects refuse.
+    """A tool's schema, rounded, and without alternatives at its top or a reference there,
+    which some dialects refuse.
 
     All fields of all alternatives are its fields then, and those are required that all require:
     what was allowed still is. Its very bytes where it needs nothing.
@@ -55,7 +56,10 @@ def flat(schema: bytes) -> bytes:
         return rounded(schema)
     try:
         fields = msgspec.json.decode(schema, type=dict[str, Any])
-        if not any(fields.get(name) for name in _ALTERNATIVES):
+        if isinstance(fields.get("$ref"), str):  # at its top it says nothing else
+            fields = {**_referred(fields, fields), **fields}
+            del fields["$ref"]
+        elif not any(fields.get(name) for name in _ALTERNATIVES):
             return rounded(schema)
         return msgspec.json.encode(_merged(fields))
     except UNREADABLE:
@@ -63,7 +67,7 @@ def flat(schema: bytes) -> bytes:
 
 
 _ALTERNATIVES = ("anyOf", "oneOf", "allOf")
-_ALTERNATIVES_SAID = tuple(f'"{name}"'.encode() for name in _ALTERNATIVES)
+_ALTERNATIVES_SAID = tuple(f'"{name}"'.encode() for name in ("$ref", *_ALTERNATIVES))
 
 
 def is_flat(schema: bytes) -> bool:
@@ -73,12 +77,12 @@ def is_flat(schema: bytes) -> bool:
 
 def _merged(schema: dict[str, Any]) -> dict[str, Any]:
     found = {name: value for name, value in schema.items() if name not in _ALTERNATIVES}
-    fields, required = dict(schema.get("properties") or {}), list(schema.get("required") or ())
+    fields, required = dict(_object(schema.get("properties"))), _texts(schema.get("required"))
     for name in _ALTERNATIVES:
-        options = [_referred(one, schema) for one in schema.get(name) or ()]
-        needs = [set(one.get("required") or ()) for one in options]
+        options = [_referred(one, schema) for one in _list(schema.get(name))]
+        needs = [set(_texts(one.get("required"))) for one in options]
         for one in options:
-            fields = {**(one.get("properties") or {}), **fields}
+            fields = {**_object(one.get("properties")), **fields}
         if needs:
             common = set.union(*needs) if name == "allOf" else set.intersection(*needs)
             required += sorted(common.difference(required))
@@ -88,13 +92,25 @@ def _merged(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _referred(schema: object, top: dict[str, Any]) -> dict[str, Any]:
     """The schema, or the one among the top's definitions that it refers to."""
-    if not isinstance(schema, dict):
-        return {}
-    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    found = _object(schema)
+    name = str(found.get("$ref", "")).rpartition("/")[2]
     for place in ("$defs", "definitions"):
-        if name in (top.get(place) or {}):
-            return dict(top[place][name])
-    return schema
+        named = _object(top.get(place)).get(name)
+        if isinstance(named, dict):
+            return named
+    return found
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _texts(value: object) -> list[str]:
+    return [one for one in _list(value) if isinstance(one, str)]
 
 
 def itemised(schema: bytes) -> bytes:

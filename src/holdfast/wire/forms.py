@@ -114,8 +114,10 @@ def _is_strict(schema: Schema) -> bool:
     is_object = kind == "object" or (isinstance(kind, list) and "object" in kind)
     if not is_object and fields is None:
         return True
+    required = schema.get("required", [])
     return (
         schema.get("additionalProperties") is False
         and isinstance(fields, dict)
-        and set(schema.get("required") or ()) == set(fields)
+        and isinstance(required, list)
+        and sorted(map(str, required)) == sorted(fields)
     )

@@ -88,6 +88,7 @@ _GENERATION = re.compile(r"(?<![\d.])(\d{1,2}(?:\.\d{1,2})?)(?![\d.])")
 _encode = msgspec.json.encode
 _object = msgspec.json.Decoder(dict[str, Raw]).decode
 _list = msgspec.json.Decoder(list[Raw]).decode
+_SEALED_MARK = SEALED.encode()
 
 
 class _Proto(Fields):
@@ -549,7 +550,8 @@ def own(body: bytes, takes: Takes = TAKES_ALL) -> bytes:
     Their calls are marked as made elsewhere. Byte for byte as it came where there are none, and
     where it is not of the dialect, which is for its provider to say. Never raises.
     """
-    if SEALED.encode() not in body and takes.signed is None:
+    # From behind it is looked for in a third of the time, and 60 kB take a while.
+    if body.rfind(_SEALED_MARK) < 0 and takes.signed is None:
         return body
     try:
         fields = _object(body)

@@ -20,6 +20,7 @@ from holdfast.wire.deltas import (
     Delta,
     Fault,
     Odds,
+    Of,
     Opened,
     Ping,
     RefusalDelta,
@@ -299,15 +300,16 @@ _PINGS = (Ping(),)
 
 
 class DeltaReader:
-    """Reads a stream that crosses."""
+    """Reads a stream that crosses, of one candidate or several."""
 
-    __slots__ = ("_calls", "_model", "_named", "_spoke", "_stop")
+    __slots__ = ("_calls", "_model", "_named", "_spoke", "_stop", "_stops")
 
     def __init__(self, model: str) -> None:
         self._model = model
         self._named = False
         self._spoke = False
         self._stop: Stop | None = None
+        self._stops: dict[int, Stop | None] = {}  # of the other candidates
         self._calls = 0
 
     def read(self, event: SseEvent) -> Sequence[Delta]:
@@ -318,11 +320,11 @@ class DeltaReader:
         if not data:
             return _PINGS
         if data.startswith(DONE):
-            stop = self._stop
-            if stop is None:
+            ends = self.close()
+            if not ends:
                 kind: FailureKind = "truncated" if self._spoke else "empty"
                 return self._fault(kind, "the answer ended without a finish reason")
-            return (Stopped(stop),)
+            return ends
         try:
             chunk = decode_reply(data)
         except UNREADABLE:
@@ -345,23 +347,26 @@ class DeltaReader:
             self._stop = "refusal"
             found.append(RefusalDelta(0, blocked.block_reason_message or ""))
         for candidate in chunk.candidates or ():
-            if candidate.index:
-                return self._fault("garbage", "the answer holds several choices, not one")
             odds = listed(read_logprobs(candidate.logprobs_result))
-            if odds:
-                found.append(Odds(odds))
+            told: list[Delta] = [Odds(odds)] if odds else []
             for part in (candidate.content and candidate.content.parts) or ():
                 if holds_file(part):
                     return self._fault("garbage", "the answer holds a file, not words")
-                self._part(part, found)
+                self._part(part, told)
             reason = candidate.finish_reason
             if reason in BROKEN:
                 said = f"{reason}: {candidate.finish_message or ''}"[:300]
                 return self._fault("garbage", f"the model's call of a tool is broken: {said}")
-            if reason:
-                self._stop = stop_of(reason)
-                if self._stop == "refusal":
-                    found.append(RefusalDelta(0, candidate.finish_message or ""))
+            stop = stop_of(reason) if reason else None
+            if stop == "refusal":
+                told.append(RefusalDelta(0, candidate.finish_message or ""))
+            index = candidate.index
+            if index:
+                self._stops[index] = stop or self._stops.get(index)
+                found += [Of(index, delta) for delta in told]
+            else:
+                self._stop = stop or self._stop
+                found += told
         if bytes(chunk.usage_metadata) not in _NOTHING:
             found.append(UsageSeen(read_usage(chunk.usage_metadata)))
         return found
@@ -396,30 +401,48 @@ class DeltaReader:
         return [Fault(_failure(kind, text, spoke=self._spoke))]
 
     def close(self) -> Sequence[Delta]:
-        """A stream that ends behind its finish reason is whole."""
-        return () if self._stop is None else (Stopped(self._stop),)
+        """A stream that ends behind its finish reason, each candidate's, is whole."""
+        if self._stop is None:
+            return ()
+        ends: list[Delta] = []
+        for index, stop in sorted(self._stops.items()):
+            if stop is None:
+                return ()
+            ends.append(Of(index, Stopped(stop)))
+        return (*ends, Stopped(self._stop))
 
 
 class StreamWriter:
-    """Writes a stream of events, or one of the elements of an array."""
+    """Writes a stream of events, or one of the elements of an array.
 
+    `choice` is the number of the candidate among several; the first writes the end of them all.
+    """
+
+    several = True
     __slots__ = (
         "_array",
         "_before",
         "_behind",
         "_call",
+        "_choice",
         "_due",
         "_head",
         "_odds",
+        "_opening",
+        "_others",
         "_signing",
         "_thought",
         "_usage",
         "_written",
     )
 
-    def __init__(self, *, array: bool = False) -> None:
+    def __init__(self, *, array: bool = False, choice: int = 0) -> None:
         self._array = array
-        self._written = False
+        self._choice = choice
+        self._opening = Opened()
+        self._others: dict[int, StreamWriter] = {}
+        # Whether there is something before the next chunk: in an array, that is, a comma.
+        self._written = bool(choice)
         self._head: dict[str, Any] = {}
         self._before = self._behind = b""  # what stands around the text of a chunk
         self._signing = Signing()
@@ -456,10 +479,13 @@ class StreamWriter:
             self._odds = b""
         if stop is not None:
             candidate["finishReason"] = stop
-        counts = {"usageMetadata": usage_body(self._usage)} if stop is not None else {}
-        return _encode({"candidates": [{**candidate, "index": 0}], **counts, **self._head})
+        last = stop is not None and not self._choice
+        counts = {"usageMetadata": usage_body(self._usage)} if last else {}
+        index = {"index": self._choice}
+        return _encode({"candidates": [{**candidate, **index}], **counts, **self._head})
 
     def _opened(self, delta: Opened) -> bytes:
+        self._opening = delta
         self._head = {"modelVersion": delta.model, "responseId": delta.id or UNNAMED}
         before, _, behind = self._chunk([{"text": ""}]).partition(b'""')
         if self._array:
@@ -515,7 +541,19 @@ class StreamWriter:
 
     def _stopped(self, delta: Stopped) -> bytes:
         last = self._chunk([self._signing.signed({"text": ""})], STOP_NAMES[delta.stop])
-        return self._framed(last) + (b"]" if self._array else b"")
+        return self._framed(last) + (b"]" if self._array and not self._choice else b"")
+
+    def _of(self, delta: Of) -> bytes:
+        """What another candidate says."""
+        if delta.choice not in self._others:
+            other = StreamWriter(array=self._array, choice=delta.choice)
+            self._others[delta.choice] = other
+            other.write(self._opening)
+        said = self._others[delta.choice].write(delta.delta)
+        if said and not self._written:
+            self._written = True
+            return said.replace(b",\r\n", b"[", 1) if self._array else said
+        return said
 
     def _fault(self, _: Fault) -> bytes:
         return b""
@@ -535,5 +573,6 @@ _WRITE: dict[type, Callable[..., bytes]] = {
     UsageSeen: StreamWriter._seen,
     Ping: StreamWriter._ping,
     Stopped: StreamWriter._stopped,
+    Of: StreamWriter._of,
     Fault: StreamWriter._fault,
 }

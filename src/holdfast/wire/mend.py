@@ -23,6 +23,7 @@ from holdfast.wire.deltas import (
     Delta,
     Fault,
     Odds,
+    Of,
     Opened,
     Ping,
     RefusalDelta,
@@ -106,6 +107,12 @@ class Mender:
         self._said_call = False
         self._refused = False
         self.held = 0  # bytes of calls that were held back and not yet let go
+
+    def another(self, number: int) -> Mender:
+        """The mender of another answer in the same stream, which is open by then."""
+        other = Mender(self._model, self._tool)
+        other._id, other._state = f"{self._id}\0{number}", "between"
+        return other
 
     def mend(self, delta: Delta) -> list[Delta]:
         """What this delta makes certain; often itself. After Stopped or Fault feed no more."""
@@ -290,11 +297,21 @@ def _mended_choice(choice: Choice, id_: str, tool: Callable[[str], str]) -> Choi
 
 
 def deltas_of(answer: Answer) -> Iterator[Delta]:
-    """A whole answer as a stream of the grammar. Raises CannotCrossError where it is several."""
-    if len(answer.choices) != 1:
-        raise CannotCrossError(f"the answer holds {len(answer.choices)} choices, not one")
-    choice = answer.choices[0]
+    """A whole answer as a stream of the grammar. Raises CannotCrossError where it holds what no
+    answer does.
+    """
     yield Opened(answer.id, answer.model)
+    for number, other in enumerate(answer.choices[1:], 1):
+        yield from (Of(number, delta) for delta in _deltas_of(other))
+        yield Of(number, Stopped(other.stop, other.sequence))
+    choice = answer.choices[0]
+    yield from _deltas_of(choice)
+    yield UsageSeen(answer.usage)
+    yield Stopped(choice.stop, choice.sequence)
+
+
+def _deltas_of(choice: Choice) -> Iterator[Delta]:
+    """The blocks of one choice."""
     odds = listed(choice.logprobs)
     for index, part in enumerate(choice.parts):
         if isinstance(part, Text):
@@ -312,8 +329,6 @@ def deltas_of(answer: Answer) -> Iterator[Delta]:
         else:
             raise CannotCrossError(f"the answer holds a {type(part).__name__}")
         yield BlockEnded(index)
-    yield UsageSeen(answer.usage)
-    yield Stopped(choice.stop, choice.sequence)
 
 
 # What each kind of delta does to the mender; outside the class because it names its methods.

@@ -17,6 +17,7 @@ from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields
 from holdfast.wire.fitting import rounded
 from holdfast.wire.speech import (
+    ALONE,
     UNREADABLE,
     Ask,
     BadFieldError,
@@ -69,6 +70,9 @@ def read_ask(body: bytes) -> Ask:
     fields.raw("model")
     lost: list[Lost] = []
     system, turns = _turns(fields, lost)
+    if not turns and system:
+        turns, system = [Turn("user", tuple(system))], []
+        lost.append(Lost("system", ALONE))
     if not turns or turns[-1].role == "assistant":
         raise CannotCrossError("messages: the conversation does not end with the user's words")
     return asked(fields, lost, tuple(system), tuple(turns), tuple(_tools(fields, lost)))

@@ -237,6 +237,7 @@ class DeltaReader:
 class StreamWriter:
     """Writes a stream of lines; `generated`: those of `/api/generate`, which have no message."""
 
+    several = False
     __slots__ = (
         "_args",
         "_begun",

@@ -75,7 +75,7 @@ class _Options(Struct):
     stream_options: _StreamOptions | None = None
 
 
-class _Whole(Struct):
+class _Whole(Struct, gc=False):
     choices: Raw = Raw()
     usage: Raw = Raw()
     error: Raw = Raw()

@@ -29,6 +29,7 @@ from holdfast.wire.deltas import (
     Delta,
     Fault,
     Odds,
+    Of,
     Opened,
     Ping,
     RefusalDelta,
@@ -77,7 +78,7 @@ class _CompletionDetails(Struct):
     reasoning_tokens: int | None = None
 
 
-class UsageFields(Struct):
+class UsageFields(Struct, gc=False):
     """Usage as this dialect writes it; the prompt includes what a cache gave and took."""
 
     prompt_tokens: int | None = None
@@ -363,12 +364,12 @@ _PINGS = (Ping(),)
 
 
 class DeltaReader:
-    """Reads a stream of chat chunks that crosses: its first choice.
+    """Reads a stream of chat chunks that crosses, of one choice or several.
 
     Calls have no mark at their end here, and engines mix their pieces: they end with the answer.
     """
 
-    __slots__ = ("_begun", "_model", "_named", "_spoke", "_stop", "_usage")
+    __slots__ = ("_begun", "_model", "_named", "_others", "_spoke", "_stop", "_usage")
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -377,6 +378,7 @@ class DeltaReader:
         self._stop: Stop | None = None
         self._usage = Usage()
         self._begun: set[int] = set()
+        self._others: dict[int, DeltaReader] = {}  # readers of the other choices
 
     def read(self, event: SseEvent) -> Sequence[Delta]:
         """What this event says. Never raises."""
@@ -397,15 +399,34 @@ class DeltaReader:
             found.append(UsageSeen(self._usage))
         for choice in chunk.choices or ():
             if choice.index:
-                return self._fault("garbage", "the answer holds several choices, not one")
-            odds = listed(bytes(choice.logprobs))
-            if odds:
-                found.append(Odds(odds))
-            if choice.delta is not None:
-                self._words(choice.delta, found)
-            if choice.finish_reason:
-                self._stop = STOPS.get(choice.finish_reason, "end")
+                found += self._other_choice(choice.index, choice)
+                continue
+            self._said(choice, found)
         return found
+
+    def _said(self, choice: _Spoken, found: list[Delta]) -> None:
+        odds = listed(bytes(choice.logprobs))
+        if odds:
+            found.append(Odds(odds))
+        if choice.delta is not None:
+            self._words(choice.delta, found)
+        if choice.finish_reason:
+            self._stop = STOPS.get(choice.finish_reason, "end")
+
+    def _other_choice(self, index: int, choice: _Spoken) -> list[Delta]:
+        if index not in self._others:
+            self._others[index] = DeltaReader(self._model)
+        other = self._others[index]
+        found: list[Delta] = []
+        other._said(choice, found)
+        self._spoke = self._spoke or other._spoke
+        return [Of(index, delta) for delta in found]
+
+    def _stops(self) -> Sequence[Delta]:
+        """The ends of all choices, the first one's last."""
+        others = sorted(self._others.items())
+        ends = [Of(index, Stopped(other._stop or "end")) for index, other in others]
+        return (*ends, Stopped(self._stop or "end"))
 
     def run(self, block: bytes) -> TextDelta | None:
         """These whole events as one delta, where they are nothing but words."""
@@ -439,7 +460,7 @@ class DeltaReader:
             return _PINGS
         if data.startswith(DONE):
             if self._spoke or self._stop is not None:
-                return (Stopped(self._stop or "end"),)
+                return self._stops()
             return self._fault("empty", "the answer ended without a word")
         return self._unread(data)
 
@@ -485,25 +506,39 @@ class DeltaReader:
         return (Fault(_failure(kind, text, spoke=self._spoke)),)
 
     def close(self) -> Sequence[Delta]:
-        """A finish reason without `[DONE]` is a whole answer."""
-        return () if self._stop is None else (Stopped(self._stop),)
+        """A finish reason, of each choice, without `[DONE]` is a whole answer."""
+        if any(one._stop is None for one in (self, *self._others.values())):
+            return ()
+        return self._stops()
 
 
 class StreamWriter:
-    """Writes a stream of chat chunks, with usage where the client asked for it."""
+    """Writes a stream of chat chunks, with usage where the client asked for it.
 
+    `choice` is the number of the answer among several; the first writes the end of them all.
+    """
+
+    several = True
     __slots__ = (
         "_behind",
         "_calls",
+        "_choice",
+        "_created",
         "_head",
         "_odds",
+        "_opening",
+        "_others",
         "_refused",
         "_texts",
         "_usage",
         "_usage_asked",
     )
 
-    def __init__(self, created: int, *, usage_asked: bool) -> None:
+    def __init__(self, created: int, *, usage_asked: bool, choice: int = 0) -> None:
+        self._choice = choice
+        self._created = created
+        self._opening = Opened()
+        self._others: dict[int, StreamWriter] = {}
         self._texts: dict[type, bytes] = {}  # what stands before the text of a chunk, by its kind
         self._behind = b""
         self._calls = -1  # the number of the call that was begun last
@@ -519,7 +554,7 @@ class StreamWriter:
         self._usage_asked = usage_asked
 
     def _chunk(self, delta: dict[str, Any], stop: str | None = None) -> bytes:
-        choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": stop}
+        choice: dict[str, Any] = {"index": self._choice, "delta": delta, "finish_reason": stop}
         if self._odds:
             choice["logprobs"] = {"content": Raw(self._odds), "refusal": None}
             self._odds = b""
@@ -542,6 +577,7 @@ class StreamWriter:
 
     def _opened(self, delta: Opened) -> bytes:
         """The role chunk."""
+        self._opening = delta
         self._head |= {"id": delta.id or UNNAMED, "model": delta.model}
         for kind, name in _TEXT_NAMES.items():
             before, _, self._behind = self._chunk({name: ""}).rpartition(b'""')
@@ -575,9 +611,20 @@ class StreamWriter:
         self._usage = delta.usage
         return b""
 
+    def _of(self, delta: Of) -> bytes:
+        """What another choice says, its role first."""
+        begun = b""
+        if delta.choice not in self._others:
+            other = StreamWriter(self._created, usage_asked=False, choice=delta.choice)
+            self._others[delta.choice] = other
+            begun = other.write(self._opening)
+        return begun + self._others[delta.choice].write(delta.delta)
+
     def _stopped(self, delta: Stopped) -> bytes:
         """The finish reason, the usage where it was asked for, and `[DONE]`."""
         last = self._chunk({}, stop_name(delta.stop, refused=self._refused))
+        if self._choice:
+            return last
         if self._usage_asked:
             last += self._line({"choices": [], "usage": usage_body(self._usage)})
         return last + LAST
@@ -590,6 +637,7 @@ _TEXT_NAMES: dict[type, str] = {
 # ruff: noqa: SLF001 - the class's own table, outside it because it names its methods
 _WRITE: dict[type, Callable[..., bytes]] = {
     Opened: StreamWriter._opened,
+    Of: StreamWriter._of,
     Ping: StreamWriter._ping,
     ToolCallBegun: StreamWriter._call,
     ToolArgsDelta: StreamWriter._args,

@@ -17,9 +17,10 @@ PING_CHARS = 400  # of thoughts, for each sign of life
 class QuietWriter:
     """Writes one stream without its thoughts: the blocks behind them move up."""
 
-    __slots__ = ("_hidden", "_open", "_unsaid", "_writer")
+    __slots__ = ("_hidden", "_open", "_unsaid", "_writer", "several")
 
     def __init__(self, writer: DeltaWriter) -> None:
+        self.several = False  # no dialect with thoughts among its words has more than one answer
         self._writer = writer
         self._hidden = 0  # blocks that were left out
         self._open = False  # whether one of them is on its way

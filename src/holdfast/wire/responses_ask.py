@@ -183,7 +183,9 @@ def own(body: bytes, takes: Takes = TAKES_ALL) -> bytes:
     Byte for byte as it came where there is none, and where it is not of the dialect, which is for
     its provider to say. Never raises.
     """
-    if _FOREIGN_MARK not in body and (takes.signed is None or b'"encrypted_content"' not in body):
+    # From behind it is looked for in a third of the time, and 60 kB take a while.
+    foreign = body.rfind(_FOREIGN_MARK) >= 0
+    if not foreign and (takes.signed is None or body.rfind(b'"encrypted_content"') < 0):
         return body
     try:
         fields = _fields(body)

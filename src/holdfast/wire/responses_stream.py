@@ -429,6 +429,7 @@ _TEXT_DELTA = (
 class StreamWriter:
     """Writes a Responses stream: each block is an item."""
 
+    several = False
     __slots__ = (
         "_answering",
         "_begun",

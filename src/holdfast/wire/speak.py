@@ -139,7 +139,7 @@ def conversation(dialect: str, body: bytes, *, first_turns: bool = False) -> str
 # ------------------------------------------------------------------ requests
 
 
-class Outgoing(Struct, frozen=True):
+class Outgoing(Struct, frozen=True, gc=False):
     """A request as one target wants it.
 
     `headers` stand in place of the client's own; its others travel on, but for those whose names
@@ -181,8 +181,6 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
         sampling = msgspec.structs.replace(ask.sampling, stream=True)
         ask = msgspec.structs.replace(ask, sampling=sampling)
     written = Written(there.write_count(ask, model)) if counts else _written(there, ask, leg)
-    if ask.sampling.stream and ask.sampling.choices != 1:
-        raise CannotCrossError("n: several choices cannot be streamed from another dialect")
     lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost), leg)
     path = (
         there.COUNT_PATH.format(model=quote(model, safe=""))
@@ -226,10 +224,10 @@ def _own_ask(call: Call, leg: Leg) -> Ask | None:
     It is read only where something is known of the model that may keep it from answering. What
     cannot be read passes: its own dialect will tell the client what is wrong.
     """
+    if not leg.lacks and (leg.facts is None or not leg.stand_in):
+        return None
     here = _spoken(call)
     if here is None or call.surface != here.SURFACE:
-        return None
-    if not leg.lacks and (leg.facts is None or not leg.stand_in):
         return None
     try:
         return here.read_ask(call.body)
@@ -257,7 +255,7 @@ def _passed(call: Call, leg: Leg, crossings: Crossings | None) -> Outgoing:
         path = _renamed(path, call.model, model)
         if body:
             body = peeking.renamed(body, model)
-    return Outgoing(path + query, (), body, lost=_borne(lost, leg))
+    return Outgoing(path + query, (), body, lost=_borne(lost, leg) if lost else ())
 
 
 def _takes(leg: Leg, crossings: Crossings | None) -> Takes:
@@ -508,8 +506,10 @@ def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:
 
     # Some relays and engines do not stream: the words are all there, so they are streamed now.
     def streamed(body: bytes) -> bytes:
-        write = way.writer().write
-        return b"".join(map(write, deltas_of(way.answer(body))))
+        writer, answer = way.writer(), way.answer(body)
+        if len(answer.choices) != 1 and not writer.several:
+            raise CannotCrossError(f"the answer holds {len(answer.choices)} choices, not one")
+        return b"".join(map(writer.write, deltas_of(answer)))
 
     return WholeTap(there, "answer", rewrite=streamed, head=head)
 

@@ -248,7 +248,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     asked: bytes = b""
 
 
-class Whole(Struct, frozen=True, kw_only=True):
+class Whole(Struct, frozen=True, kw_only=True, gc=False):
     """What a whole body is: an answer in words, an object with an error in it, or neither."""
 
     answer: bool

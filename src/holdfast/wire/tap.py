@@ -34,6 +34,7 @@ from holdfast.wire.deltas import (
     DeltaWriter,
     Fault,
     Odds,
+    Of,
     Opened,
     Ping,
     Stopped,
@@ -189,6 +190,7 @@ class CrossingTap:
         "_done",
         "_gathered",
         "_mender",
+        "_others",
         "_pinged",
         "_reader",
         "_spoke",
@@ -212,6 +214,7 @@ class CrossingTap:
         self._reader = reader
         self._writer = writer
         self._mender = mender
+        self._others: dict[int, Mender] = {}  # of the other answers, where there are several
         self._sse = frames
         self._whole = whole
         self._gathered = Gathered() if whole is not None else None
@@ -251,7 +254,7 @@ class CrossingTap:
     def _take(self, deltas: Sequence[Delta], pieces: list[Piece]) -> bool:
         """Add what these deltas give; True where the last of them is the end."""
         for delta in deltas:
-            mended = self._mender.mend(delta)
+            mended = self._mended(delta)
             for found in mended:
                 self._say(found, pieces)
             if self._done:
@@ -259,6 +262,19 @@ class CrossingTap:
             if not mended and self._mender.held:
                 self._alive(pieces)
         return False
+
+    def _mended(self, delta: Delta) -> list[Delta]:
+        """The delta in the grammar of the answer that it is of."""
+        if not isinstance(delta, Of):
+            return self._mender.mend(delta)
+        if not self._writer.several:
+            text = "the answer holds several choices, not one"
+            return [Fault(Failure(kind="garbage", where="body", text=text))]
+        number = delta.choice
+        if number not in self._others:
+            self._others[number] = self._mender.another(number)
+        mended = self._others[number].mend(delta.delta)
+        return [one if isinstance(one, Fault) else Of(number, one) for one in mended]
 
     def _say(self, delta: Delta, pieces: list[Piece]) -> None:
         kind = _KINDS.get(type(delta), PieceKind.CONTENT)
