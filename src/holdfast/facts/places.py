@@ -117,7 +117,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     allow_subscription: bool = False
 
 
-class Target(Struct, frozen=True):
+class Target(Struct, frozen=True, cache_hash=True, gc=False):
     """Where one attempt goes. `credential` names it (the key's reference), it is not the secret."""
 
     provider: str
@@ -128,7 +128,7 @@ class Target(Struct, frozen=True):
         return f"{self.provider}/{self.model}"
 
 
-class Segment(Struct, frozen=True):
+class Segment(Struct, frozen=True, cache_hash=True, gc=False):
     """Provider × surface × model × credential: the grain at which things are up or down.
 
     None stands for "all": `Segment("anthropic", "messages", None, "env:KEY")` is everything that

@@ -228,7 +228,7 @@ class Pilot:
         if leg is None:
             return
         tap = self._tap = self._tapped(leg, status, headers)
-        self._line = None  # it is over
+        self._line = None  # it has gone home
         self._bytes_in += len(body)
         pieces = [*tap.feed(body), *tap.close()]
         if pieces:
