@@ -637,7 +637,7 @@ def test_what_two_dialects_can_say_survives_thousands_of_times(pair: tuple[str, 
 
 def stream_survives(deltas: list[Delta], cuts: list[int], client: str, target: str) -> None:
     """A stream of one dialect says the same in the other, however its bytes are cut."""
-    asked = b'{"stream_options":{"include_usage":true}}'
+    asked = b'{"stream_options":{"include_usage":true},"thinking":{"type":"adaptive"}}'
     here, there = speak.DIALECTS[client], speak.DIALECTS[target]
     stream = b"".join(map(there.stream_writer(asked, 0).write, deltas))
     pieces = pieces_of(tap(client, target, body=asked), split(stream, cuts))

@@ -142,11 +142,13 @@ def usage_of(raw: Raw) -> Usage:
         found = _decode_usage(raw)
     except UNREADABLE:
         return Usage()
+    details = found.output_tokens_details
     return Usage(
         found.input_tokens,
         found.output_tokens,
         found.cache_read_input_tokens,
         found.cache_creation_input_tokens,
+        (details.thinking_tokens or None) if details is not None else None,
     )
 
 
@@ -156,13 +158,13 @@ def merged(usage: Usage, raw: Raw) -> Usage:
         found = _decode_usage(raw)
     except UNREADABLE:
         return usage
-    details = found.output_tokens_details or _OutputDetails()
+    details = found.output_tokens_details
     return Usage(
         _newest(found.input_tokens, usage.input),
         _newest(found.output_tokens, usage.output),
         _newest(found.cache_read_input_tokens, usage.cache_read),
         _newest(found.cache_creation_input_tokens, usage.cache_write),
-        _newest(details.thinking_tokens or None, usage.thought),
+        _newest(details.thinking_tokens or None if details is not None else None, usage.thought),
     )
 
 
