@@ -156,7 +156,8 @@ def test_thoughts_cross_with_what_they_led_to(
     first.always(acts.status(529))
     case = "all" if other.dialect == "anthropic" else "thinking"
     other.play(acts.recorded(recorded.STREAMS[other.dialect][case]))
-    told = sdks(name, False).ask("blocks", url=crossing.url, model=f"{name}-stream")
+    more = {"thinking": {"type": "adaptive"}} if name == "anthropic" else {}
+    told = sdks(name, False).ask("blocks", url=crossing.url, model=f"{name}-stream", more=more)
     assert told.error is None
     if name == "anthropic":
         assert told.items[0]["type"] == "thinking"

@@ -200,6 +200,11 @@ def streams(draw: st.DrawFn) -> list[Delta]:
             found.append(draw(st.sampled_from([Ping(), UsageSeen(Usage(input=1))])))
     found.append(UsageSeen(draw(USAGES)))
     called = "call" in blocks
-    stops = ["tool_calls"] if called else ["end", "length", "stop_sequence", "refusal"]
+    stops = (
+        ["length", "refusal"]
+        if "refusal" in blocks
+        else ["end", "length", "stop_sequence", "refusal"]
+    )
+    stops = ["tool_calls"] if called else stops
     found.append(Stopped(draw(st.sampled_from(stops))))
     return found

@@ -312,6 +312,7 @@ OPENAI = {
         chunk({"refusal": "I'm sorry,"}),
         chunk({"refusal": " I can't."}),
         text="I'm sorry, I can't.",
+        kind="refusal",
     ),
     "content filter": chat(
         ROLE, *words("Take"), last=chunk({}, "content_filter"), text="Take", kind="refusal"

@@ -162,11 +162,11 @@ def test_what_follows_the_finish_reason_still_passes() -> None:
     late = [chunk({"text": "x"}), chunk(stop="STOP"), {"usageMetadata": USAGE}]
     reading = tap("gemini")
     assert joined(pieces_of(reading, [as_events(late)])) == as_events(late)
-    assert reading.usage == Usage(60, 12, 40)
+    assert reading.usage == Usage(60, 12, 40, thought=5)
     for client in ("openai", "anthropic"):
         crossing = tap(client)
         assert pieces_of(crossing, [as_events(late)])[-1].kind is END
-        assert crossing.usage == Usage(60, 12, 40)
+        assert crossing.usage == Usage(60, 12, 40, thought=5)
 
 
 ERRORS = [
@@ -227,7 +227,7 @@ def test_what_a_stream_says() -> None:
     assert (said.joined("text"), said.stop, said.usage) == (
         "Grüße ☕数到",
         "end",
-        Usage(60, 12, 40),
+        Usage(60, 12, 40, thought=5),
     )
     said = says(mended(as_events(TOOLS)))
     (first, second) = said.calls

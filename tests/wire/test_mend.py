@@ -27,7 +27,7 @@ from holdfast.wire.deltas import (
     UsageSeen,
 )
 from holdfast.wire.mend import Mender, deltas_of, mended_answer
-from holdfast.wire.speech import Answer, CannotCrossError, Choice, Text, ToolCall
+from holdfast.wire.speech import Answer, CannotCrossError, Choice, Refusal, Text, ToolCall
 
 
 def mended(*deltas: Delta, mender: Mender | None = None) -> list[Delta]:
@@ -173,6 +173,14 @@ def test_what_engines_say_of_a_call_is_put_together(
     assert [id_ for id_, _, _ in found if not id_.startswith("call_")] == [i for i, _ in calls if i]
     assert {arguments for _, _, arguments in found} == {'{"a":1}'}
     assert len({id_ for id_, _, _ in found}) == len(found)
+
+
+def test_an_end_behind_a_refusal_is_one() -> None:
+    """Chat ends a refusal as it ends any other answer."""
+    assert mended(RefusalDelta(0, "No."), Stopped())[-1] == Stopped("refusal")
+    assert mended(RefusalDelta(0, ""), Stopped())[-1] == Stopped("end")
+    assert mended(RefusalDelta(0, "No"), Stopped("length"))[-1] == Stopped("length")
+    assert mended_answer(answer(Refusal("No."))).choices[0].stop == "refusal"
 
 
 def test_a_stop_for_calls_without_a_call_is_an_end() -> None:

@@ -179,7 +179,7 @@ def test_any_line_is_read(data: bytes) -> None:
 
 
 def pieces(client: str, target: str, chunks: list[bytes]) -> list[Piece]:
-    asked = call(client, stream=True)
+    asked = call(client, stream=True, body=b'{"thinking":{"type":"adaptive"}}')
     tap = speak.tap(asked, leg(target), 200, NDJSON)
     return [piece for data in chunks for piece in tap.feed(data)] + tap.close()
 

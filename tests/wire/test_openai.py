@@ -12,6 +12,7 @@ from tests.wire.asks import answers
 from holdfast.facts.outcomes import Usage
 from holdfast.wire import openai
 from holdfast.wire.deltas import Stopped, UsageSeen
+from holdfast.wire.mend import deltas_of
 from holdfast.wire.speech import (
     UNREADABLE,
     Answer,
@@ -45,6 +46,17 @@ def test_several_choices_their_thoughts_and_their_odds_are_kept() -> None:
         usage=Usage(1, 2, 0),
     )
     assert openai.read_answer(openai.write_answer(answer, 0)) == answer
+
+
+@pytest.mark.parametrize(("said", "reason"), [((Refusal("No."),), "stop"), ((), "content_filter")])
+def test_a_refusal_in_words_ends_as_other_answers_do(said: tuple, reason: str) -> None:
+    """SDKs raise on `content_filter`, and would never show the words."""
+    answer = Answer(id="x", model="m", choices=(Choice(said, "refusal"),))
+    choice = json.loads(openai.write_answer(answer, 0))["choices"][0]
+    assert choice["finish_reason"] == reason
+    writer = openai.stream_writer(b"{}", 0)
+    stream = b"".join(map(writer.write, deltas_of(answer)))
+    assert f'"finish_reason":"{reason}"'.encode() in stream
 
 
 @pytest.mark.parametrize("message", [{"tool_calls": [{"id": "c"}]}, {"tool_calls": [{}]}])

@@ -263,7 +263,8 @@ def test_a_stream_crosses_with_everything_in_it(
 ) -> None:
     """However its bytes are cut."""
     client, target = pair
-    asked = call(client, {"stream_options": {"include_usage": True}}, stream=True)
+    wants = {"stream_options": {"include_usage": True}, "thinking": {"type": "adaptive"}}
+    asked = call(client, wants, stream=True)
     writer = speak.DIALECTS[target].stream_writer(asked.body, 0)
     stream = b"".join(map(writer.write, deltas))
     places = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
@@ -319,6 +320,8 @@ def test_an_error_in_a_stream_is_seen_by_whoever_looks_for_either_event() -> Non
     assert last["response"]["status"] == "failed"
     assert last["response"]["error"] == {"code": "server_error", "message": "cut"}
     assert last["sequence_number"] > first["sequence_number"]
+    assert {"id", "created_at", "model", "output", "tools", "tool_choice"} < set(last["response"])
+    assert last["response"]["parallel_tool_calls"] is True  # SDKs that check miss none of these
 
 
 def test_models_are_listed() -> None:

@@ -31,7 +31,9 @@ from holdfast.wire.deltas import (
     ToolCallBegun,
     UsageSeen,
 )
+from holdfast.wire.mend import deltas_of
 from holdfast.wire.responses import delta_reader, stream_reader, stream_writer
+from holdfast.wire.speech import Answer, Choice, Text, Thinking
 from holdfast.wire.sse import SseReader
 
 OPENING, PING, CONTENT, END, FAULT = PieceKind
@@ -218,7 +220,7 @@ def heard(stream: bytes) -> list[Delta]:
 def test_each_stream_is_read_to_its_end(name: str) -> None:
     found = says(heard(STREAMS[name]))
     assert found.opened == Opened("resp_67c", "model-r")
-    assert found.usage == Usage(input=30, output=87, cache_read=4, cache_write=2)
+    assert found.usage == Usage(30, 87, cache_read=4, cache_write=2, thought=12)
     if name in TEXTS:
         assert found.joined("text") == TEXTS[name]
 
@@ -536,3 +538,17 @@ def test_what_another_provider_thought_comes_sealed_for_it() -> None:
     ]
     assert told[-1]["type"] == "response.incomplete"
     assert last["incomplete_details"] == {"reason": "max_output_tokens"}
+
+
+def test_a_thought_of_its_own_keeps_its_id_from_its_beginning() -> None:
+    """SDKs stop at an item that is done under another id than it began with."""
+    thought = Thinking("Hm", "rs_9:RU5D", origin="openai-responses")
+    said = Answer(id="x", model="m", choices=(Choice((thought, Text("hi"))),))
+    stream = b"".join(map(stream_writer(b"{}", 0).write, deltas_of(said)))
+    events = [json.loads(event.data) for event in SseReader().feed(stream)]
+    ids = [
+        event["item"]["id"]
+        for event in events
+        if event.get("output_index") == 0 and "item" in event
+    ]
+    assert ids == ["rs_9", "rs_9"]

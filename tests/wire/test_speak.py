@@ -18,19 +18,22 @@ from tests.wire.recorded import joined, pieces_of, split
 
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg
-from holdfast.facts.outcomes import PieceKind, Said
+from holdfast.facts.outcomes import PieceKind, Said, Usage
 from holdfast.facts.places import ModelFacts, Target
 from holdfast.wire import openai, speak
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.deltas import (
+    BlockEnded,
     Delta,
     DeltaReader,
     Fault,
     Grammar,
+    Odds,
     Of,
     Opened,
     Ping,
     Stopped,
+    TextDelta,
     ThinkingDelta,
     UsageSeen,
 )
@@ -38,7 +41,9 @@ from holdfast.wire.fitting import paired
 from holdfast.wire.mend import Mender, deltas_of
 from holdfast.wire.speak import BadBodyError, CannotCrossError
 from holdfast.wire.speech import (
+    Answer,
     Ask,
+    Choice,
     Framer,
     Image,
     Model,
@@ -479,7 +484,8 @@ def there_and_back(ask: Ask, here: str, there: str) -> None:
 def test_a_stream_crosses_with_everything_in_it(way, deltas: list[Delta], cuts: list[int]) -> None:
     """However its bytes are cut."""
     client, target = way
-    asked = call(client, b'{"stream_options":{"include_usage":true}}', stream=True)
+    wants = b'{"stream_options":{"include_usage":true},"thinking":{"type":"adaptive"}}'
+    asked = call(client, wants, stream=True)
     writer = speak.DIALECTS[target].stream_writer(asked.body, 0)
     stream = b"".join(map(writer.write, deltas))
     tap = speak.tap(asked, leg(target), 200, ((b"content-type", b"text/event-stream"),))
@@ -494,6 +500,53 @@ def test_a_stream_crosses_with_everything_in_it(way, deltas: list[Delta], cuts: 
     assert back.stop == (
         "end" if said.stop == "stop_sequence" and client == "openai" else said.stop
     )
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "openai", "openai-responses", "gemini"])
+@given(counts=st.tuples(*[st.integers(1, 9999)] * 3, st.integers(1, 99)), written=st.booleans())
+def test_what_was_counted_is_said_again(dialect: str, counts: tuple, written: bool) -> None:
+    """Thoughts within the output and caches beside the input, however the dialect has them."""
+    fresh, output, cached, thought = counts
+    usage = Usage(fresh, output + thought, cached, thought=thought)
+    if written and dialect != "gemini":  # which does not know what a cache took
+        usage = msgspec.structs.replace(usage, cache_write=7)
+    speaking = speak.DIALECTS[dialect]
+    answer = Answer(id="x", model="m", choices=(Choice((Text("hi"),)),), usage=usage)
+    assert speaking.read_answer(speaking.write_answer(answer, 0)).usage == usage
+
+
+TOKEN = st.fixed_dictionaries({"token": st.text(max_size=3), "logprob": st.floats(-9, 0)})
+LIKELY = ["openai", "openai-responses", "gemini", "ollama"]
+
+
+@pytest.mark.parametrize("target", LIKELY)
+@pytest.mark.parametrize("client", LIKELY)
+@settings(max_examples=25)
+@given(words=st.lists(st.tuples(TOKEN, st.lists(TOKEN, max_size=2)), min_size=1, max_size=3))
+def test_how_likely_the_words_were_crosses_with_them(client: str, target: str, words) -> None:
+    said = [
+        [{**with_bytes(one), "top_logprobs": [with_bytes(other) for other in others]}]
+        for one, others in words
+    ]
+    written = speak.DIALECTS[target].stream_writer(b"{}", 0)
+    stream = written.write(Opened("x", "m"))
+    for tokens in said:
+        odds = Odds(json.dumps(tokens, indent=1).encode().replace(b"\n", b" "))
+        stream += written.write(odds) + written.write(TextDelta(0, "hi"))
+    stream += written.write(BlockEnded(0)) + written.write(Stopped())
+    there, here = speak.DIALECTS[target], speak.DIALECTS[client]
+    deltas = mended(there.delta_reader("m"), stream, there.frames())
+    back = b"".join(map(here.stream_writer(b"{}", 0).write, deltas))
+    found = mended(here.delta_reader("m"), back, here.frames())
+    tokens = [
+        token for delta in found if isinstance(delta, Odds) for token in json.loads(delta.tokens)
+    ]
+    assert tokens == [token for one in said for token in one]
+    assert says(found).joined("text") == "hi" * len(said)
+
+
+def with_bytes(token: dict) -> dict:
+    return {**token, "bytes": list(token["token"].encode())}
 
 
 @settings(max_examples=60)
@@ -584,7 +637,7 @@ def test_what_two_dialects_can_say_survives_thousands_of_times(pair: tuple[str, 
 
 def stream_survives(deltas: list[Delta], cuts: list[int], client: str, target: str) -> None:
     """A stream of one dialect says the same in the other, however its bytes are cut."""
-    asked = b'{"stream_options":{"include_usage":true}}'
+    asked = b'{"stream_options":{"include_usage":true},"thinking":{"type":"adaptive"}}'
     here, there = speak.DIALECTS[client], speak.DIALECTS[target]
     stream = b"".join(map(there.stream_writer(asked, 0).write, deltas))
     pieces = pieces_of(tap(client, target, body=asked), split(stream, cuts))

@@ -344,7 +344,7 @@ def test_text_stop_reason_and_usage_cross(recorded: Recorded, cuts: list[int]) -
     else:
         assert usage["completion_tokens"] == recorded.usage.output
         assert usage["prompt_tokens"] == 25 + 1000 + 7
-        assert usage["prompt_tokens_details"] == {"cached_tokens": 1000}
+        assert usage["prompt_tokens_details"] == {"cached_tokens": 1000, "cache_write_tokens": 7}
 
 
 @each_that_crosses
@@ -479,7 +479,8 @@ def test_thoughts_cross_and_show_that_the_model_is_at_work() -> None:
     assert kinds(pieces[:-1])[:2] == [PieceKind.OPENING, PieceKind.CONTENT]
     assert read("openai", joined(pieces))[0] == ""
     assert b'"reasoning_content":"Let me solve' in joined(pieces)
-    pieces = play("anthropic", "openai", [OPENAI["reasoning"].stream])
+    wants = call("anthropic", body=b'{"thinking":{"type":"adaptive"}}')
+    pieces = pieces_of(speak.tap(wants, leg("openai"), 200, SSE), [OPENAI["reasoning"].stream])
     assert b'"thinking":"The user says hi."' in joined(pieces)
     assert b'"signature":"holdfast.openai."' in joined(pieces)
 

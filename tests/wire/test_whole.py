@@ -295,11 +295,12 @@ def test_an_error_that_crosses_keeps_its_headers_and_says_its_wait_in_one() -> N
     body = dumps({"error": error | {"details": [info]}})
     for here in ("anthropic", "openai", "openai-responses", "ollama"):
         found = failure(answered(here, body, target="gemini", status=429, headers=(*JSON, *kept)))
-        assert set(kept) < set(found.headers)
-        assert dict(found.headers)[b"retry-after"] == b"35"
+        _, head, _ = speak.passed_error(here, found, "rate_limit")
+        assert set(kept) < set(head)
+        assert dict(head)[b"retry-after"] == b"35"
     told = (*JSON, (b"retry-after", b"3"))
     found = failure(answered("openai", body, target="gemini", status=429, headers=told))
-    assert found.headers.count((b"retry-after", b"3")) == 1
+    assert speak.passed_error("openai", found, "")[1].count((b"retry-after", b"3")) == 1
     assert failure(answered("gemini", body, status=429)).body == body
 
 
@@ -375,15 +376,62 @@ def test_an_error_of_the_other_dialect_comes_in_the_clients_envelope() -> None:
         b'{"error":{"message":"Rate limit reached","type":"tokens","code":"rate_limit_exceeded"}}'
     )
     found = failure(answered("anthropic", body, target="openai", status=429, headers=headers))
-    assert json.loads(found.body) == {
+    assert (found.body, found.headers) == (body, headers)  # what the judge sees
+    status, head, told = speak.passed_error("anthropic", found, "rate_limit")
+    assert (status, head) == (429, ((b"retry-after", b"7"), *JSON))
+    assert json.loads(told) == {
         "type": "error",
         "error": {"type": "rate_limit_error", "message": "Rate limit reached"},
     }
-    assert found.said.code == "rate_limit_exceeded"
-    assert found.headers == ((b"retry-after", b"7"), *JSON)
-    page = b"<html>502</html>"
-    found = failure(answered("anthropic", page, target="openai", status=502, headers=HTML))
-    assert (found.body, found.headers) == (page, HTML)
+    _, _, told = speak.passed_error("openai-responses", found, "rate_limit")
+    assert json.loads(told)["error"]["code"] == "rate_limit_exceeded"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<html><title>502 Bad\n Gateway</title>\xff</html>", "502 Bad Gateway"),
+        (b"<html>502</html>", "The provider answered 502."),
+        (b"upstream connect error\n", "upstream connect error"),
+        (b"", "The provider answered 502."),
+        (b'{"a":1}', "The provider answered 502."),
+    ],
+)
+@pytest.mark.parametrize("client", list(speak.DIALECTS))
+def test_a_page_of_another_dialects_provider_becomes_an_error_of_the_clients(
+    client: str, body: bytes, words: str
+) -> None:
+    found = failure(answered("anthropic", body, target="openai", status=502, headers=HTML))
+    status, head, told = speak.passed_error(client, found, "")
+    assert (status, head) == (502, JSON)
+    assert speak.said(client, told).message == words
+
+
+@pytest.mark.parametrize(
+    ("client", "type_", "code", "words"),
+    [
+        ("anthropic", "invalid_request_error", "", "prompt is too long: 9 > 5"),
+        ("openai", "invalid_request_error", "context_length_exceeded", "9 > 5"),
+        ("openai-responses", "invalid_request_error", "context_length_exceeded", "9 > 5"),
+        ("ollama", "", "", "9 > 5"),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_known_to_each_client(
+    client: str, type_: str, code: str, words: str
+) -> None:
+    """Coding tools shorten their conversation when they are told so in words that they know."""
+    body = b'{"error":{"message":"9 > 5","code":500}}'
+    found = failure(answered("anthropic", body, target="openai", status=500))
+    status, _, told = speak.passed_error(client, found, "context_too_long")
+    said = speak.said(client, told)
+    assert (status, said.type, said.code, said.message) == (400, type_, code, words)
+
+
+@given(body=st.binary(), status=st.integers(300, 599))
+def test_whatever_the_body_the_client_gets_json_of_its_own(body: bytes, status: int) -> None:
+    found = failure(answered("anthropic", body, target="openai", status=status))
+    for client in speak.DIALECTS:
+        assert json.loads(speak.passed_error(client, found, "")[2])["error"]
 
 
 @pytest.mark.parametrize("status", [100, 199, 300, 304, 307, 400, 500, 599])

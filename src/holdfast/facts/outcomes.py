@@ -51,6 +51,7 @@ class Failure(Struct, frozen=True, kw_only=True):
 
     `text` is for people ("connection refused by 127.0.0.1:9"). `body` is the error's bytes as
     they came (bounded), so that it can be passed on unchanged; `headers` are the upstream's.
+    `crossed`: they are of another dialect than the client's.
     """
 
     kind: FailureKind
@@ -60,6 +61,7 @@ class Failure(Struct, frozen=True, kw_only=True):
     headers: Headers = ()
     body: bytes = b""
     said: Said = Said()
+    crossed: bool = False
 
 
 Whose = Literal["provider", "account", "request", "network", "local", "intermediary", "unknown"]
@@ -98,13 +100,14 @@ class Usage(Struct, frozen=True, gc=False):
     """Tokens as counted by the provider. Cache reads and writes stand *beside* `input`.
 
     (Anthropic's way. Providers that count cached tokens within the input are normalised.)
-    None: not said.
+    `thought` are those of `output` that the model spent on thinking. None: not said.
     """
 
     input: int | None = None
     output: int | None = None
     cache_read: int | None = None
     cache_write: int | None = None
+    thought: int | None = None
 
 
 class Times(Struct, frozen=True, gc=False):

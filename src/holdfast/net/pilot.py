@@ -490,9 +490,9 @@ class Pilot:
             ours.append((b"x-should-retry", b"true" if command.should_retry else b"false"))
         failure = command.failure
         if failure is not None and failure.status is not None:
-            status, data = failure.status, failure.body
-            told = {name for name, _ in ours}
-            head = [pair for pair in to_client(failure.headers) if pair[0] not in told]
+            cause, told = command.verdict.cause, {name for name, _ in ours}
+            status, entity, data = speak.passed_error(self.call.dialect, failure, cause)
+            head = [pair for pair in to_client(entity) if pair[0] not in told]
         else:
             status = declined_status(command.verdict, speak.overload_status(self.call.dialect))
             text = refusal(command, self._desk.outlook(command))

@@ -242,8 +242,10 @@ class Pilot:
         if command.should_retry is not None:
             extra.append((b"x-should-retry", b"true" if command.should_retry else b"false"))
         if failure is not None and failure.status is not None:
-            self._status, data = failure.status, failure.body
-            self._headers = (*to_client(failure.headers), *extra)
+            self._status, head, data = speak.passed_error(
+                self.call.dialect, failure, command.verdict.cause
+            )
+            self._headers = (*to_client(head), *extra)
         else:
             self._status = declined_status(
                 command.verdict, speak.overload_status(self.call.dialect)

@@ -31,6 +31,7 @@ from holdfast.wire.fitting import fitted
 from holdfast.wire.listing import asked_of, limit_of, page
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import (
+    UNREADABLE,
     Answer,
     Ask,
     CannotCrossError,
@@ -105,6 +106,26 @@ def delta_reader(model: str) -> DeltaReader:
 def stream_writer(asked: bytes, created: int) -> StreamWriter:  # noqa: ARG001 - others need them
     """A writer of one stream."""
     return StreamWriter()
+
+
+class _Kind(Struct):
+    type: str = ""
+
+
+class _Asked(Struct):
+    thinking: _Kind | None = None
+
+
+_decode_asked = msgspec.json.Decoder(_Asked).decode
+
+
+def shows_thoughts(asked: bytes) -> bool:
+    """Whether a request asks for thinking: programs that do not take the first block for words."""
+    try:
+        thinking = _decode_asked(asked).thinking
+    except UNREADABLE:
+        return True
+    return thinking is not None and thinking.type != "disabled"
 
 
 # ------------------------------------------------------------- whole answers
@@ -252,9 +273,14 @@ def error_type(status: int) -> str:
     return _BY_STATUS.get(status, "api_error" if status >= 500 else "invalid_request_error")
 
 
-def error_body(type_: str, message: str) -> bytes:
+def error_body(type_: str, message: str, code: str = "") -> bytes:  # noqa: ARG001 - no place
     """An error in the dialect's envelope."""
     return _encode({"type": "error", "error": {"type": type_, "message": message}})
+
+
+def too_long(message: str) -> bytes:
+    """The error for a prompt that is too long: coding tools know it by these words."""
+    return error_body(error_type(400), f"prompt is too long: {message}")
 
 
 def error_event(type_: str, message: str) -> bytes:

@@ -30,6 +30,7 @@ from holdfast.wire.deltas import (
     BlockEnded,
     Delta,
     Fault,
+    Odds,
     Opened,
     Ping,
     RefusalDelta,
@@ -70,6 +71,10 @@ STOP_NAMES: dict[Stop, str] = {
 }
 
 
+class _OutputDetails(Struct, gc=False):
+    thinking_tokens: int | None = None
+
+
 class UsageFields(Struct, gc=False):
     """Usage as this dialect writes it; input excludes what the cache read or took."""
 
@@ -77,6 +82,7 @@ class UsageFields(Struct, gc=False):
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    output_tokens_details: _OutputDetails | None = None
 
 
 class _Message(Struct):
@@ -136,11 +142,13 @@ def usage_of(raw: Raw) -> Usage:
         found = _decode_usage(raw)
     except UNREADABLE:
         return Usage()
+    details = found.output_tokens_details
     return Usage(
         found.input_tokens,
         found.output_tokens,
         found.cache_read_input_tokens,
         found.cache_creation_input_tokens,
+        (details.thinking_tokens or None) if details is not None else None,
     )
 
 
@@ -150,11 +158,13 @@ def merged(usage: Usage, raw: Raw) -> Usage:
         found = _decode_usage(raw)
     except UNREADABLE:
         return usage
+    details = found.output_tokens_details
     return Usage(
         _newest(found.input_tokens, usage.input),
         _newest(found.output_tokens, usage.output),
         _newest(found.cache_read_input_tokens, usage.cache_read),
         _newest(found.cache_creation_input_tokens, usage.cache_write),
+        _newest(details.thinking_tokens or None if details is not None else None, usage.thought),
     )
 
 
@@ -599,6 +609,9 @@ class StreamWriter:
         self._usage = delta.usage
         return b""
 
+    def _likely(self, _: Odds) -> bytes:
+        return b""  # this dialect has no place for it
+
     def _ping(self, _: Ping) -> bytes:
         return PING_EVENT
 
@@ -625,6 +638,7 @@ _WRITE: dict[type, Callable[..., bytes]] = {
     ToolCallBegun: StreamWriter._call,
     ToolArgsDelta: StreamWriter._args,
     BlockEnded: StreamWriter._ended,
+    Odds: StreamWriter._likely,
     UsageSeen: StreamWriter._seen,
     Ping: StreamWriter._ping,
     Stopped: StreamWriter._stopped,
@@ -632,11 +646,13 @@ _WRITE: dict[type, Callable[..., bytes]] = {
 }
 
 
-def usage_body(usage: Usage) -> dict[str, int]:
+def usage_body(usage: Usage) -> dict[str, Any]:
     """Usage as this dialect writes it."""
-    counts = {"input_tokens": usage.input or 0, "output_tokens": usage.output or 0}
+    counts: dict[str, Any] = {"input_tokens": usage.input or 0, "output_tokens": usage.output or 0}
     if usage.cache_read is not None:
         counts["cache_read_input_tokens"] = usage.cache_read
     if usage.cache_write is not None:
         counts["cache_creation_input_tokens"] = usage.cache_write
+    if usage.thought is not None:
+        counts["output_tokens_details"] = {"thinking_tokens": usage.thought}
     return counts

@@ -76,6 +76,12 @@ class BlockEnded(Struct, frozen=True, gc=False):
     index: int
 
 
+class Odds(Struct, frozen=True, gc=False):
+    """How likely the words of the next TextDelta were: a list of tokens, see `wire.odds`."""
+
+    tokens: bytes
+
+
 class UsageSeen(Struct, frozen=True):
     """All that the provider has counted so far."""
 
@@ -118,6 +124,7 @@ Delta = (
     | ToolCallBegun
     | ToolArgsDelta
     | BlockEnded
+    | Odds
     | UsageSeen
     | Stopped
     | Ping
@@ -164,8 +171,8 @@ class DeltaWriter(Protocol):
 State = Literal["start", "between", "text", "refusal", "thinking", "call", "stopped"]
 
 # What may stand where, and what it leads to. Beside it: the first delta of a block has the next
-# dense index, those that follow the same one. Pings and counts may stand anywhere but at the ends,
-# and a fault wherever there is something left to fail.
+# dense index, those that follow the same one. Pings, odds and counts may stand anywhere but at the
+# ends, and a fault wherever there is something left to fail.
 _BLOCKS: dict[State, dict[type, State]] = {
     "start": {Opened: "between"},
     "between": {
@@ -181,11 +188,12 @@ _BLOCKS: dict[State, dict[type, State]] = {
     "call": {ToolArgsDelta: "call", BlockEnded: "between"},
     "stopped": {},
 }
+_BESIDE = (Odds, Ping, UsageSeen)
 GRAMMAR: Table[State, type] = Table(
     {
         state: {
             **row,
-            **({} if state in ("start", "stopped") else {Ping: state, UsageSeen: state}),
+            **({} if state in ("start", "stopped") else dict.fromkeys(_BESIDE, state)),
             **({} if state == "stopped" else {Fault: "stopped"}),
         }
         for state, row in _BLOCKS.items()

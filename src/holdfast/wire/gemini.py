@@ -17,6 +17,7 @@ from msgspec import Raw, Struct
 from holdfast.facts.calls import Headers, Peek
 from holdfast.facts.outcomes import Said
 from holdfast.wire import gemini_ask
+from holdfast.wire.gemini_odds import read_logprobs, written_logprobs
 from holdfast.wire.gemini_parts import Signing, thought, unsealed
 from holdfast.wire.gemini_stream import (
     BROKEN,
@@ -192,6 +193,11 @@ def stream_writer(asked: bytes, created: int) -> StreamWriter:  # noqa: ARG001 -
     return StreamWriter()
 
 
+def shows_thoughts(asked: bytes) -> bool:  # noqa: ARG001 - they stand beside the words
+    """Always: no program takes them for the answer."""
+    return True
+
+
 # ------------------------------------------------------------- whole answers
 
 
@@ -245,7 +251,7 @@ def _choice(candidate: CandidateFields) -> Choice:
     stop = stop_of(reason)
     if stop == "refusal" and said:
         found.append(Refusal(said))
-    return Choice(tuple(found), stop, logprobs=_read_logprobs(candidate.logprobs_result))
+    return Choice(tuple(found), stop, logprobs=read_logprobs(candidate.logprobs_result))
 
 
 def _parts(part: PartFields) -> Iterator[Part]:
@@ -277,7 +283,7 @@ def write_answer(answer: Answer, created: int) -> bytes:  # noqa: ARG001 - this 
             "index": number,
         }
         if choice.logprobs:
-            candidate |= _written_logprobs(choice.logprobs)
+            candidate |= written_logprobs(choice.logprobs)
         candidates.append(candidate)
     return _encode(
         {
@@ -306,73 +312,6 @@ def _written(choice: Choice) -> list[dict[str, Any]]:
     if signing.due or not parts:
         parts.append(signing.signed({"text": ""}))
     return parts
-
-
-# ------------------------------------------------------------------- logprobs
-
-
-class _Token(Struct, rename="camel"):
-    token: str = ""
-    log_probability: float = 0.0
-
-
-class _Tokens(Struct):
-    candidates: list[_Token] = []
-
-
-class _Chosen(Struct, rename="camel"):
-    chosen_candidates: list[_Token] = []
-    top_candidates: list[_Tokens] = []
-
-
-class _Likely(Struct):
-    token: str = ""
-    logprob: float = 0.0
-    top_logprobs: list[_Likely] | None = None
-
-
-class _Likelies(Struct):
-    content: list[_Likely] | None = None
-
-
-def _read_logprobs(raw: Raw) -> bytes:
-    """As the neutral form has them: `content` with a token, its logprob and the top ones."""
-    if bytes(raw) in (b"", b"null"):
-        return b""
-    found = msgspec.json.decode(raw, type=_Chosen)
-    content = []
-    for number, chosen in enumerate(found.chosen_candidates):
-        others = found.top_candidates[number : number + 1]
-        content.append(
-            {**_likely(chosen), "top_logprobs": [_likely(o) for t in others for o in t.candidates]}
-        )
-    return _encode({"content": content, "refusal": None})
-
-
-def _likely(token: _Token) -> dict[str, Any]:
-    data = list(token.token.encode())
-    return {"token": token.token, "logprob": token.log_probability, "bytes": data}
-
-
-def _written_logprobs(raw: bytes) -> dict[str, Any]:
-    try:
-        content = msgspec.json.decode(raw, type=_Likelies).content or []
-    except UNREADABLE:
-        return {}
-    if not content:
-        return {}
-    tops = [[_unlikely(one) for one in token.top_logprobs or ()] for token in content]
-    return {
-        "avgLogprobs": sum(token.logprob for token in content) / len(content),
-        "logprobsResult": {
-            "chosenCandidates": [_unlikely(token) for token in content],
-            "topCandidates": [{"candidates": top} for top in tops],
-        },
-    }
-
-
-def _unlikely(token: _Likely) -> dict[str, Any]:
-    return {"token": token.token, "logProbability": token.logprob}
 
 
 # ------------------------------------------------------------------ counting
@@ -407,10 +346,16 @@ def error_type(status: int) -> str:
     return _BY_STATUS.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
 
 
-def error_body(type_: str, message: str) -> bytes:
+def error_body(type_: str, message: str, code: str = "") -> bytes:  # noqa: ARG001 - no place
     """An error in the dialect's envelope."""
-    code = _CODES.get(type_, 500)
-    return _encode({"error": {"code": code, "message": message, "status": type_}})
+    status = _CODES.get(type_, 500)
+    return _encode({"error": {"code": status, "message": message, "status": type_}})
+
+
+def too_long(message: str) -> bytes:
+    """The error for a prompt that is too long, in the provider's words."""
+    words = "The input token count exceeds the maximum number of tokens allowed"
+    return error_body(error_type(400), f"{words}: {message}")
 
 
 def error_event(type_: str, message: str) -> bytes:

@@ -36,6 +36,8 @@ write_count_answer = gemini.write_count_answer
 said = gemini.said
 error_type = gemini.error_type
 error_body = gemini.error_body
+too_long = gemini.too_long
+shows_thoughts = gemini.shows_thoughts
 models_body = gemini.models_body
 model_body = gemini.model_body
 

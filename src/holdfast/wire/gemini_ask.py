@@ -98,7 +98,7 @@ class _Proto(Fields):
 
     def __init__(self, json: bytes | Raw, where: str = "") -> None:
         super().__init__(json, where)
-        if any("_" in name for name in self._left):
+        if "_" in "".join(self._left):
             self._left = {camel(name): value for name, value in self._left.items()}
 
     def object(self, field: str) -> _Proto | None:

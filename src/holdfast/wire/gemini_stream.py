@@ -19,6 +19,7 @@ from holdfast.wire.deltas import (
     BlockEnded,
     Delta,
     Fault,
+    Odds,
     Of,
     Opened,
     Ping,
@@ -31,7 +32,9 @@ from holdfast.wire.deltas import (
     ToolCallBegun,
     UsageSeen,
 )
+from holdfast.wire.gemini_odds import read_logprobs, written_logprobs
 from holdfast.wire.gemini_parts import DIALECT, Signing, thought, unsealed
+from holdfast.wire.odds import listed
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import UNREADABLE, Thinking, ToolCall
 from holdfast.wire.sse import SseEvent
@@ -174,9 +177,10 @@ def read_usage(raw: Raw) -> Usage:
     fresh, output = found.prompt_token_count, found.candidates_token_count
     if fresh is not None:
         fresh = max(0, fresh + (found.tool_use_prompt_token_count or 0) - (cached or 0))
-    if found.thoughts_token_count:
-        output = (output or 0) + found.thoughts_token_count
-    return Usage(input=fresh, output=output, cache_read=cached)
+    thought = found.thoughts_token_count or None
+    if thought:
+        output = (output or 0) + thought
+    return Usage(input=fresh, output=output, cache_read=cached, thought=thought)
 
 
 def usage_body(usage: Usage) -> dict[str, int]:
@@ -184,7 +188,10 @@ def usage_body(usage: Usage) -> dict[str, int]:
     cached = usage.cache_read or 0
     prompt = (usage.input or 0) + cached + (usage.cache_write or 0)
     output = usage.output or 0
-    counts = {"promptTokenCount": prompt, "candidatesTokenCount": output}
+    thought = min(usage.thought or 0, output)
+    counts = {"promptTokenCount": prompt, "candidatesTokenCount": output - thought}
+    if thought:
+        counts["thoughtsTokenCount"] = thought
     if cached:
         counts["cachedContentTokenCount"] = cached
     return counts | {"totalTokenCount": prompt + output}
@@ -340,7 +347,8 @@ class DeltaReader:
             self._stop = "refusal"
             found.append(RefusalDelta(0, blocked.block_reason_message or ""))
         for candidate in chunk.candidates or ():
-            told: list[Delta] = []
+            odds = listed(read_logprobs(candidate.logprobs_result))
+            told: list[Delta] = [Odds(odds)] if odds else []
             for part in (candidate.content and candidate.content.parts) or ():
                 if holds_file(part):
                     return self._fault("garbage", "the answer holds a file, not words")
@@ -419,6 +427,7 @@ class StreamWriter:
         "_choice",
         "_due",
         "_head",
+        "_odds",
         "_opening",
         "_others",
         "_signing",
@@ -440,11 +449,12 @@ class StreamWriter:
         self._thought: Thinking | None = None  # the thought that is being said
         self._call: list[str] = []  # the call that is being said: its id, its name, its arguments
         self._usage = Usage()
+        self._odds = b""  # of the words that come next
         self._due = False  # whether a signature waits for a part
 
     def write(self, delta: Delta) -> bytes:
         """The chunks that say this delta."""
-        if type(delta) is TextDelta and self._written and not self._due:
+        if type(delta) is TextDelta and self._written and not (self._due or self._odds):
             return b"%b%b%b" % (self._before, _encode(delta.text), self._behind)
         return _WRITE[type(delta)](self, delta)
 
@@ -464,6 +474,9 @@ class StreamWriter:
 
     def _chunk(self, parts: list[dict[str, Any]], stop: str | None = None) -> bytes:
         candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"}}
+        if self._odds:
+            candidate |= written_logprobs(b'{"content":%b}' % self._odds)
+            self._odds = b""
         if stop is not None:
             candidate["finishReason"] = stop
         last = stop is not None and not self._choice
@@ -514,6 +527,10 @@ class StreamWriter:
         self._call = []
         return self._sent(self._signing.call(ToolCall(id_, name, "".join(json) or "{}")))
 
+    def _likely(self, delta: Odds) -> bytes:
+        self._odds = delta.tokens
+        return b""
+
     def _seen(self, delta: UsageSeen) -> bytes:
         self._usage = delta.usage
         return b""
@@ -552,6 +569,7 @@ _WRITE: dict[type, Callable[..., bytes]] = {
     ToolCallBegun: StreamWriter._begun,
     ToolArgsDelta: StreamWriter._args,
     BlockEnded: StreamWriter._ended,
+    Odds: StreamWriter._likely,
     UsageSeen: StreamWriter._seen,
     Ping: StreamWriter._ping,
     Stopped: StreamWriter._stopped,

@@ -22,6 +22,7 @@ from holdfast.wire.deltas import (
     BlockEnded,
     Delta,
     Fault,
+    Odds,
     Of,
     Opened,
     Ping,
@@ -34,6 +35,7 @@ from holdfast.wire.deltas import (
     ToolCallBegun,
     UsageSeen,
 )
+from holdfast.wire.odds import listed
 from holdfast.wire.speech import (
     UNREADABLE,
     Answer,
@@ -87,6 +89,7 @@ class Mender:
         "_id",
         "_index",
         "_model",
+        "_refused",
         "_said_call",
         "_state",
         "_tool",
@@ -102,6 +105,7 @@ class Mender:
         self._index = -1  # of the block that is open, or was last
         self._calls: dict[int, Call] = {}
         self._said_call = False
+        self._refused = False
         self.held = 0  # bytes of calls that were held back and not yet let go
 
     def another(self, number: int) -> Mender:
@@ -169,6 +173,7 @@ class Mender:
         before = self._before(kind)
         self._index += 1
         self._block, self._state = (kind, delta.index), GRAMMAR.rows["between"][kind]
+        self._refused = self._refused or kind is RefusalDelta
         return before + self._more(delta)
 
     def _begun(self, delta: ToolCallBegun) -> list[Delta]:
@@ -234,6 +239,8 @@ class Mender:
         stop = delta.stop
         if self._said_call and stop == "end":
             stop = "tool_calls"
+        elif self._refused and stop == "end":
+            stop = "refusal"
         elif stop == "tool_calls" and not self._said_call:
             stop = "end"
         return [*found, delta if stop == delta.stop else Stopped(stop, delta.sequence)]
@@ -241,7 +248,7 @@ class Mender:
     def _beside(self, delta: Delta) -> list[Delta]:
         return [delta] if GRAMMAR.after(self._state, Ping) else []
 
-    def _usage(self, delta: UsageSeen) -> list[Delta]:
+    def _usage(self, delta: UsageSeen | Odds) -> list[Delta]:
         return [*(self._before(UsageSeen) if self._state == "start" else ()), delta]
 
     def _fault(self, delta: Fault) -> list[Delta]:
@@ -282,6 +289,8 @@ def _mended_choice(choice: Choice, id_: str, tool: Callable[[str], str]) -> Choi
     stop = choice.stop
     if calls and stop == "end":
         stop = "tool_calls"
+    elif stop == "end" and any(isinstance(part, Refusal) for part in parts):
+        stop = "refusal"
     elif stop == "tool_calls" and not calls:
         stop = "end"
     return msgspec.structs.replace(choice, parts=tuple(parts), stop=stop)
@@ -303,8 +312,12 @@ def deltas_of(answer: Answer) -> Iterator[Delta]:
 
 def _deltas_of(choice: Choice) -> Iterator[Delta]:
     """The blocks of one choice."""
+    odds = listed(choice.logprobs)
     for index, part in enumerate(choice.parts):
         if isinstance(part, Text):
+            if odds:
+                yield Odds(odds)
+                odds = b""
             yield TextDelta(index, part.text)
         elif isinstance(part, Refusal):
             yield RefusalDelta(index, part.text)
@@ -329,6 +342,7 @@ _STEPS: dict[type, Callable[..., list[Delta]]] = {
     ToolArgsDelta: Mender._args,
     BlockEnded: Mender._ended,
     UsageSeen: Mender._usage,
+    Odds: Mender._usage,
     Stopped: Mender._stopped,
     Ping: Mender._beside,
     Fault: Mender._fault,

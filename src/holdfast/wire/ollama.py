@@ -18,6 +18,7 @@ from holdfast.facts.outcomes import Said
 from holdfast.wire import ollama_ask
 from holdfast.wire.kinds import Passing
 from holdfast.wire.lines import LineReader
+from holdfast.wire.odds import listed
 from holdfast.wire.ollama_mend import Mender
 from holdfast.wire.ollama_stream import (
     STOP_NAMES,
@@ -107,6 +108,11 @@ def stream_writer(asked: bytes, created: int) -> StreamWriter:  # noqa: ARG001 -
     return StreamWriter(created)
 
 
+def shows_thoughts(asked: bytes) -> bool:  # noqa: ARG001 - they stand beside the words
+    """Always: no program takes them for the answer."""
+    return True
+
+
 # ------------------------------------------------------------- whole answers
 
 
@@ -145,10 +151,6 @@ def read_answer(body: bytes) -> Answer:
     return Answer(id="", model=found.model or "", choices=(choice,), usage=read_usage(found))
 
 
-class _Logprobs(Struct):
-    content: Raw = Raw()
-
-
 def write_answer(answer: Answer, created: int) -> bytes:
     """A whole answer for a client of `/api/chat`. Raises CannotCrossError where it is several."""
     return written(answer, created, lambda message: {"message": message})
@@ -161,6 +163,7 @@ def written(
     if len(answer.choices) != 1:
         raise CannotCrossError(f"the answer holds {len(answer.choices)} choices, not one")
     choice = answer.choices[0]
+    odds = listed(choice.logprobs)
     return _encode(
         {
             "model": answer.model,
@@ -169,17 +172,9 @@ def written(
             "done": True,
             "done_reason": STOP_NAMES[choice.stop],
             **usage_fields(answer.usage),
-            **_logprobs(choice.logprobs),
+            **({"logprobs": Raw(odds)} if odds else {}),
         }
     )
-
-
-def _logprobs(json: bytes) -> dict[str, Raw]:
-    try:
-        found = bytes(msgspec.json.decode(json or b"{}", type=_Logprobs).content)
-    except UNREADABLE:
-        return {}
-    return {"logprobs": Raw(found)} if found.startswith(b"[") else {}
 
 
 def _message(parts: tuple[Part, ...]) -> dict[str, Any]:
@@ -223,9 +218,14 @@ def error_type(status: int) -> str:  # noqa: ARG001 - a promise of the protocol
     return ""
 
 
-def error_body(type_: str, message: str) -> bytes:  # noqa: ARG001 - there is no place for it
+def error_body(type_: str, message: str, code: str = "") -> bytes:  # noqa: ARG001 - no place
     """An error in the dialect's envelope."""
     return _encode({"error": message})
+
+
+def too_long(message: str) -> bytes:
+    """The error for a prompt that is too long: nothing but its sentence tells it from others."""
+    return error_body("", message)
 
 
 def error_event(type_: str, message: str) -> bytes:

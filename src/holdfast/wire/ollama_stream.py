@@ -19,6 +19,7 @@ from holdfast.wire.deltas import (
     BlockEnded,
     Delta,
     Fault,
+    Odds,
     Opened,
     Ping,
     RefusalDelta,
@@ -31,6 +32,7 @@ from holdfast.wire.deltas import (
     UsageSeen,
 )
 from holdfast.wire.fitting import fitted
+from holdfast.wire.odds import filled
 from holdfast.wire.ollama_ask import DIALECT, ID_CHARS_MAX
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import UNREADABLE
@@ -183,6 +185,9 @@ class DeltaReader:
         if thought:
             self._spoke = True
             found.append(ThinkingDelta(0, thought, origin=DIALECT))
+        odds = filled(bytes(line.logprobs))
+        if odds:
+            found.append(Odds(odds))
         if text:
             self._spoke = True
             found.append(TextDelta(0, text))
@@ -233,7 +238,17 @@ class StreamWriter:
     """Writes a stream of lines; `generated`: those of `/api/generate`, which have no message."""
 
     several = False
-    __slots__ = ("_args", "_begun", "_behind", "_calls", "_generated", "_head", "_texts", "_usage")
+    __slots__ = (
+        "_args",
+        "_begun",
+        "_behind",
+        "_calls",
+        "_generated",
+        "_head",
+        "_odds",
+        "_texts",
+        "_usage",
+    )
 
     def __init__(self, created: int, *, generated: bool = False) -> None:
         self._generated = generated
@@ -243,11 +258,15 @@ class StreamWriter:
         self._begun: ToolCallBegun | None = None  # the call that is on its way
         self._args: list[str] = []
         self._calls = 0
+        self._odds = b""  # of the words that come next
         self._usage = Usage()
 
     def write(self, delta: Delta) -> bytes:
         """The line that says this delta."""
         kind = type(delta)
+        if self._odds and isinstance(delta, TextDelta):
+            odds, self._odds = Raw(self._odds), b""
+            return self._line({"content": delta.text}, done=False, logprobs=odds)
         before = self._texts.get(kind)
         if before is not None:
             text: str = delta.text  # type: ignore[union-attr]  # whose kinds have words
@@ -291,6 +310,10 @@ class StreamWriter:
         self._calls += 1
         return self._line({"tool_calls": [call]}, done=False)
 
+    def _likely(self, delta: Odds) -> bytes:
+        self._odds = delta.tokens
+        return b""
+
     def _seen(self, delta: UsageSeen) -> bytes:
         self._usage = delta.usage
         return b""
@@ -312,6 +335,7 @@ _WRITE: dict[type, Callable[..., bytes]] = {
     ToolCallBegun: StreamWriter._call,
     ToolArgsDelta: StreamWriter._more,
     BlockEnded: StreamWriter._ended,
+    Odds: StreamWriter._likely,
     UsageSeen: StreamWriter._seen,
     Stopped: StreamWriter._stopped,
 }

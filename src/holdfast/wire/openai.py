@@ -17,7 +17,6 @@ from holdfast.wire import openai_ask
 from holdfast.wire.fitting import fitted
 from holdfast.wire.openai_mend import Mender
 from holdfast.wire.openai_stream import (
-    STOP_NAMES,
     STOPS,
     UNNAMED,
     DeltaReader,
@@ -25,6 +24,7 @@ from holdfast.wire.openai_stream import (
     StreamWriter,
     Words,
     read_usage,
+    stop_name,
     usage_body,
 )
 from holdfast.wire.said import read_said
@@ -140,6 +140,11 @@ def stream_writer(asked: bytes, created: int) -> StreamWriter:
     return StreamWriter(created, usage_asked=usage_asked)
 
 
+def shows_thoughts(asked: bytes) -> bool:  # noqa: ARG001 - they stand beside the words
+    """Always: no program takes them for the answer."""
+    return True
+
+
 # ------------------------------------------------------------- whole answers
 
 
@@ -196,7 +201,7 @@ def write_answer(answer: Answer, created: int) -> bytes:
             "index": number,
             "message": _message(choice),
             "logprobs": Raw(choice.logprobs) if choice.logprobs else None,
-            "finish_reason": STOP_NAMES[choice.stop],
+            "finish_reason": stop_name(choice.stop, refused=_refuses(choice)),
         }
         for number, choice in enumerate(answer.choices)
     ]
@@ -210,6 +215,10 @@ def write_answer(answer: Answer, created: int) -> bytes:
             "usage": usage_body(answer.usage),
         }
     )
+
+
+def _refuses(choice: Choice) -> bool:
+    return any(isinstance(part, Refusal) for part in choice.parts)
 
 
 def _message(choice: Choice) -> dict[str, Any]:
@@ -259,9 +268,15 @@ def error_type(status: int) -> str:
     return _BY_STATUS.get(status, "server_error" if status >= 500 else "invalid_request_error")
 
 
-def error_body(type_: str, message: str) -> bytes:
+def error_body(type_: str, message: str, code: str = "") -> bytes:
     """An error in the dialect's envelope."""
-    return _encode({"error": {"message": message, "type": type_, "param": None, "code": None}})
+    error = {"message": message, "type": type_, "param": None, "code": code or None}
+    return _encode({"error": error})
+
+
+def too_long(message: str) -> bytes:
+    """The error for a prompt that is too long: clients know it by its code."""
+    return error_body(error_type(400), message, "context_length_exceeded")
 
 
 def error_event(type_: str, message: str) -> bytes:

@@ -28,6 +28,7 @@ from holdfast.facts.outcomes import (
 from holdfast.wire.deltas import (
     Delta,
     Fault,
+    Odds,
     Of,
     Opened,
     Ping,
@@ -41,6 +42,7 @@ from holdfast.wire.deltas import (
     UsageSeen,
 )
 from holdfast.wire.fitting import fitted
+from holdfast.wire.odds import listed
 from holdfast.wire.openai_ask import DIALECT, ID_CHARS_MAX
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import UNREADABLE
@@ -67,16 +69,22 @@ STOP_NAMES: dict[Stop, str] = {
 }
 
 
-class _Details(Struct):
+class _PromptDetails(Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class _CompletionDetails(Struct):
+    reasoning_tokens: int | None = None
 
 
 class UsageFields(Struct, gc=False):
-    """Usage as this dialect writes it; the prompt includes what a cache gave."""
+    """Usage as this dialect writes it; the prompt includes what a cache gave and took."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
 
 
 class _Function(Struct):
@@ -123,6 +131,7 @@ class _Spoken(Struct):
     index: int | None = 0
     delta: Words | None = None
     finish_reason: str | None = None
+    logprobs: Raw = Raw()
 
 
 class _Crossing(Struct):
@@ -160,6 +169,7 @@ class _RunningChoice(Struct, gc=False):
     delta: _RunningWords
     index: Literal[0] = 0
     finish_reason: None = None
+    logprobs: None = None
 
 
 class _Running(Struct, gc=False):
@@ -188,25 +198,35 @@ def read_usage(raw: Raw) -> Usage:
         found = _decode_usage(raw)
     except UNREADABLE:
         return Usage()
-    details = found.prompt_tokens_details
-    cached = details.cached_tokens if details is not None else None
+    given = found.prompt_tokens_details or _PromptDetails()
+    made = found.completion_tokens_details or _CompletionDetails()
+    cached, written = given.cached_tokens, given.cache_write_tokens or None
     fresh = found.prompt_tokens
-    if fresh is not None and cached:
-        fresh = max(0, fresh - cached)
-    return Usage(input=fresh, output=found.completion_tokens, cache_read=cached)
+    if fresh is not None:
+        fresh = max(0, fresh - (cached or 0) - (written or 0))
+    return Usage(fresh, found.completion_tokens, cached, written, made.reasoning_tokens or None)
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
     """Usage as this dialect writes it."""
-    cached = usage.cache_read or 0
-    prompt = (usage.input or 0) + cached + (usage.cache_write or 0)
-    output = usage.output or 0
-    return {
+    given = {"cached_tokens": usage.cache_read or 0}
+    if usage.cache_write:
+        given["cache_write_tokens"] = usage.cache_write
+    prompt, output = (usage.input or 0) + sum(given.values()), usage.output or 0
+    counts: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": output,
         "total_tokens": prompt + output,
-        "prompt_tokens_details": {"cached_tokens": cached},
+        "prompt_tokens_details": given,
     }
+    if usage.thought is not None:
+        counts["completion_tokens_details"] = {"reasoning_tokens": usage.thought}
+    return counts
+
+
+def stop_name(stop: Stop, *, refused: bool) -> str:
+    """The finish reason. A refusal in the model's own words is an answer that ends as others do."""
+    return "stop" if stop == "refusal" and refused else STOP_NAMES[stop]
 
 
 def speaks(delta: Raw) -> bool:
@@ -381,21 +401,24 @@ class DeltaReader:
             if choice.index:
                 found += self._other_choice(choice.index, choice)
                 continue
-            if choice.delta is not None:
-                self._words(choice.delta, found)
-            if choice.finish_reason:
-                self._stop = STOPS.get(choice.finish_reason, "end")
+            self._said(choice, found)
         return found
+
+    def _said(self, choice: _Spoken, found: list[Delta]) -> None:
+        odds = listed(bytes(choice.logprobs))
+        if odds:
+            found.append(Odds(odds))
+        if choice.delta is not None:
+            self._words(choice.delta, found)
+        if choice.finish_reason:
+            self._stop = STOPS.get(choice.finish_reason, "end")
 
     def _other_choice(self, index: int, choice: _Spoken) -> list[Delta]:
         if index not in self._others:
             self._others[index] = DeltaReader(self._model)
         other = self._others[index]
         found: list[Delta] = []
-        if choice.delta is not None:
-            other._words(choice.delta, found)
-        if choice.finish_reason:
-            other._stop = STOPS.get(choice.finish_reason, "end")
+        other._said(choice, found)
         self._spoke = self._spoke or other._spoke
         return [Of(index, delta) for delta in found]
 
@@ -502,8 +525,10 @@ class StreamWriter:
         "_choice",
         "_created",
         "_head",
+        "_odds",
         "_opening",
         "_others",
+        "_refused",
         "_texts",
         "_usage",
         "_usage_asked",
@@ -517,6 +542,8 @@ class StreamWriter:
         self._texts: dict[type, bytes] = {}  # what stands before the text of a chunk, by its kind
         self._behind = b""
         self._calls = -1  # the number of the call that was begun last
+        self._odds = b""  # of the words that come next
+        self._refused = False
         self._head: dict[str, Any] = {
             "id": UNNAMED,
             "object": "chat.completion.chunk",
@@ -527,7 +554,10 @@ class StreamWriter:
         self._usage_asked = usage_asked
 
     def _chunk(self, delta: dict[str, Any], stop: str | None = None) -> bytes:
-        choice = {"index": self._choice, "delta": delta, "finish_reason": stop}
+        choice: dict[str, Any] = {"index": self._choice, "delta": delta, "finish_reason": stop}
+        if self._odds:
+            choice["logprobs"] = {"content": Raw(self._odds), "refusal": None}
+            self._odds = b""
         return self._line({"choices": [choice]})
 
     def _line(self, fields: dict[str, Any]) -> bytes:
@@ -536,6 +566,8 @@ class StreamWriter:
     def write(self, delta: Delta) -> bytes:
         """The chunks that say this delta."""
         kind = type(delta)
+        if self._odds and isinstance(delta, TextDelta):
+            return self._chunk({"content": delta.text})
         before = self._texts.get(kind)
         if before is not None:
             text: str = delta.text  # type: ignore[union-attr]  # whose kinds have words
@@ -567,6 +599,14 @@ class StreamWriter:
         call = {"index": self._calls, "function": {"arguments": delta.json}}
         return self._chunk({"tool_calls": [call]})
 
+    def _refusal(self, delta: RefusalDelta) -> bytes:
+        self._refused = True
+        return self._chunk({"refusal": delta.text})
+
+    def _likely(self, delta: Odds) -> bytes:
+        self._odds = delta.tokens
+        return b""
+
     def _seen(self, delta: UsageSeen) -> bytes:
         self._usage = delta.usage
         return b""
@@ -582,7 +622,7 @@ class StreamWriter:
 
     def _stopped(self, delta: Stopped) -> bytes:
         """The finish reason, the usage where it was asked for, and `[DONE]`."""
-        last = self._chunk({}, STOP_NAMES[delta.stop])
+        last = self._chunk({}, stop_name(delta.stop, refused=self._refused))
         if self._choice:
             return last
         if self._usage_asked:
@@ -592,7 +632,6 @@ class StreamWriter:
 
 _TEXT_NAMES: dict[type, str] = {
     TextDelta: "content",
-    RefusalDelta: "refusal",
     ThinkingDelta: "reasoning_content",
 }
 # ruff: noqa: SLF001 - the class's own table, outside it because it names its methods
@@ -602,6 +641,8 @@ _WRITE: dict[type, Callable[..., bytes]] = {
     Ping: StreamWriter._ping,
     ToolCallBegun: StreamWriter._call,
     ToolArgsDelta: StreamWriter._args,
+    RefusalDelta: StreamWriter._refusal,
+    Odds: StreamWriter._likely,
     UsageSeen: StreamWriter._seen,
     Stopped: StreamWriter._stopped,
 }

@@ -170,6 +170,11 @@ def _is_models(item: _Said) -> bool:
     return item.type == "reasoning" or item.type.endswith("_call")
 
 
+def shows_thoughts(asked: bytes) -> bool:  # noqa: ARG001 - they stand beside the words
+    """Always: no program takes them for the answer."""
+    return True
+
+
 # ------------------------------------------------------------- whole answers
 
 
@@ -247,9 +252,15 @@ def error_type(status: int) -> str:
     return _BY_STATUS.get(status, "server_error" if status >= 500 else "invalid_request_error")
 
 
-def error_body(type_: str, message: str) -> bytes:
+def error_body(type_: str, message: str, code: str = "") -> bytes:
     """An error in the dialect's envelope."""
-    return _encode({"error": {"message": message, "type": type_, "param": None, "code": None}})
+    error = {"message": message, "type": type_, "param": None, "code": code or None}
+    return _encode({"error": error})
+
+
+def too_long(message: str) -> bytes:
+    """The error for a prompt that is too long: clients know it by its code."""
+    return error_body(error_type(400), message, "context_length_exceeded")
 
 
 def error_event(type_: str, message: str) -> bytes:

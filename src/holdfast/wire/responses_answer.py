@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 from holdfast.facts.outcomes import Failure, Said, Usage, Where
 from holdfast.wire.deltas import Stop
 from holdfast.wire.fitting import fitted
+from holdfast.wire.odds import filled, listed
 from holdfast.wire.responses_ask import DIALECT, ID_CHARS_MAX, Own, sealed, thinking_of
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import (
@@ -40,12 +41,17 @@ class _Details(Struct):
     cache_write_tokens: int | None = None
 
 
+class _OutputDetails(Struct):
+    reasoning_tokens: int | None = None
+
+
 class _Used(Struct):
     """Usage as this dialect writes it; the input includes what a cache gave and took."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     input_tokens_details: _Details | None = None
+    output_tokens_details: _OutputDetails | None = None
 
 
 class Piece(Struct):
@@ -88,7 +94,7 @@ class Response(Struct):
 
 
 _decode_used = msgspec.json.Decoder(_Used).decode
-_decode_probs = msgspec.json.Decoder(list[Raw]).decode
+tokens_of = msgspec.json.Decoder(list[Raw]).decode
 
 
 def read_usage(raw: Raw) -> Usage:
@@ -102,7 +108,8 @@ def read_usage(raw: Raw) -> Usage:
     if fresh is not None:
         fresh = max(0, fresh - (details.cached_tokens or 0) - (details.cache_write_tokens or 0))
     written = details.cache_write_tokens or None
-    return Usage(fresh, found.output_tokens, details.cached_tokens, written)
+    thought = (found.output_tokens_details or _OutputDetails()).reasoning_tokens or None
+    return Usage(fresh, found.output_tokens, details.cached_tokens, written, thought)
 
 
 def is_error(raw: Raw) -> bool:
@@ -185,8 +192,8 @@ def _logprobs(output: list[Item]) -> bytes:
     """As Chat writes them, which has them in one list."""
     found: list[Raw] = []
     for piece in (piece for item in output for piece in item.content or ()):
-        if bytes(piece.logprobs).startswith(b"["):
-            found += _decode_probs(piece.logprobs)
+        if filled(bytes(piece.logprobs)):
+            found += tokens_of(piece.logprobs)
     return _encode({"content": found, "refusal": None}) if found else b""
 
 
@@ -201,7 +208,7 @@ def usage_body(usage: Usage) -> dict[str, Any]:
         "input_tokens": given,
         "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
         "output_tokens": output,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": usage.thought or 0},
         "total_tokens": given + output,
     }
 
@@ -287,7 +294,7 @@ class Answering:
         if isinstance(part, Text | Refusal):
             return self._message(index, "in_progress", [])
         if isinstance(part, Thinking):
-            return {"id": f"rs_{self._stem}{index:02x}", "type": "reasoning", "summary": []}
+            return {"id": self._thought(index, part), "type": "reasoning", "summary": []}
         assert isinstance(part, ToolCall)  # noqa: S101 - what a model says is one of these
         own = self._own(part.name)
         given = {"input": ""} if own.custom else {"arguments": ""}
@@ -298,9 +305,9 @@ class Answering:
         if isinstance(part, Text | Refusal):
             return self._message(index, "completed", [piece_of(part, logprobs)])
         if isinstance(part, Thinking):
-            id_, content = sealed(part)
+            _, content = sealed(part)
             summary = [{"type": "summary_text", "text": part.text}] if part.text else []
-            item = {"id": id_ or f"rs_{self._stem}{index:02x}", "type": "reasoning"}
+            item = {"id": self._thought(index, part), "type": "reasoning"}
             return {**item, "summary": summary, "encrypted_content": content or None}
         if not isinstance(part, ToolCall):
             raise CannotCrossError(f"the answer holds a {type(part).__name__}")
@@ -315,6 +322,10 @@ class Answering:
 
     def _own(self, name: str) -> Own:
         return self._names.get(name) or Own(name)
+
+    def _thought(self, index: int, part: Thinking) -> str:
+        """The id of a reasoning item: its own, without which its provider does not take it back."""
+        return sealed(part)[0] or f"rs_{self._stem}{index:02x}"
 
     def _message(self, index: int, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -364,6 +375,9 @@ def failed_event(code: str, message: str) -> bytes:
         "incomplete_details": None,
         "model": "",
         "output": [],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
         "usage": None,
     }
     kind = "response.failed"
@@ -392,10 +406,6 @@ def ending(stop: Stop, parts: Iterable[Part]) -> tuple[str, str | None]:
     return "completed", None
 
 
-class _Probs(Struct):
-    content: Raw = Raw()
-
-
 def write_answer(answer: Answer, created: int, asked: bytes, names: dict[str, Own]) -> bytes:
     """A whole answer for a Responses client. Raises CannotCrossError where it is several."""
     if len(answer.choices) != 1:
@@ -403,9 +413,7 @@ def write_answer(answer: Answer, created: int, asked: bytes, names: dict[str, Ow
     choice = answer.choices[0]
     answering = Answering(asked, created, names)
     answering.open(answer.id, answer.model)
-    probs = b""
-    if choice.logprobs:
-        probs = bytes(msgspec.json.decode(choice.logprobs, type=_Probs).content)
+    probs = listed(choice.logprobs)
     output = []
     for index, part in enumerate(choice.parts):
         mine = probs if isinstance(part, Text) and probs.startswith(b"[") else b""

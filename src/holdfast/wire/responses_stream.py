@@ -18,6 +18,7 @@ from holdfast.wire.deltas import (
     BlockEnded,
     Delta,
     Fault,
+    Odds,
     Opened,
     Ping,
     RefusalDelta,
@@ -30,6 +31,7 @@ from holdfast.wire.deltas import (
     UsageSeen,
 )
 from holdfast.wire.kinds import Passing
+from holdfast.wire.odds import filled
 from holdfast.wire.responses_answer import (
     Answering,
     Item,
@@ -45,6 +47,7 @@ from holdfast.wire.responses_answer import (
     read_usage,
     stop_of,
     thoughts_of,
+    tokens_of,
 )
 from holdfast.wire.responses_ask import DIALECT, Own
 from holdfast.wire.said import read_said
@@ -78,6 +81,7 @@ class _Told(Struct, gc=False):
     output_index: int = 0
     content_index: int = 0
     summary_index: int = 0
+    logprobs: Raw = Raw()
 
 
 class _Kind(Struct):
@@ -202,6 +206,8 @@ class DeltaReader:
 
     def run(self, block: bytes) -> TextDelta | None:
         """These whole events as one delta, where they are nothing but words of one part."""
+        if b'"logprob"' in block:
+            return None
         if block.find(b"\n", _TEXT_AT) == len(block) - 2 and block.startswith(_TEXT_EVENT):
             try:
                 one = _decode_one(block[_TEXT_AT:])
@@ -225,7 +231,9 @@ class DeltaReader:
         index = found.output_index * _PARTS_MAX + found.content_index
         kind, text = found.type, found.delta
         if kind == "response.output_text.delta":
-            return self._text(index, text)
+            odds = filled(bytes(found.logprobs))
+            said = self._text(index, text)
+            return (Odds(odds), *said) if odds else said
         if kind == "response.function_call_arguments.delta":
             return self._arguments(found.output_index * _PARTS_MAX, text)
         if kind == "response.refusal.delta":
@@ -426,7 +434,9 @@ class StreamWriter:
         "_answering",
         "_begun",
         "_item",
+        "_likely",
         "_number",
+        "_odds",
         "_output",
         "_part",
         "_parts",
@@ -442,6 +452,8 @@ class StreamWriter:
         self._parts: list[Part] = []
         self._begun: Part | None = None  # the block that is open: what of it was said at first
         self._part: list[Delta] = []  # and all that was said of it
+        self._odds = b""  # of the words that come next
+        self._likely: list[Raw] = []  # and of all words of the block, token by token
         self._item = ""  # its id
         self._place = b""  # its id and its index, as they stand in each of its events
 
@@ -484,9 +496,17 @@ class StreamWriter:
         """Nearly all that an answer is: but for the words only a number changes."""
         begun = self._begin(Text("")) if self._begun is None else b""
         self._part.append(delta)
+        if self._odds:
+            return begun + self._with_odds(delta)
         number, self._number = self._number, self._number + 1
         said = _TEXT_DELTA % (number, self._place, _encode(delta.text))
         return begun + said if begun else said
+
+    def _with_odds(self, delta: TextDelta) -> bytes:
+        odds, self._odds = self._odds, b""
+        self._likely += tokens_of(odds)
+        kind = "response.output_text.delta"
+        return self._in_item(kind, content_index=0, delta=delta.text, logprobs=Raw(odds))
 
     def _refusal(self, delta: RefusalDelta) -> bytes:
         begun = self._begin(Refusal(""))
@@ -494,7 +514,7 @@ class StreamWriter:
         return begun + self._in_item("response.refusal.delta", content_index=0, delta=delta.text)
 
     def _thinking(self, delta: ThinkingDelta) -> bytes:
-        said = self._begin(Thinking())
+        said = self._begin(Thinking("", delta.signature, delta.data, delta.origin))
         first = not any(isinstance(one, ThinkingDelta) and one.text for one in self._part)
         self._part.append(delta)
         if not delta.text:
@@ -520,14 +540,16 @@ class StreamWriter:
 
     def _ended(self, _: BlockEnded) -> bytes:
         part = self._whole()
-        item = self._answering.done(len(self._output), part)
+        odds = _encode(self._likely) if self._likely else b""
+        item = self._answering.done(len(self._output), part, odds)
         item["id"] = self._item if isinstance(part, Text | Refusal | ToolCall) else item["id"]
-        said = self._said(part)
+        said = self._said(part, odds)
         said += self._event("response.output_item.done", output_index=len(self._output), item=item)
         self._output.append(item)
         self._parts.append(part)
         self._begun = None
         self._part = []
+        self._likely = []
         return said
 
     def _whole(self) -> Part:
@@ -549,7 +571,7 @@ class StreamWriter:
             thoughts[-1].origin if thoughts else "",
         )
 
-    def _said(self, part: Part) -> bytes:
+    def _said(self, part: Part, odds: bytes) -> bytes:
         """The events that say a part whole."""
         if isinstance(part, ToolCall):
             if not self._answering.is_custom(part.name):
@@ -571,14 +593,17 @@ class StreamWriter:
             ) + self._in_item("response.reasoning_summary_part.done", summary_index=0, part=piece)
         assert isinstance(part, Text | Refusal)  # noqa: S101 - what is left
         if isinstance(part, Text):
-            done = self._in_item(
-                "response.output_text.done", content_index=0, text=part.text, logprobs=[]
-            )
+            kind, likely = "response.output_text.done", Raw(odds or b"[]")
+            done = self._in_item(kind, content_index=0, text=part.text, logprobs=likely)
         else:
             done = self._in_item("response.refusal.done", content_index=0, refusal=part.text)
         return done + self._in_item(
-            "response.content_part.done", content_index=0, part=piece_of(part)
+            "response.content_part.done", content_index=0, part=piece_of(part, odds)
         )
+
+    def _chances(self, delta: Odds) -> bytes:
+        self._odds = delta.tokens
+        return b""
 
     def _seen(self, delta: UsageSeen) -> bytes:
         self._usage = delta.usage
@@ -602,6 +627,7 @@ _WRITE: dict[type, Callable[..., bytes]] = {
     ToolCallBegun: StreamWriter._call,
     ToolArgsDelta: StreamWriter._args,
     BlockEnded: StreamWriter._ended,
+    Odds: StreamWriter._chances,
     UsageSeen: StreamWriter._seen,
     Ping: StreamWriter._ping,
     Stopped: StreamWriter._stopped,

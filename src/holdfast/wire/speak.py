@@ -7,6 +7,7 @@ knows another, and what crosses goes through the neutral form of `wire.speech`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import ceil
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec import Struct
 from holdfast.facts.calls import Call, Headers, Peek
 from holdfast.facts.flights import Leg
 from holdfast.facts.losses import Lost
-from holdfast.facts.outcomes import FailureKind, Said
+from holdfast.facts.outcomes import Failure, FailureKind, Said
 from holdfast.facts.places import NOTHING_KNOWN, ModelFacts
 from holdfast.wire import (
     anthropic,
@@ -29,6 +30,7 @@ from holdfast.wire import (
 )
 from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
+from holdfast.wire.deltas import DeltaWriter
 from holdfast.wire.fitting import fitted, looks_fitted, paired
 from holdfast.wire.headers import client_credential, is_subscription
 from holdfast.wire.keeping import KeepingTap, SignedTap
@@ -36,6 +38,8 @@ from holdfast.wire.mend import Mender, deltas_of, mended_answer
 from holdfast.wire.mended import MendedFrames
 from holdfast.wire.needs import needs
 from holdfast.wire.packed import InflatingTap, UnreadableTap
+from holdfast.wire.quiet import QuietWriter, quiet
+from holdfast.wire.retry_after import retry_delay_s
 from holdfast.wire.schemas import schemed
 from holdfast.wire.speech import (
     Answer,
@@ -51,7 +55,7 @@ from holdfast.wire.speech import (
 )
 from holdfast.wire.suiting import suited, windowed
 from holdfast.wire.tap import CrossingTap, PassingTap, Tap
-from holdfast.wire.whole import JSON, ErrorTap, WholeTap
+from holdfast.wire.whole import JSON, ErrorTap, WholeTap, page_words
 
 __all__ = [
     "BadBodyError",
@@ -391,7 +395,7 @@ def _tap(
     counts = call.surface == "count_tokens"
     if not 200 <= status < 300:
         how: FailureKind = "absent" if counts and status in _ABSENT else "status"
-        return ErrorTap(there, status, headers, here=here if crosses else None, kind=how)
+        return ErrorTap(there, status, headers, crossed=crosses, kind=how)
     if counts:
         return _counting(here, there)
     if call.stream and not crosses and kind.startswith(_type_of(there)):
@@ -414,7 +418,7 @@ def _type_of(there: Speaking) -> bytes:
 class _Way:
     """The way back of one answer: from the target's dialect into the client's."""
 
-    __slots__ = ("_call", "_crossings", "_leg", "here", "there")
+    __slots__ = ("_call", "_crossings", "_leg", "_quiet", "here", "there")
 
     def __init__(
         self, call: Call, leg: Leg, here: Speaking, there: Speaking, crossings: Crossings | None
@@ -423,8 +427,9 @@ class _Way:
         self._leg = leg
         self.here = here
         self.there = there
-        # Clients that hand signatures back need no memory of ours.
-        self._crossings = None if here.SIGNS else crossings
+        self._quiet = here is not there and not here.shows_thoughts(call.body)
+        # Clients that hand signatures back need no memory of ours, where they are given any.
+        self._crossings = None if here.SIGNS and not self._quiet else crossings
 
     @property
     def remembers(self) -> bool:
@@ -454,7 +459,14 @@ class _Way:
         answer = mended_answer(self.there.read_answer(body), self.tool)
         for choice in answer.choices:
             self.keep(choice.parts)
-        return msgspec.structs.replace(answer, asked=self._call.body)
+        shown = quiet(answer) if self._quiet else answer
+        return msgspec.structs.replace(shown, asked=self._call.body)
+
+    def writer(self) -> DeltaWriter:
+        """A writer of one stream for this client."""
+        call = self._call
+        writer = self.here.stream_writer(call.body, int(call.wall))
+        return QuietWriter(writer) if self._quiet else writer
 
 
 def _counting(here: Speaking, there: Speaking) -> Tap:
@@ -485,7 +497,7 @@ def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:
     if kind.startswith(_type_of(there)):
         return CrossingTap(
             there.delta_reader(call.model),
-            here.stream_writer(call.body, created),
+            way.writer(),
             Mender(call.model, way.tool),
             there.frames(),
             head,
@@ -494,7 +506,7 @@ def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:
 
     # Some relays and engines do not stream: the words are all there, so they are streamed now.
     def streamed(body: bytes) -> bytes:
-        writer, answer = here.stream_writer(call.body, created), way.answer(body)
+        writer, answer = way.writer(), way.answer(body)
         if len(answer.choices) != 1 and not writer.several:
             raise CannotCrossError(f"the answer holds {len(answer.choices)} choices, not one")
         return b"".join(map(writer.write, deltas_of(answer)))
@@ -521,6 +533,31 @@ def error_reply(dialect: str, status: int, message: str) -> tuple[Headers, bytes
     """A whole error answer in the client's dialect: headers and body."""
     there = DIALECTS[dialect]
     return JSON, there.error_body(there.error_type(status), message)
+
+
+def passed_error(dialect: str, failure: Failure, cause: str) -> tuple[int, Headers, bytes]:
+    """An upstream's error for the client: status, headers and body, byte for byte as they came.
+
+    Of another dialect, the same words in an envelope that the client knows; of a web page, its
+    title. What a client does about a prompt that is too long hangs on how it is said.
+    """
+    status = failure.status or 500
+    if not failure.crossed:
+        return status, failure.headers, failure.body
+    here, said = DIALECTS[dialect], failure.said
+    words = said.message or page_words(failure.body) or f"The provider answered {status}."
+    head = (*(pair for pair in failure.headers if pair[0] not in _OF_BODIES), *JSON)
+    wait_s = retry_delay_s(failure.body)
+    if wait_s is not None and b"retry-after" not in dict(head):
+        # What its own SDKs read in the body, others look for in the headers.
+        head = (*head, (b"retry-after", b"%d" % ceil(wait_s)))
+    if cause == "context_too_long":
+        return 400, head, here.too_long(words)
+    code = "" if said.code.isdigit() else said.code  # some repeat the status there
+    return status, head, here.error_body(here.error_type(status), words, code)
+
+
+_OF_BODIES = (b"content-type", b"content-encoding", b"content-length")
 
 
 def error_event(dialect: str, status: int, message: str, query: str = "") -> bytes:

@@ -33,6 +33,7 @@ from holdfast.wire.deltas import (
     DeltaReader,
     DeltaWriter,
     Fault,
+    Odds,
     Of,
     Opened,
     Ping,
@@ -285,7 +286,7 @@ class CrossingTap:
             return
         if isinstance(delta, UsageSeen):
             self.usage = delta.usage
-        elif kind is PieceKind.PING and not self._spoke:
+        elif isinstance(delta, Ping) and not self._spoke:
             return  # before the commit nobody hears it
         if self._gathered is not None and self._whole is not None:
             parts = self._gathered.see(delta)
@@ -333,6 +334,7 @@ class CrossingTap:
 _KINDS: dict[type, PieceKind] = {
     Opened: PieceKind.OPENING,
     Ping: PieceKind.PING,
+    Odds: PieceKind.PING,
     UsageSeen: PieceKind.PING,
     Stopped: PieceKind.END,
     Fault: PieceKind.FAULT,

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from math import ceil
 from typing import Literal
 
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import CONTENT, END, FAULT, Failure, FailureKind, Piece, Said, Usage
-from holdfast.wire.retry_after import retry_delay_s
 from holdfast.wire.speech import UNREADABLE, CannotCrossError, Speaking, Whole
 from holdfast.wire.tap import NOTHING, fault
 
 ERROR_BYTES_MAX = 1 << 20
 WHOLE_BYTES_MAX = 64 << 20
 TEXT_MAX = 500
+PAGE_BYTES_MAX = 1 << 16
 _END = Piece(END)
 JSON: Headers = ((b"content-type", b"application/json"),)
 
@@ -141,15 +141,13 @@ class WholeTap:
 class ErrorTap:
     """An answer whose status says failure: its body is kept, so that it can be passed on.
 
-    `here` is the client's dialect where it is another one: then the same words are passed on in
-    an envelope that the client knows. A body without known words stays as it came. `kind` is that
-    of the failure.
+    `crossed`: the client speaks another dialect. `kind` is that of the failure.
     """
 
     stopped = False
     __slots__ = (
+        "_crossed",
         "_headers",
-        "_here",
         "_kind",
         "_parts",
         "_room",
@@ -165,12 +163,12 @@ class ErrorTap:
         status: int,
         headers: Headers,
         *,
-        here: Speaking | None = None,
+        crossed: bool = False,
         kind: FailureKind = "status",
     ) -> None:
         self._kind: FailureKind = kind
         self._there = there
-        self._here = here
+        self._crossed = crossed
         self._status = status
         self._headers = headers
         self._parts: list[bytes] = []
@@ -185,24 +183,29 @@ class ErrorTap:
         return []
 
     def close(self) -> list[Piece]:
-        body, headers, status = b"".join(self._parts), self._headers, self._status
+        body, status = b"".join(self._parts), self._status
         said = self._there.said(body)
         what = " ".join(part for part in (said.type, said.message) if part)
-        here = self._here
-        if here is not None and said.message:
-            body = here.error_body(here.error_type(status), said.message)
-            # What its own SDKs read in the body, others look for in the headers.
-            wait_s = retry_delay_s(b"".join(self._parts))
-            headers = (*(pair for pair in headers if pair[0] != b"content-type"), *JSON)
-            if wait_s is not None and b"retry-after" not in dict(headers):
-                headers = (*headers, (b"retry-after", b"%d" % ceil(wait_s)))
         failure = Failure(
             kind=self._kind,
             where="body",
             text=f"{status} {what}".strip()[:TEXT_MAX],
             status=status,
-            headers=headers,
+            headers=self._headers,
             body=body,
             said=said,
+            crossed=self._crossed,
         )
         return [Piece(FAULT, b"", failure)]
+
+
+_TITLE = re.compile(rb"<title[^>]*>([^<]{1,300})", re.IGNORECASE)
+
+
+def page_words(body: bytes) -> str:
+    """What a page says, or any body that is not JSON: its title, or the first of its words."""
+    title = _TITLE.search(body[:PAGE_BYTES_MAX])
+    said = title.group(1) if title is not None else body[:TEXT_MAX]
+    if title is None and said.lstrip()[:1] in (b"<", b"{", b"["):
+        return ""
+    return " ".join(said.decode("utf-8", "replace").split())
