@@ -22,6 +22,7 @@ from holdfast.wire import (
     anthropic,
     gemini,
     gemini_array,
+    kin,
     ollama,
     ollama_generate,
     openai,
@@ -206,6 +207,7 @@ def _suited(ask: Ask, leg: Leg) -> Ask:
     """The ask as this model takes it. Raises CannotCrossError where it needs what that has not."""
     _check_needs(ask, leg, _MENDED)
     facts = leg.facts or NOTHING_KNOWN
+    ask = kin.parted(ask, leg.dialect, facts.refuses or ())
     ask = suited(schemed(ask, leg.dialect), facts, leg.dialect)
     return windowed(ask, facts) if leg.dialect == ollama.DIALECT else ask
 
