@@ -33,7 +33,7 @@ from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.deltas import DeltaWriter
 from holdfast.wire.fitting import fitted, looks_fitted, paired
-from holdfast.wire.headers import client_credential, is_subscription
+from holdfast.wire.headers import about_call, client_credential, is_subscription
 from holdfast.wire.keeping import KeepingTap, SignedTap
 from holdfast.wire.mend import Mender, deltas_of, mended_answer
 from holdfast.wire.mended import MendedFrames
@@ -399,14 +399,14 @@ def _tap(
         how: FailureKind = "absent" if counts and status in _ABSENT else "status"
         return ErrorTap(there, status, headers, crossed=crosses, kind=how)
     if counts:
-        return _counting(here, there)
+        return _counting(here, there, headers)
     if call.stream and not crosses and kind.startswith(_type_of(there)):
         frames = there.frames()
         if leg.local:
             frames = MendedFrames(frames, there.event_mender(call.model, int(call.wall)))
         return PassingTap(there.stream_reader(call.model), frames)
     if call.stream or crosses:  # also where the target does not stream
-        return _crossing(call, kind, _Way(call, leg, here, there, crossings))
+        return _crossing(call, kind, _Way(call, leg, here, there, crossings), headers)
     if call.surface == here.SURFACE:
         return WholeTap(there, "answer")
     return WholeTap(there, "nothing" if call.surface == "batches" else "json")
@@ -471,7 +471,7 @@ class _Way:
         return QuietWriter(writer) if self._quiet else writer
 
 
-def _counting(here: Speaking, there: Speaking) -> Tap:
+def _counting(here: Speaking, there: Speaking, headers: Headers) -> Tap:
     """A tap for a count, which must be one: a client believes it, and nought of anything said is
     how relays say that they have none.
     """
@@ -482,20 +482,21 @@ def _counting(here: Speaking, there: Speaking) -> Tap:
             raise CannotCrossError(f"a count of {tokens} is none")
         return body if here is there else here.write_count_answer(tokens)
 
-    head = None if here is there else JSON
+    head = None if here is there else (*about_call(headers), *JSON)
     return WholeTap(there, "json", rewrite=counted, head=head, strange="absent")
 
 
-def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:
+def _crossing(call: Call, kind: bytes, way: _Way, headers: Headers) -> Tap:
     """A tap for an answer that is written anew: of another dialect, or of another form."""
+    about = about_call(headers)
     here, there, created = way.here, way.there, int(call.wall)
     if not call.stream:
 
         def rewritten(body: bytes) -> bytes:
             return here.write_answer(way.answer(body), created)
 
-        return WholeTap(there, "answer", rewrite=rewritten, head=JSON)
-    head = ((b"content-type", here.STREAM),)
+        return WholeTap(there, "answer", rewrite=rewritten, head=(*about, *JSON))
+    head = (*about, (b"content-type", here.STREAM))
     if kind.startswith(_type_of(there)):
         return CrossingTap(
             there.delta_reader(call.model),
