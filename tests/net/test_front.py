@@ -893,6 +893,15 @@ def responding(body: dict[str, Any], key: bytes) -> bytes:
     return posting("/v1/responses", {"model": GPT, **body}, b"authorization: Bearer " + key)
 
 
+def test_a_body_of_responses_on_chats_path_says_what_it_lost() -> None:
+    with chatting() as (plane, _):
+        body = {"model": GPT, "input": "hello", "truncation": "auto"}
+        answer = plane.ask(posting(CHAT.decode(), body))
+        assert (answer.status, answer.header("x-holdfast-lost")) == (200, "truncation")
+        eventually(lambda: plane.book.settled)
+        assert plane.book.settled[0].lost[0].startswith("truncation: ")
+
+
 def test_an_answers_name_is_good_for_its_own_key_and_not_over_a_restart() -> None:
     """Behind a target that keeps nothing the gateway does; who cannot go on hears what to do."""
     go_on = {"input": "again", "previous_response_id": ""}

@@ -22,6 +22,7 @@ from holdfast.core.route import TALK, Affinity, NoRoute, candidates, plan
 from holdfast.core.words import ascii_header
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import Leg, Limits
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, Verdict
 from holdfast.facts.places import Dialect, Provider, Route, Surface, Target
 from holdfast.net.bypass import Bypass
@@ -185,9 +186,12 @@ class Front:
 
     def _call(self, request: Request, reply: Reply, dialect: Dialect, surface: Surface) -> None:
         model, stream, body = "", False, request.body
+        lost: tuple[Lost, ...] = ()
         if request.method == "POST" and surface not in ("batches", "stored"):
             try:
-                body = speak.reshaped(dialect, surface, body)
+                written = speak.reshaped(dialect, surface, body)
+                if written is not None:
+                    body, lost = written.body, written.lost
                 peek = speak.peek(dialect, body, request.path)
             except speak.BadBodyError as problem:
                 self._refuse(request, reply, 400, str(problem), dialect)
@@ -195,6 +199,8 @@ class Front:
             model, stream = peek.model, peek.stream
         caller = self._callers.of(request)
         call = self._ask(request, caller, dialect, surface, model, stream=stream, body=body)
+        if lost:
+            call = msgspec.structs.replace(call, lost=lost)
         if call.retry_count and self._join(call, reply):
             return
         legs = self.rules.legs(call)

@@ -107,22 +107,23 @@ def peek(dialect: str, body: bytes, path: str = "") -> Peek:
     return found
 
 
-def reshaped(dialect: str, surface: str, body: bytes) -> bytes:
-    """A body of the dialect that its path says, though the client wrote it in another.
+def reshaped(dialect: str, surface: str, body: bytes) -> Written | None:
+    """A body of the dialect that its path says, where the client wrote it in another, and what of
+    it that has no word for; None where it is of its path's.
 
     Some send Responses' bodies to the path of Chat, and want Chat's answers. Raises BadBodyError
-    where that cannot be said; any other body stays as it is.
+    where that cannot be said.
     """
     if (dialect, surface) != ("openai", openai.SURFACE) or not responses.is_ours(body):
-        return body
+        return None
     try:
         model = peeking.peek(body).model
         ask = responses.read_ask(body)
         written = openai.write_ask(paired(ask), model)
-        _borne((*ask.lost, *written.lost))
+        lost = _borne((*ask.lost, *written.lost))
     except CannotCrossError as error:
         raise BadBodyError(f"holdfast: {error}.") from None
-    return written.body
+    return Written(written.body, lost)
 
 
 def conversation(dialect: str, body: bytes, *, first_turns: bool = False) -> str:
@@ -182,7 +183,7 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
         sampling = msgspec.structs.replace(ask.sampling, stream=True)
         ask = msgspec.structs.replace(ask, sampling=sampling)
     written = Written(there.write_count(ask, model)) if counts else _written(there, ask, leg)
-    lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost), leg)
+    lost = _borne((*call.lost, *_lost_headers(call, here), *ask.lost, *written.lost), leg)
     path = (
         there.COUNT_PATH.format(model=quote(model, safe=""))
         if counts
@@ -243,12 +244,13 @@ def _passed(call: Call, leg: Leg, crossings: Crossings | None) -> Outgoing:
     """
     query = f"?{call.query}" if call.query else ""
     model, path, body = leg.target.model, call.path, call.body
-    lost: tuple[Lost, ...] = ()
+    lost = call.lost
     ask = _own_ask(call, leg)
     if ask is not None:
         _check_needs(ask, leg, _MENDED - {"json_schema"})
     if leg.stand_in and leg.facts is not None:
-        body, lost = _resaid(call, leg, ask, leg.facts)
+        body, more = _resaid(call, leg, ask, leg.facts)
+        lost += more
     if leg.dialect in DIALECTS:
         own = DIALECTS[leg.dialect].own(body, _takes(leg, crossings))
         if own is not body:
