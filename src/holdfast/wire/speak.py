@@ -413,7 +413,8 @@ def _tap(
     if call.surface == here.SURFACE:
         there = _ALSO.get((call.dialect, call.surface)) or DIALECTS.get(leg.dialect, openai)
         if kind.startswith(_type_of(there)):
-            return _gathering(call, _Way(call, leg, here, there, crossings))
+            way = _Way(call, leg, here, there, crossings)
+            return _gathering(call, way, about_call(headers))
         return WholeTap(there, "answer")
     return WholeTap(there, "nothing" if call.surface == "batches" else "json")
 
@@ -501,7 +502,7 @@ def _crossing(call: Call, kind: bytes, way: _Way, headers: Headers) -> Tap:
     here, there, created = way.here, way.there, int(call.wall)
     streams = kind.startswith(_type_of(there))
     if not call.stream and streams:
-        return _gathering(call, way)
+        return _gathering(call, way, about)
     if not call.stream:
 
         def rewritten(body: bytes) -> bytes:
@@ -529,7 +530,7 @@ def _crossing(call: Call, kind: bytes, way: _Way, headers: Headers) -> Tap:
     return WholeTap(there, "answer", rewrite=streamed, head=head)
 
 
-def _gathering(call: Call, way: _Way) -> Tap:
+def _gathering(call: Call, way: _Way, about: Headers) -> Tap:
     """A tap for an answer that is streamed, though it was asked for in one piece."""
     here, there, gatherer = way.here, way.there, Gatherer()
 
@@ -538,7 +539,7 @@ def _gathering(call: Call, way: _Way) -> Tap:
 
     mender = Mender(call.model, way.tool)
     inner = CrossingTap(there.delta_reader(call.model), gatherer, mender, there.frames(), JSON)
-    return GatheringTap(inner, written, JSON)
+    return GatheringTap(inner, written, (*about, *JSON))
 
 
 def said(dialect: str, body: bytes) -> Said:
