@@ -43,7 +43,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
             "e", 1, "failed", status=529, failure_kind="http", failure_text="Overloaded",
             verdict="outage", because=("status 529", "said so"),
             lost=("top_k: this dialect has none", "user: it has no word for who asks"),
-            usage=Usage(7, 5, 3, 1), times=Times(0.1, 0.2, 0.3, 0.4), bytes_in=99,
+            usage=Usage(7, 5, 3, 1, 2), times=Times(0.1, 0.2, 0.3, 0.4), bytes_in=99,
         )
     )  # fmt: skip
     assert ledger.intend(intent("e", 2, provider="south", why="the first is down"))
@@ -58,7 +58,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     first, second = line.attempts
     assert first.because == ("status 529", "said so")
     assert first.lost == ("top_k: this dialect has none", "user: it has no word for who asks")
-    assert first.usage == Usage(7, 5, 3, 1)
+    assert first.usage == Usage(7, 5, 3, 1, 2)
     assert first.times == Times(0.1, 0.2, 0.3, 0.4)
     assert (first.outcome, first.status, first.bytes_in) == ("failed", 529, 99)
     assert (second.provider, second.why, second.outcome) == ("south", "the first is down", "ok")

@@ -36,7 +36,7 @@ _END: Columns = (
     "outcome", "settled_wall", "status", "input", "output", "cache_read", "cache_write",
     "sent_s", "headers_s", "content_s", "end_s", "bytes_in",
 )  # fmt: skip
-_TROUBLE: Columns = ("failure_kind", "failure_text", "verdict", "because", "lost")
+_RARE: Columns = ("thought", "failure_kind", "failure_text", "verdict", "because", "lost")
 _EXCHANGE: Columns = (
     "id", "wall", "duration_s", "outcome", "status", "bytes_in", "bytes_out", "shared",
 )  # fmt: skip
@@ -70,9 +70,9 @@ def _attempt(columns: Columns) -> str:
 
 
 _BEGUN = _attempt(_INTENT)
-# From beginning to end, and the end alone; by whether there was trouble.
-_WHOLE = {False: _attempt(_INTENT + _END), True: _attempt(_INTENT + _END + _TROUBLE)}
-_ENDED = {False: _attempt(_NAMELESS + _END), True: _attempt(_NAMELESS + _END + _TROUBLE)}
+# From beginning to end, and the end alone; by whether there is anything rare.
+_WHOLE = {False: _attempt(_INTENT + _END), True: _attempt(_INTENT + _END + _RARE)}
+_ENDED = {False: _attempt(_NAMELESS + _END), True: _attempt(_NAMELESS + _END + _RARE)}
 EXCHANGE = _insert("exchanges", _EXCHANGE) + " ON CONFLICT (id) DO NOTHING"
 
 # What an earlier process left without an end: calls of which only attempts are there (looked for
@@ -159,11 +159,11 @@ def _attempts(
         if ended is None:
             rows[_BEGUN].append(own)
         else:
-            trouble = _trouble(ended)
-            rows[_WHOLE[trouble != ()]].append((*own, *_settlement(ended), *trouble))
+            rare = _rare(ended)
+            rows[_WHOLE[rare != ()]].append((*own, *_settlement(ended), *rare))
     for end in ends.values():
-        trouble = _trouble(end)
-        rows[_ENDED[trouble != ()]].append((*_nameless(end), *_settlement(end), *trouble))
+        rare = _rare(end)
+        rows[_ENDED[rare != ()]].append((*_nameless(end), *_settlement(end), *rare))
     return rows.items()
 
 
@@ -176,12 +176,14 @@ def _settlement(end: Settled) -> tuple[Cell, ...]:
     )  # fmt: skip
 
 
-def _trouble(end: Settled) -> tuple[Cell, ...]:
-    """Empty where there was none."""
-    if not (end.failure_kind or end.failure_text or end.verdict or end.because or end.lost):
+def _rare(end: Settled) -> tuple[Cell, ...]:
+    """What most attempts have nothing of: trouble, and thoughts. Empty where there is none."""
+    thought = end.usage.thought
+    told = end.failure_kind or end.failure_text or end.verdict or end.because or end.lost
+    if not told and thought is None:
         return ()
     return (
-        end.failure_kind, end.failure_text[:TEXT_CHARS_MAX], end.verdict,
+        thought, end.failure_kind, end.failure_text[:TEXT_CHARS_MAX], end.verdict,
         _reasons(end.because) if end.because else "", _reasons(end.lost) if end.lost else "",
     )  # fmt: skip
 

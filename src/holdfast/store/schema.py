@@ -45,8 +45,12 @@ MIGRATIONS = (
     CREATE TABLE incidents (id INTEGER PRIMARY KEY, wall REAL, data BLOB);
     CREATE INDEX incidents_wall ON incidents (wall);
     """,
-    # What of a request did not reach its target: a JSON array, NULL for nothing.
-    "ALTER TABLE attempts ADD COLUMN lost TEXT;",
+    # What of a request did not reach its target: a JSON array, NULL for nothing. And the tokens of
+    # the output that went into thinking.
+    """
+    ALTER TABLE attempts ADD COLUMN lost TEXT;
+    ALTER TABLE attempts ADD COLUMN thought INTEGER;
+    """,
     # What many rows say alike stands in `shared` once: they name it there, and these columns of
     # their own are NULL. `wall` is when it was last named. The lines are the rows as they read.
     """
@@ -64,7 +68,7 @@ MIGRATIONS = (
         ifnull(own.asked_model, of.asked_model) AS asked_model, ifnull(own.tool, of.tool) AS tool,
         bytes_out, ifnull(own.why, of.why) AS why, outcome, settled_wall, status,
         failure_kind, failure_text, own.verdict, own.because, input, output, cache_read,
-        cache_write, sent_s, headers_s, content_s, end_s, bytes_in, lost
+        cache_write, sent_s, headers_s, content_s, end_s, bytes_in, lost, thought
         FROM attempts AS own LEFT JOIN shared AS of ON of.id = own.shared;
     CREATE VIEW exchange_lines AS SELECT
         own.id, own.wall, duration_s, ifnull(own.dialect, of.dialect) AS dialect,
