@@ -164,7 +164,8 @@ def test_settings_are_read() -> None:
     assert ask.tool_choice == ToolChoice(parallel=False)
     assert ask.form == Form("json_object")
     assert ask.user == "s"
-    assert names(ask) == ["verbosity"]
+    assert ask.shared == (("safety_identifier", b'"s"'), ("verbosity", b'"low"'))
+    assert names(ask) == []
 
 
 FUNCTIONS = [{"type": "function", "function": {"name": name}} for name in "fg"]
@@ -202,7 +203,6 @@ def test_tools_that_are_not_allowed_are_not_offered() -> None:
         ({"tools": [{"type": "web_search"}]}, True),
         ({"prediction": {"type": "content"}}, True),
         ({"field_of_tomorrow": False}, True),
-        ({"prompt_cache_key": "k"}, True),
     ],
 )
 def test_what_has_no_word_elsewhere_is_a_loss_with_its_name(

@@ -169,7 +169,8 @@ def test_what_a_coding_tool_sends_is_read() -> None:
         Turn("user", (ToolResult("call_1", (Text("1"),)), ToolResult("call_2", (Text("2"),)))),
     )
     assert ask.reasoning == Reasoning("on", effort="medium")
-    assert fields(ask) == ["tools[2]", "prompt_cache_key", "client_metadata"]
+    assert fields(ask) == ["tools[2]", "client_metadata"]
+    assert dict(ask.shared) == {"prompt_cache_key": b'"k"', "verbosity": b'"medium"'}
     assert all(loss.tolerable for loss in ask.lost)
 
 
@@ -251,7 +252,13 @@ def test_settings_are_read() -> None:
     assert ask.tool_choice == ToolChoice(parallel=False)
     assert ask.form == Form("json_object")
     assert ask.user == "s"
-    assert fields(ask) == ["truncation", "text.verbosity", "metadata"]
+    assert fields(ask) == ["truncation"]
+    assert [name for name, _ in ask.shared] == [
+        "metadata",
+        "service_tier",
+        "safety_identifier",
+        "verbosity",
+    ]
     schema = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True}
     assert read(text={"format": schema}).form == Form(
         "json_schema", b'{"type": "object"}', "n", strict=True
@@ -260,7 +267,7 @@ def test_settings_are_read() -> None:
 
 def test_what_changes_nothing_is_no_loss() -> None:
     extra = {
-        "store": True,
+        "store": False,
         "background": False,
         "metadata": {},
         "tools": [],
@@ -268,7 +275,6 @@ def test_what_changes_nothing_is_no_loss() -> None:
         "truncation": "disabled",
         "previous_response_id": None,
         "reasoning": None,
-        "service_tier": "default",
         "stream_options": {"include_obfuscation": False},
     }
     assert read(**extra) == read() == user(Text("hi"))

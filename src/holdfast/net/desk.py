@@ -107,6 +107,7 @@ class Desk:
     it may be over.
     `shown` takes what a new connection showed of who answers there: provider, surface, evidence.
     `kept` are calls that ended whole just after their client left, which may come back at once.
+    `held` end calls that are held back, each its own.
     `alarm_at` is when the flights' deadlines are looked at next (the clock's; infinity: never).
     """
 
@@ -123,6 +124,7 @@ class Desk:
         "crossings",
         "dialer",
         "flying",
+        "held",
         "kept",
         "observe",
         "outlook",
@@ -160,6 +162,7 @@ class Desk:
         self.places: dict[str, Place] = {}
         self.flying: set[Pilot] = set()
         self.kept: set[Pilot] = set()
+        self.held: set[Callable[[], None]] = set()
         self._intents: list[Intent] = []
         dialer.cork.before = self.promise
         self._alarm: asyncio.TimerHandle | None = None
@@ -185,7 +188,9 @@ class Desk:
             self.runaways.ended(mark, at, whole=whole, name=call.tool)
 
     def stop(self) -> None:
-        """End every call that is still in the air, so that each client hears why."""
+        """End every call that is held back or in the air, so that each client hears why."""
+        for end in tuple(self.held):
+            end()
         for pilot in tuple(self.flying):
             pilot.stop()
 

@@ -341,6 +341,7 @@ class Pilot:
     def stop(self) -> None:
         """The house closes, and this call's time to end by itself is over."""
         at = self._desk.clock()
+        self._desk.flying.add(self)  # it may not even have taken off
         self._feed_safely(Stopping(at) if self.replies else Left(at))
 
     def _obey(self, commands: Sequence[Command]) -> None:

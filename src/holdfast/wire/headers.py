@@ -81,6 +81,7 @@ _DOWN_PREFIXES = (
 )
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _FIT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # in a value
+_ABOUT_CALL = re.compile(rb"retry-after|(?:.+-)?request-id|.+-rate-?limit-.+")
 IDENTITY = (b"accept-encoding", b"identity")
 _ODD = re.compile(r"[^A-Za-z0-9_.\[\]-]")
 _UNPRINTABLE = re.compile(r"[^ -~]")
@@ -161,6 +162,13 @@ def passing_down(names: tuple[bytes, ...]) -> tuple[bool, ...]:
 def all_fit(values: bytes) -> bool:
     """Whether every byte may stand in a value."""
     return not values.translate(None, _FIT)
+
+
+def about_call(headers: Headers) -> Headers:
+    """What of an upstream's headers tells of the call, whoever reads it: its id there, what is left
+    of limits, when to come again. The rest is about a body that a crossing writes anew.
+    """
+    return tuple(pair for pair in headers if _ABOUT_CALL.fullmatch(pair[0]))
 
 
 def lost_value(lost: Iterable[Lost]) -> bytes:

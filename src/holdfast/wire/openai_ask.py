@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from holdfast.facts.losses import Lost
+from holdfast.wire import kin
 from holdfast.wire.fields import Fields, objects
 from holdfast.wire.files import PDF, document, file_name, pdf, picture
 from holdfast.wire.fitting import fitted, flat, is_flat, itemised
@@ -48,7 +49,7 @@ _EFFORTS = ((2048, "low"), (8192, "medium"))
 _encode = msgspec.json.encode
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,;]*)*;base64,", re.IGNORECASE)
 # Fields that say nothing by themselves, or that only ask for what crossing gives anyhow.
-_SILENT = ("model", "stream_options", "store")
+_SILENT = ("model", "stream_options")
 PATH = "this path takes Chat Completions; Anthropic's requests go to /v1/messages"
 # Fields without which the answer would be another one, and their values that change nothing.
 _GRAVE: dict[str, tuple[bytes, ...]] = {
@@ -86,6 +87,7 @@ def read_ask(body: bytes) -> Ask:
         lost.append(Lost("system", ALONE))
     choice, allowed = _choice(fields)
     tools = _tools(fields, allowed, lost)
+    user, shared = kin.shared(fields, fields.raw(kin.VERBOSITY))
     ask = Ask(
         system=tuple(system),
         turns=tuple(turns),
@@ -94,7 +96,8 @@ def read_ask(body: bytes) -> Ask:
         sampling=_sampling(fields),
         reasoning=_reasoning(fields),
         form=_form(fields, lost),
-        user=_user(fields),
+        user=user,
+        shared=shared,
     )
     lost += fields.losses()
     return msgspec.structs.replace(ask, lost=tuple(lost)) if lost else ask
@@ -392,11 +395,6 @@ def _form(fields: Fields, lost: list[Lost]) -> Form | None:
     return found
 
 
-def _user(fields: Fields) -> str:
-    newer, older = fields.text("safety_identifier"), fields.text("user")
-    return older or newer or ""
-
-
 # -------------------------------------------------------------------- writing
 
 
@@ -430,6 +428,9 @@ def write_ask(ask: Ask, model: str) -> Written:
     if ask.user:
         short = len(ask.user) <= USER_CHARS_MAX
         body["user"] = ask.user if short else fitted(ask.user, USER_CHARS_MAX)
+    verbosity = kin.say(ask, body)
+    if verbosity:
+        body[kin.VERBOSITY] = Raw(verbosity)
     if _is_marked(ask):
         lost.append(Lost("cache_control", "targets of this dialect cache by themselves"))
     return Written(_encode(body), tuple(lost))

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from holdfast.facts.losses import Lost
+from holdfast.wire import kin
 from holdfast.wire.fields import Fields, objects
 from holdfast.wire.files import PDF, document, file_name, picture
 from holdfast.wire.fitting import fitted, flat, is_flat, itemised
@@ -65,7 +66,7 @@ _EFFORTS = ((2048, "low"), (8192, "medium"))
 _encode = msgspec.json.encode
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,;]*)*;base64,", re.IGNORECASE)
 # Fields that say nothing by themselves, or that only ask for what crossing gives anyhow.
-_SILENT = ("model", "store", "stream_options")
+_SILENT = ("model", "stream_options")
 # Fields without which the answer would be another one, and their values that change nothing.
 _GRAVE: dict[str, tuple[bytes, ...]] = {
     "background": (b"false",),
@@ -75,7 +76,6 @@ _GRAVE: dict[str, tuple[bytes, ...]] = {
 }
 # Fields whose usual values ask for nothing.
 _USUAL: dict[str, tuple[bytes, ...]] = {
-    "service_tier": (b'"auto"', b'"default"'),
     "truncation": (b'"disabled"',),
 }
 # What the provider did by itself: the model's words say what came of it.
@@ -244,7 +244,8 @@ def _read(body: bytes, names: Names) -> Ask:
     tools = list({tool.name: tool for tool in (*tools, *talk.tools)}.values())
     if allowed is not None:
         tools = [tool for tool in tools if tool.name in allowed]
-    newer, older = fields.text("safety_identifier"), fields.text("user")
+    form, verbosity = _form(fields, lost)
+    user, shared = kin.shared(fields, verbosity)
     ask = Ask(
         system=(*before, *talk.system),
         turns=tuple(Turn(turn.role, tuple(turn.parts)) for turn in talk.turns),
@@ -252,8 +253,9 @@ def _read(body: bytes, names: Names) -> Ask:
         tool_choice=choice,
         sampling=_sampling(fields),
         reasoning=_reasoning(fields, lost),
-        form=_form(fields, lost),
-        user=older or newer or "",
+        form=form,
+        user=user,
+        shared=shared,
     )
     if not ask.turns or ask.turns[-1].role == "assistant":
         raise CannotCrossError("input: the conversation does not end with the user's words")
@@ -287,14 +289,17 @@ def _reasoning(fields: Fields, lost: list[Lost]) -> Reasoning | None:
     return Reasoning("off") if effort == "none" else Reasoning("on", effort=effort)
 
 
-def _form(fields: Fields, lost: list[Lost]) -> Form | None:
+def _form(fields: Fields, lost: list[Lost]) -> tuple[Form | None, bytes]:
+    """The form of the answer, and how many words it is to make."""
     text = fields.object("text")
     if text is None:
-        return None
-    form = text.object("format")
-    if text.raw("verbosity") not in (b"", b'"medium"'):
-        lost.append(Lost(text.name("verbosity"), "it has no word outside its dialect"))
+        return None, b""
+    form, verbosity = text.object("format"), text.raw(kin.VERBOSITY)
     lost += text.losses()
+    return _formed(form, lost), verbosity
+
+
+def _formed(form: Fields | None, lost: list[Lost]) -> Form | None:
     kind = form.text("type") if form is not None else "text"
     if form is None or kind == "text":
         return None
@@ -693,6 +698,9 @@ def write_ask(ask: Ask, model: str) -> Written:
     if ask.user:
         short = len(ask.user) <= USER_CHARS_MAX
         body["user"] = ask.user if short else fitted(ask.user, USER_CHARS_MAX)
+    verbosity = kin.say(ask, body)
+    if verbosity:
+        body["text"] = {**body.get("text", {}), kin.VERBOSITY: Raw(verbosity)}
     if _is_marked(ask):
         lost.append(Lost("cache_control", "targets of this dialect cache by themselves"))
     return Written(_encode(body), tuple(lost))
