@@ -133,13 +133,15 @@ class Observatory:
         if len(self._inbox) >= CROWDED:
             self._dropped += self._inbox.keep(WAITING_MAX)
 
-    def counted(self, leaf: Leaf, at: float, status: int | None, content_s: float | None) -> bool:
+    def counted(
+        self, leaf: Leaf, at: float, wall: float, status: int | None, content_s: float | None
+    ) -> bool:
         """A client had a good answer of the first choice, which was no trial. False: it wants an
         observation of its own; else it was counted to one like it, and routing has heard of it.
         """
         found = self._inbox.count(leaf, at, status, content_s)
         if found:
-            self._desk.board.answered(leaf, at, self._desk.wall(), content_s)
+            self._desk.board.answered(leaf, at, wall, content_s)
         return found
 
     def shown(self, provider: str, surface: str, evidence: Evidence | None) -> None:

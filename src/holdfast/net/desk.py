@@ -153,7 +153,8 @@ class Desk:
         self.credit = credit
         self.affinity = affinity
         self.observe: Callable[[Observation], None] = board.observe
-        self.counted: Callable[[Leaf, float, int | None, float | None], bool] = lambda *_: False
+        self.counted: Callable[[Leaf, float, float, int | None, float | None], bool]
+        self.counted = lambda *_: False
         self.outlook: Callable[[Decline], str] = lambda _: ""
         self.crossings = Crossings()
         self.runaways = Runaways()

@@ -544,7 +544,7 @@ class Pilot:
                 desk.affinity(call, leg, note.at)
             leaf = (target.provider, leg.surface, target.model, target.credential)
             usual = not (leg.trial or leg.stand_in)
-            if usual and desk.counted(leaf, note.at, status, note.times.content):
+            if usual and desk.counted(leaf, note.at, wall, status, note.times.content):
                 return
         desk.observe(
             Observation(
