@@ -21,6 +21,7 @@ from holdfast.wire.fields import Fields, objects
 from holdfast.wire.files import PDF, document, file_name, picture
 from holdfast.wire.fitting import fitted, flat, is_flat, itemised
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
+from holdfast.wire.schemas import named_once
 from holdfast.wire.speech import (
     ALONE,
     FOREIGN,
@@ -233,6 +234,7 @@ def _read(body: bytes, names: Names) -> Ask:
         if value and value not in usual:
             lost.append(Lost(name, "it has no word outside its dialect"))
     tools = _tools(fields.objects("tools"), names, lost)
+    named_once(tools)  # what comes with the items may well come again
     talk = _talk(fields, names, lost)
     if not talk.turns and talk.system:
         talk.people(list(talk.system))
