@@ -874,7 +874,6 @@ def test_what_messages_can_say_and_chat_cannot_is_refused_by_name(extra: dict, n
 @pytest.mark.parametrize(
     ("extra", "names"),
     [
-        ({"functions": [{"name": "f"}]}, "functions"),
         ({"n": 2}, "n: "),
         ({"logprobs": True, "top_logprobs": 2}, "logprobs"),
         ({"logit_bias": {"5": 1}}, "logit_bias"),

@@ -224,8 +224,13 @@ def usage_body(usage: Usage) -> dict[str, Any]:
     return counts
 
 
-def stop_name(stop: Stop, *, refused: bool) -> str:
-    """The finish reason. A refusal in the model's own words is an answer that ends as others do."""
+def stop_name(stop: Stop, *, refused: bool, older: bool = False) -> str:
+    """The finish reason. A refusal in the model's own words is an answer that ends as others do.
+
+    `older`: the client knows functions and no tools.
+    """
+    if older and stop == "tool_calls":
+        return "function_call"
     return "stop" if stop == "refusal" and refused else STOP_NAMES[stop]
 
 
@@ -516,6 +521,7 @@ class StreamWriter:
     """Writes a stream of chat chunks, with usage where the client asked for it.
 
     `choice` is the number of the answer among several; the first writes the end of them all.
+    `older`: the client knows functions and no tools, and one call an answer.
     """
 
     several = True
@@ -526,6 +532,7 @@ class StreamWriter:
         "_created",
         "_head",
         "_odds",
+        "_older",
         "_opening",
         "_others",
         "_refused",
@@ -534,8 +541,11 @@ class StreamWriter:
         "_usage_asked",
     )
 
-    def __init__(self, created: int, *, usage_asked: bool, choice: int = 0) -> None:
+    def __init__(
+        self, created: int, *, usage_asked: bool, choice: int = 0, older: bool = False
+    ) -> None:
         self._choice = choice
+        self._older = older
         self._created = created
         self._opening = Opened()
         self._others: dict[int, StreamWriter] = {}
@@ -591,11 +601,18 @@ class StreamWriter:
     def _call(self, delta: ToolCallBegun) -> bytes:
         self._calls += 1
         function = {"name": delta.name, "arguments": ""}
+        if self._older:
+            return self._function(function)
         id_ = fitted(delta.id, ID_CHARS_MAX)
         call = {"index": self._calls, "id": id_, "type": "function", "function": function}
         return self._chunk({"tool_calls": [call]})
 
+    def _function(self, function: dict[str, str]) -> bytes:
+        return b"" if self._calls else self._chunk({"function_call": function})
+
     def _args(self, delta: ToolArgsDelta) -> bytes:
+        if self._older:
+            return self._function({"arguments": delta.json})
         call = {"index": self._calls, "function": {"arguments": delta.json}}
         return self._chunk({"tool_calls": [call]})
 
@@ -615,14 +632,15 @@ class StreamWriter:
         """What another choice says, its role first."""
         begun = b""
         if delta.choice not in self._others:
-            other = StreamWriter(self._created, usage_asked=False, choice=delta.choice)
+            number, older = delta.choice, self._older
+            other = StreamWriter(self._created, usage_asked=False, choice=number, older=older)
             self._others[delta.choice] = other
             begun = other.write(self._opening)
         return begun + self._others[delta.choice].write(delta.delta)
 
     def _stopped(self, delta: Stopped) -> bytes:
         """The finish reason, the usage where it was asked for, and `[DONE]`."""
-        last = self._chunk({}, stop_name(delta.stop, refused=self._refused))
+        last = self._chunk({}, stop_name(delta.stop, refused=self._refused, older=self._older))
         if self._choice:
             return last
         if self._usage_asked:
