@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.wire.asks import ASKS, NAMES, TEXT, plain
 
 from holdfast.wire import responses_ask
-from holdfast.wire.responses_ask import CACHE, INPUT_SCHEMA, Own, names_of, read_ask
+from holdfast.wire.freeform import INPUT_SCHEMA
+from holdfast.wire.responses_ask import CACHE, Own, names_of, read_ask
 from holdfast.wire.speech import (
     Ask,
     BadFieldError,

@@ -15,6 +15,7 @@ from holdfast.wire.fields import Fields, objects
 from holdfast.wire.files import PDF, document, file_name, pdf, picture
 from holdfast.wire.fitting import fitted, flat, is_flat, itemised
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
+from holdfast.wire.freeform import arguments_of, freeform
 from holdfast.wire.openai_older import Calls, functions
 from holdfast.wire.speech import (
     ALONE,
@@ -295,9 +296,12 @@ def _assistant(
 
 def _call(call: Fields, lost: list[Lost]) -> ToolCall:
     kind, id_ = call.text("type") or "function", call.text("id") or ""
+    call.raw("index")
+    custom = call.object("custom") if kind == "custom" else None
+    if custom is not None:
+        return _custom_call(custom, id_)
     if kind != "function":
         lost.append(Lost(call.where, f"a call of type {kind}", tolerable=False))
-    call.raw("index")
     function = call.object("function")
     name = function.text("name") if function is not None else None
     if function is None or not name:
@@ -310,6 +314,13 @@ def _call(call: Fields, lost: list[Lost]) -> ToolCall:
     lost += function.losses()
     lost += call.losses()
     return ToolCall(id_, name, arguments)
+
+
+def _custom_call(custom: Fields, id_: str) -> ToolCall:
+    name = custom.text("name")
+    if not name:
+        raise custom.refuse("name", "is missing")
+    return ToolCall(id_, name, arguments_of(custom.text("input") or ""))
 
 
 def _result(message: Fields, id_: str | None, content: bytes, lost: list[Lost]) -> ToolResult:
@@ -325,6 +336,10 @@ def _tools(fields: Fields, allowed: frozenset[str] | None, lost: list[Lost]) -> 
     for tool in fields.objects("tools"):
         kind = tool.text("type") or "function"
         inner = tool.object("function")
+        custom = tool.object("custom") if kind == "custom" else None
+        if custom is not None:
+            tools.append(_custom(custom, lost))
+            continue
         if kind != "function":
             # What the client runs itself it waits for; the provider's own tools can be missed.
             why = f"a tool of type {kind} has no word outside its dialect"
@@ -343,6 +358,28 @@ def _tools(fields: Fields, allowed: frozenset[str] | None, lost: list[Lost]) -> 
     if allowed is not None:
         tools = [tool for tool in tools if tool.name in allowed]
     return tuple(tools)
+
+
+def _custom(custom: Fields, lost: list[Lost]) -> Tool:
+    name, form = custom.text("name"), custom.object("format")
+    if not name:
+        raise custom.refuse("name", "is missing")
+    grammar = form.object("grammar") if form is not None else None
+    found = freeform(name, custom.text("description") or "", grammar)
+    lost += custom.losses()
+    return found
+
+
+def customs(asked: bytes) -> frozenset[str]:
+    """The names of the client's tools whose input is text. Never raises."""
+    if b'"custom"' not in asked:
+        return frozenset()
+    try:
+        tools = Fields(asked).objects("tools")
+        given = [tool.object("custom") for tool in tools if tool.text("type") == "custom"]
+        return frozenset(one.text("name") or "" for one in given if one is not None)
+    except BadFieldError:
+        return frozenset()
 
 
 def _choice(fields: Fields) -> tuple[ToolChoice | None, frozenset[str] | None]:
