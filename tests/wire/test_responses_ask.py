@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.wire.asks import ASKS, NAMES, TEXT, plain
 
 from holdfast.wire import responses_ask
-from holdfast.wire.responses_ask import CACHE, INPUT_SCHEMA, Own, names_of, read_ask
+from holdfast.wire.freeform import INPUT_SCHEMA
+from holdfast.wire.responses_ask import CACHE, Own, names_of, read_ask
 from holdfast.wire.speech import (
     Ask,
     BadFieldError,
@@ -551,3 +552,13 @@ def test_rules_that_stand_alone_are_said_as_a_users() -> None:
         (Turn("user", (Text("Write a haiku."),)),),
     )
     assert [lost.field for lost in ask.lost] == ["system"]
+
+
+def test_a_tool_that_is_there_twice_is_refused_unless_it_came_again_on_the_way() -> None:
+    tool = {"type": "function", "name": "f"}
+    with pytest.raises(BadFieldError, match="tools: 'f' is there twice"):
+        read(tools=[tool, tool])
+    found = {"type": "tool_search_output", "tools": [tool]}
+    assert [one.name for one in read(HI, found, tools=[tool]).tools] == ["f"]
+    spaces = [{"type": "namespace", "name": name, "tools": [tool]} for name in "ab"]
+    assert [one.name for one in read(tools=spaces).tools] == ["a__f", "b__f"]

@@ -21,6 +21,8 @@ from holdfast.wire.fields import Fields, objects
 from holdfast.wire.files import PDF, document, file_name, picture
 from holdfast.wire.fitting import fitted, flat, is_flat, itemised
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
+from holdfast.wire.freeform import arguments_of, freeform
+from holdfast.wire.schemas import named_once
 from holdfast.wire.speech import (
     ALONE,
     FOREIGN,
@@ -57,8 +59,6 @@ FORM_NAME = "answer"
 OFF = "none"  # the effort of not thinking at all
 SEALED = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
-# The one field of a tool whose input is text, where all input is JSON.
-INPUT_SCHEMA = b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}'
 CACHE = b'{"type":"ephemeral"}'
 NOT_HERE = "what was said before is not known here"
 # Budgets of thinking up to which an effort is meant.
@@ -233,6 +233,7 @@ def _read(body: bytes, names: Names) -> Ask:
         if value and value not in usual:
             lost.append(Lost(name, "it has no word outside its dialect"))
     tools = _tools(fields.objects("tools"), names, lost)
+    named_once(tools)  # what comes with the items may well come again
     talk = _talk(fields, names, lost)
     if not talk.turns and talk.system:
         talk.people(list(talk.system))
@@ -365,15 +366,12 @@ def _custom(tool: Fields, names: Names, space: str, lost: list[Lost]) -> Tool:
         raise tool.refuse("name", "is missing")
     description = tool.text("description") or ""
     form = tool.object("format")
-    if form is not None and form.text("type") == "grammar":
-        # Elsewhere nobody is held to a grammar; a model that reads it keeps to it mostly.
-        syntax, definition = form.text("syntax") or "", form.text("definition") or ""
-        description += f"\n\n`input` follows this {syntax} grammar:\n{definition}"
+    grammar = form if form is not None and form.text("type") == "grammar" else None
     for how in _HOW:
         tool.raw(how)
     lost += tool.losses()
     plain = names.tell(Own(name, space, custom=True))
-    return Tool(plain, description.strip(), INPUT_SCHEMA, freeform=True)
+    return freeform(plain, description, grammar)
 
 
 def _choice(fields: Fields, names: Names) -> tuple[ToolChoice | None, frozenset[str] | None]:
@@ -607,9 +605,9 @@ def _call(item: Fields, talk: _Talk, names: Names, _: list[Lost]) -> None:
 
 
 def _custom_call(item: Fields, talk: _Talk, names: Names, _: list[Lost]) -> None:
-    given = {"input": item.text("input") or ""}
+    arguments = arguments_of(item.text("input") or "")
     plain = names.tell(Own(_called(item), item.text("namespace") or "", custom=True))
-    talk.model((ToolCall(_call_id(item), plain, _encode(given).decode()),))
+    talk.model((ToolCall(_call_id(item), plain, arguments),))
 
 
 def _called(item: Fields) -> str:

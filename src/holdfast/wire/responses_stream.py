@@ -30,6 +30,7 @@ from holdfast.wire.deltas import (
     ToolCallBegun,
     UsageSeen,
 )
+from holdfast.wire.freeform import input_of
 from holdfast.wire.kinds import Passing
 from holdfast.wire.odds import filled
 from holdfast.wire.responses_answer import (
@@ -41,7 +42,6 @@ from holdfast.wire.responses_answer import (
     ending,
     failed_event,
     failure_of,
-    input_of,
     is_error,
     piece_of,
     read_usage,

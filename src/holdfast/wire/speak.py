@@ -32,7 +32,7 @@ from holdfast.wire import (
 from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.deltas import DeltaWriter
-from holdfast.wire.fitting import fitted, looks_fitted, paired
+from holdfast.wire.fitting import fitted, lettered, looks_fitted, paired
 from holdfast.wire.gathering import Gatherer, GatheringTap
 from holdfast.wire.headers import about_call, client_credential, is_subscription
 from holdfast.wire.keeping import KeepingTap, SignedTap
@@ -453,7 +453,10 @@ class _Way:
         except CannotCrossError:
             return name
         most = self.there.NAME_CHARS_MAX
-        return next((tool.name for tool in tools if fitted(tool.name, most) == name), name)
+        for own in (tool.name for tool in tools):
+            if name in (fitted(own, most), lettered(own, most)):
+                return own
+        return name
 
     def keep(self, parts: Sequence[Part]) -> None:
         """Remember what of this answer the client cannot."""
