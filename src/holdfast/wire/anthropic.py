@@ -5,7 +5,7 @@ The stream is in `wire.anthropic_stream`; what the functions promise, in `speech
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from holdfast.facts.calls import Headers
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Said
 from holdfast.wire import anthropic_ask
 from holdfast.wire.anthropic_ask import signed, thinking_of
@@ -24,6 +25,7 @@ from holdfast.wire.anthropic_stream import (
     DeltaReader,
     StreamReader,
     StreamWriter,
+    runs,
     usage_body,
     usage_of,
 )
@@ -31,6 +33,8 @@ from holdfast.wire.fitting import fitted
 from holdfast.wire.listing import asked_of, limit_of, page
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import (
+    CITED,
+    RAN,
     UNREADABLE,
     Answer,
     Ask,
@@ -146,6 +150,7 @@ class _Block(Struct):
     id: str = ""
     name: str = ""
     input: Raw = Raw()
+    citations: Raw = Raw()
 
 
 class _Answer(Struct):
@@ -177,7 +182,21 @@ def read_answer(body: bytes) -> Answer:
     found = _decode_answer(body)
     parts = tuple(part for block in found.content if (part := _part(block)) is not None)
     choice = Choice(parts, STOPS.get(found.stop_reason or "", "end"), found.stop_sequence or "")
-    return Answer(id=found.id, model=found.model, choices=(choice,), usage=usage_of(found.usage))
+    lost = tuple(dict.fromkeys(loss for block in found.content for loss in _losses(block)))
+    return Answer(
+        id=found.id,
+        model=found.model,
+        choices=(choice,),
+        usage=usage_of(found.usage),
+        lost=lost,
+    )
+
+
+def _losses(block: _Block) -> Iterator[Lost]:
+    if runs(block.type):
+        yield RAN
+    if bytes(block.citations) not in (b"", b"null", b"[]"):
+        yield CITED
 
 
 def _part(block: _Block) -> Part | None:
@@ -193,7 +212,7 @@ def _part(block: _Block) -> Part | None:
         return thinking_of(block.thinking, block.signature)
     if kind == "redacted_thinking":
         return Thinking(data=block.data, origin=DIALECT)
-    if kind == "server_tool_use" or kind.endswith("_tool_result"):
+    if runs(kind):
         return None  # what the provider did by itself; its words say what came of it
     raise CannotCrossError(f"the answer holds {kind or 'a block without a type'}")
 

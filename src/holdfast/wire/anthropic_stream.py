@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import (
     CONTENT,
     END,
@@ -44,7 +45,7 @@ from holdfast.wire.deltas import (
 )
 from holdfast.wire.fitting import fitted
 from holdfast.wire.said import read_said
-from holdfast.wire.speech import UNREADABLE, Thinking
+from holdfast.wire.speech import CITED, RAN, UNREADABLE, Thinking
 from holdfast.wire.sse import SseEvent
 
 UNNAMED = "msg_holdfast"
@@ -360,10 +361,15 @@ _decode_start = msgspec.json.Decoder(_Start).decode
 _PINGS = (Ping(),)
 
 
+def runs(kind: str) -> bool:
+    """Whether a block of this type is what the provider did by itself."""
+    return kind == "server_tool_use" or kind.endswith("_tool_result")
+
+
 class DeltaReader:
     """Reads a Messages stream that crosses."""
 
-    __slots__ = ("_calls", "_model", "_sequence", "_spoke", "_stop", "_usage")
+    __slots__ = ("_calls", "_model", "_sequence", "_spoke", "_stop", "_usage", "lost")
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -372,6 +378,7 @@ class DeltaReader:
         self._sequence = ""
         self._spoke = False
         self._calls: set[int] = set()  # the blocks that are calls of the client's tools
+        self.lost: tuple[Lost, ...] = ()
 
     def read(self, event: SseEvent) -> Sequence[Delta]:
         """What this event says. Never raises."""
@@ -393,7 +400,13 @@ class DeltaReader:
             return (ThinkingDelta(index, delta.thinking, origin=DIALECT),)
         if kind == "signature_delta":
             return (ThinkingDelta(index, signature=delta.signature, origin=DIALECT),)
+        if kind == "citations_delta":
+            self._lose(CITED)
         return _PINGS
+
+    def _lose(self, loss: Lost) -> None:
+        if loss not in self.lost:
+            self.lost += (loss,)
 
     def run(self, block: bytes) -> TextDelta | None:
         """These whole events as one delta, where they are nothing but words of one block."""
@@ -471,6 +484,8 @@ class DeltaReader:
             return (ThinkingDelta(index, block.thinking, block.signature, origin=DIALECT),)
         if block.type == "redacted_thinking":
             return (ThinkingDelta(index, data=block.data, origin=DIALECT),)
+        if runs(block.type):
+            self._lose(RAN)
         return _PINGS
 
     def _block_stop(self, data: bytes) -> Sequence[Delta]:

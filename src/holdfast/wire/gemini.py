@@ -29,7 +29,7 @@ from holdfast.wire.gemini_stream import (
     StreamReader,
     StreamWriter,
     decode_reply,
-    holds_file,
+    losses,
     read_usage,
     stop_of,
     usage_body,
@@ -229,6 +229,7 @@ def read_answer(body: bytes) -> Answer:
         model=found.model_version or "",
         choices=tuple(choices),
         usage=read_usage(found.usage_metadata),
+        lost=tuple(dict.fromkeys(loss for one in found.candidates or () for loss in losses(one))),
     )
 
 
@@ -251,8 +252,6 @@ def _choice(candidate: CandidateFields) -> Choice:
 
 
 def _parts(part: PartFields) -> Iterator[Part]:
-    if holds_file(part):
-        raise CannotCrossError("the answer holds a file, not words")
     before = unsealed(part.thought_signature or "")
     if part.thought:
         sign = before[0].signature if before else ""

@@ -23,6 +23,7 @@ from holdfast.wire.openai_stream import (
     StreamReader,
     StreamWriter,
     Words,
+    losses,
     read_usage,
     stop_name,
     usage_body,
@@ -169,6 +170,7 @@ def read_answer(body: bytes) -> Answer:
         model=found.model or "",
         choices=tuple(map(_choice, found.choices)),
         usage=read_usage(found.usage),
+        lost=tuple(dict.fromkeys(loss for one in found.choices for loss in losses(one.message))),
     )
 
 

@@ -43,15 +43,20 @@ from holdfast.wire.quiet import QuietWriter, quiet
 from holdfast.wire.retry_after import retry_delay_s
 from holdfast.wire.schemas import schemed
 from holdfast.wire.speech import (
+    FILED,
+    UNSHOWN,
     Answer,
     Ask,
     BadBodyError,
     CannotCrossError,
     Model,
     Part,
+    Refusal,
     Speaking,
     Takes,
+    Text,
     ToolCall,
+    UnshownError,
     Written,
 )
 from holdfast.wire.suiting import suited, windowed
@@ -463,7 +468,9 @@ class _Way:
         return self.shown(mended_answer(self.there.read_answer(body), self.tool))
 
     def shown(self, answer: Answer) -> Answer:
-        """The answer, in order, as this client is shown it."""
+        """The answer, in order, as this client is shown it. Raises UnshownError."""
+        if FILED in answer.lost and not _speaks(answer):
+            raise UnshownError(UNSHOWN)
         for choice in answer.choices:
             self.keep(choice.parts)
         shown = quiet(answer) if self._quiet else answer
@@ -476,16 +483,22 @@ class _Way:
         return QuietWriter(writer) if self._quiet else writer
 
 
+def _speaks(answer: Answer) -> bool:
+    """Whether there is more in it than thoughts."""
+    parts = (part for choice in answer.choices for part in choice.parts)
+    return any(isinstance(part, Text | Refusal | ToolCall) for part in parts)
+
+
 def _counting(here: Speaking, there: Speaking) -> Tap:
     """A tap for a count, which must be one: a client believes it, and nought of anything said is
     how relays say that they have none.
     """
 
-    def counted(body: bytes) -> bytes:
+    def counted(body: bytes) -> tuple[bytes, tuple[Lost, ...]]:
         tokens = there.read_count(body)
         if tokens < 1:
             raise CannotCrossError(f"a count of {tokens} is none")
-        return body if here is there else here.write_count_answer(tokens)
+        return (body if here is there else here.write_count_answer(tokens)), ()
 
     head = None if here is there else JSON
     return WholeTap(there, "json", rewrite=counted, head=head, strange="absent")
@@ -499,8 +512,9 @@ def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:
         return _gathering(call, way)
     if not call.stream:
 
-        def rewritten(body: bytes) -> bytes:
-            return here.write_answer(way.answer(body), created)
+        def rewritten(body: bytes) -> tuple[bytes, tuple[Lost, ...]]:
+            answer = way.answer(body)
+            return here.write_answer(answer, created), answer.lost
 
         return WholeTap(there, "answer", rewrite=rewritten, head=JSON)
     head = ((b"content-type", here.STREAM),)
@@ -515,11 +529,11 @@ def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:
         )
 
     # Some relays and engines do not stream: the words are all there, so they are streamed now.
-    def streamed(body: bytes) -> bytes:
+    def streamed(body: bytes) -> tuple[bytes, tuple[Lost, ...]]:
         writer, answer = way.writer(), way.answer(body)
         if len(answer.choices) != 1 and not writer.several:
             raise CannotCrossError(f"the answer holds {len(answer.choices)} choices, not one")
-        return b"".join(map(writer.write, deltas_of(answer)))
+        return b"".join(map(writer.write, deltas_of(answer))), answer.lost
 
     return WholeTap(there, "answer", rewrite=streamed, head=head)
 
