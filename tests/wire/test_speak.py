@@ -19,7 +19,7 @@ from tests.wire.recorded import JSON, SSE, joined, pieces_of, split
 
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import Leg
-from holdfast.facts.outcomes import PieceKind, Said, Usage
+from holdfast.facts.outcomes import Failure, PieceKind, Said, Usage
 from holdfast.facts.places import ModelFacts, Target
 from holdfast.wire import openai, speak
 from holdfast.wire.crossings import Crossings
@@ -1492,3 +1492,15 @@ def test_an_answer_that_is_a_picture_alone_is_no_cut_stream(stream: bool, head: 
     assert failure is not None
     assert (failure.kind, failure.where) == ("unshown", "body")
     assert "picture" in failure.text
+
+
+# --------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize("status", [400, 402, 404, 409, 413, 422, 429, 500, 502, 503, 504])
+def test_an_error_of_gemini_repeats_the_status_that_it_goes_with(status: int) -> None:
+    _, body = speak.error_reply("gemini", status, "no")
+    assert json.loads(body)["error"]["code"] == status
+    failure = Failure(kind="status", where="body", status=status, crossed=True)
+    sent, _, body = speak.passed_error("gemini", failure, "provider_outage")
+    assert json.loads(body)["error"]["code"] == sent == status

@@ -292,7 +292,7 @@ def error_type(status: int) -> str:
     return _BY_STATUS.get(status, "api_error" if status >= 500 else "invalid_request_error")
 
 
-def error_body(type_: str, message: str, code: str = "") -> bytes:  # noqa: ARG001 - no place
+def error_body(type_: str, message: str, code: str = "", status: int = 0) -> bytes:  # noqa: ARG001
     """An error in the dialect's envelope."""
     return _encode({"type": "error", "error": {"type": type_, "message": message}})
 

@@ -341,10 +341,10 @@ def error_type(status: int) -> str:
     return _BY_STATUS.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
 
 
-def error_body(type_: str, message: str, code: str = "") -> bytes:  # noqa: ARG001 - no place
-    """An error in the dialect's envelope."""
-    status = _CODES.get(type_, 500)
-    return _encode({"error": {"code": status, "message": message, "status": type_}})
+def error_body(type_: str, message: str, code: str = "", status: int = 0) -> bytes:  # noqa: ARG001
+    """An error in the dialect's envelope, which repeats the status of HTTP."""
+    number = status or _CODES.get(type_, 500)
+    return _encode({"error": {"code": number, "message": message, "status": type_}})
 
 
 def too_long(message: str) -> bytes:

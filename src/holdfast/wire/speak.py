@@ -568,7 +568,7 @@ def overload_status(dialect: str) -> int:
 def error_reply(dialect: str, status: int, message: str) -> tuple[Headers, bytes]:
     """A whole error answer in the client's dialect: headers and body."""
     there = DIALECTS[dialect]
-    return JSON, there.error_body(there.error_type(status), message)
+    return JSON, there.error_body(there.error_type(status), message, status=status)
 
 
 def passed_error(dialect: str, failure: Failure, cause: str) -> tuple[int, Headers, bytes]:
@@ -590,7 +590,7 @@ def passed_error(dialect: str, failure: Failure, cause: str) -> tuple[int, Heade
     if cause == "context_too_long":
         return 400, head, here.too_long(words)
     code = "" if said.code.isdigit() else said.code  # some repeat the status there
-    return status, head, here.error_body(here.error_type(status), words, code)
+    return status, head, here.error_body(here.error_type(status), words, code, status)
 
 
 _OF_BODIES = (b"content-type", b"content-encoding", b"content-length")
