@@ -1504,3 +1504,22 @@ def test_an_error_of_gemini_repeats_the_status_that_it_goes_with(status: int) ->
     failure = Failure(kind="status", where="body", status=status, crossed=True)
     sent, _, body = speak.passed_error("gemini", failure, "provider_outage")
     assert json.loads(body)["error"]["code"] == sent == status
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("words", ["", "Well"])
+def test_why_a_provider_refused_is_said_where_nothing_else_is(stream: bool, words: str) -> None:
+    stop = {"stop_reason": "refusal", "stop_details": {"type": "refusal", "explanation": "Because"}}
+    block = {"type": "text", "text": words}
+    said = [
+        *(block_of(block, {"type": "text_delta", "text": ""}) if words else []),
+        {"type": "message_delta", "delta": stop},
+        {"type": "message_stop"},
+    ]
+    found = way_back("openai", "anthropic", SSE, stream=stream)
+    told = joined(pieces_of(found, [events(*said)]))
+    assert (b'"refusal":"Because"' in told) is not bool(words)
+    blocks = [block] if words else []
+    whole = json.dumps({"type": "message", "content": blocks, **stop}).encode()
+    told = joined(pieces_of(way_back("openai", "anthropic", JSON, stream=stream), [whole]))
+    assert (b'"refusal":"Because"' in told) is not bool(words)

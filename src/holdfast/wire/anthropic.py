@@ -25,6 +25,7 @@ from holdfast.wire.anthropic_stream import (
     DeltaReader,
     StreamReader,
     StreamWriter,
+    explained,
     runs,
     usage_body,
     usage_of,
@@ -159,6 +160,7 @@ class _Answer(Struct):
     model: str = ""
     stop_reason: str | None = None
     stop_sequence: str | None = None
+    stop_details: Raw = Raw()
     usage: Raw = Raw()
 
 
@@ -180,7 +182,12 @@ def read_whole(body: bytes) -> Whole:
 def read_answer(body: bytes) -> Answer:
     """A whole answer. Raises UNREADABLE or CannotCrossError."""
     found = _decode_answer(body)
-    parts = tuple(part for block in found.content if (part := _part(block)) is not None)
+    parts: tuple[Part, ...] = tuple(
+        part for block in found.content if (part := _part(block)) is not None
+    )
+    said = explained(found.stop_details)
+    if said and not any(isinstance(part, Text | ToolCall) for part in parts):
+        parts = (*parts, Refusal(said))
     choice = Choice(parts, STOPS.get(found.stop_reason or "", "end"), found.stop_sequence or "")
     lost = tuple(dict.fromkeys(loss for block in found.content for loss in _losses(block)))
     return Answer(

@@ -97,6 +97,7 @@ class _Delta(Struct):
     text: str = ""
     stop_reason: str | None = None
     stop_sequence: str | None = None
+    stop_details: Raw = Raw()
 
 
 class _Event(Struct):
@@ -361,6 +362,24 @@ _decode_start = msgspec.json.Decoder(_Start).decode
 _PINGS = (Ping(),)
 
 
+_BEHIND = 1 << 30  # the place of a block behind all others
+
+
+class _Details(Struct):
+    explanation: str | None = None
+
+
+_decode_details = msgspec.json.Decoder(_Details).decode
+
+
+def explained(details: Raw) -> str:
+    """Why a provider refused, of an answer's `stop_details`; "" where it does not say."""
+    try:
+        return _decode_details(details).explanation or ""
+    except UNREADABLE:
+        return ""
+
+
 def runs(kind: str) -> bool:
     """Whether a block of this type is what the provider did by itself."""
     return kind == "server_tool_use" or kind.endswith("_tool_result")
@@ -479,6 +498,7 @@ class DeltaReader:
                 return (begun,)
             return (begun, ToolArgsDelta(index, given.decode("utf-8", "replace")))
         if block.type == "text":
+            self._spoke = self._spoke or bool(block.text)
             return (TextDelta(index, block.text),)
         if block.type == "thinking":
             return (ThinkingDelta(index, block.thinking, block.signature, origin=DIALECT),)
@@ -499,6 +519,10 @@ class DeltaReader:
         if seen.delta is not None and seen.delta.stop_reason:
             self._stop = STOPS.get(seen.delta.stop_reason, "end")
             self._sequence = seen.delta.stop_sequence or ""
+            said = "" if self._spoke else explained(seen.delta.stop_details)
+            if said:
+                self._spoke = True
+                return (UsageSeen(self._usage), RefusalDelta(_BEHIND, said), BlockEnded(_BEHIND))
         return (UsageSeen(self._usage),)
 
     def _message_stop(self, _: bytes) -> Sequence[Delta]:
