@@ -205,6 +205,7 @@ KINDS: dict[FailureKind, tuple[str, str, str, Scope]] = {
     "status": ("unknown", "unknown", GO, "model"),
     "not_json": ("intermediary", "proxy_or_captive_portal", GO, "model"),
     "absent": ("request", "not_offered", GO, "nothing"),
+    "unshown": ("request", "unshown", GO, "nothing"),
     "empty": ("provider", "stream_truncated", GO, "model"),
     "error_event": ("provider", "provider_outage", GO, "model"),
     "content_timeout": ("provider", "silence", GO, "model"),

@@ -835,6 +835,37 @@ def test_a_stream_that_nobody_asked_for_reaches_its_client_in_one_piece() -> Non
         assert "So far" in json.loads(answer.body)["choices"][0]["message"]["content"]
 
 
+def answering(**message: object) -> acts.Act:
+    """A whole answer of Chat with this message."""
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": "stop"}
+    body = {"id": "c", "object": "chat.completion", "model": GPT, "choices": [choice]}
+    return acts.recorded(json.dumps(body).encode(), "application/json")
+
+
+def of_messages(plane: DataPlane) -> Answer:
+    turns = [{"role": "user", "content": "go"}]
+    return plane.ask(posting("/v1/messages", {"model": GPT, "max_tokens": 9, "messages": turns}))
+
+
+def test_what_an_answer_loses_on_its_way_is_told_and_kept() -> None:
+    with chatting() as (plane, double):
+        cited = [{"type": "url_citation", "url_citation": {"url": "https://example.com"}}]
+        double.play(answering(content="So far", annotations=cited))
+        answer = of_messages(plane)
+        assert (answer.status, answer.header("x-holdfast-lost")) == (200, "answer.citations")
+        eventually(lambda: plane.book.settled[-1].lost[0].startswith("answer.citations: "))
+
+
+def test_an_answer_that_nobody_can_be_shown_is_asked_for_once_and_named() -> None:
+    with chatting() as (plane, double):
+        double.play(answering(content=None, audio={"id": "a", "data": "aGk="}))
+        answer = of_messages(plane)
+        assert answer.status == 400
+        assert answer.header("x-holdfast-verdict").startswith("request;unshown;")
+        assert b"sound" in answer.body
+        assert len(double.calls) == 1
+
+
 @pytest.mark.parametrize("keeps", [True, False], ids=["growing", "the same"])
 @pytest.mark.parametrize(
     "act",

@@ -84,7 +84,6 @@ def test_an_answer_without_words_has_an_empty_part() -> None:
     ("candidate", "says"),
     [
         ({"content": {"parts": [{"functionCall": {"args": {}}}]}}, "without a name"),
-        ({"content": {"parts": [{"inlineData": {"data": "x"}}]}}, "a file"),
         ({"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": "f("}, "broken: MALFORMED"),
     ],
 )

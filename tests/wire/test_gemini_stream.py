@@ -17,7 +17,7 @@ from holdfast.facts.flights import Leg
 from holdfast.facts.outcomes import Piece, PieceKind, Usage
 from holdfast.facts.places import Target
 from holdfast.wire import gemini, gemini_array, speak
-from holdfast.wire.deltas import Delta, Fault, Grammar, RefusalDelta, Stopped, UsageSeen
+from holdfast.wire.deltas import Delta, Fault, Grammar, RefusalDelta, Stopped, TextDelta, UsageSeen
 from holdfast.wire.gemini_parts import UNSIGNED
 from holdfast.wire.gemini_stream import DeltaReader, StreamReader, StreamWriter
 from holdfast.wire.mend import Mender
@@ -269,11 +269,12 @@ def test_a_call_that_the_model_broke_is_a_fault_and_passes_in_its_own_dialect(re
     assert pieces_of(tap("gemini"), [data])[-1].kind is END
 
 
-def test_a_file_in_an_answer_does_not_cross() -> None:
+def test_a_file_in_an_answer_stands_beside_the_words() -> None:
     image = {"inlineData": {"mimeType": "image/png", "data": "aGk="}}
-    last = mended(event(chunk(image)))[-1]
-    assert isinstance(last, Fault)
-    assert "file" in last.failure.text
+    reader = DeltaReader("m")
+    (found,) = gemini.frames().feed(event(chunk(image, {"text": "Hi"})))
+    assert TextDelta(0, "Hi") in reader.read(found)
+    assert [loss.field for loss in reader.lost] == ["answer.files"]
 
 
 @given(streams(), st.booleans())

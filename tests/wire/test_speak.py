@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import string
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -14,11 +15,11 @@ from hypothesis import strategies as st
 from tests.wire.asks import ASKS, plain, streams
 from tests.wire.every import tap
 from tests.wire.heard import mended, says
-from tests.wire.recorded import joined, pieces_of, split
+from tests.wire.recorded import JSON, SSE, joined, pieces_of, split
 
-from holdfast.facts.calls import Call
+from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import Leg
-from holdfast.facts.outcomes import PieceKind, Said, Usage
+from holdfast.facts.outcomes import Failure, PieceKind, Said, Usage
 from holdfast.facts.places import ModelFacts, Target
 from holdfast.wire import openai, speak
 from holdfast.wire.crossings import Crossings
@@ -1372,3 +1373,165 @@ def test_a_tool_that_had_to_be_named_otherwise_is_called_by_its_own_name() -> No
     read = speak.tap(call("openai", body), there, 200, ((b"content-type", b"application/json"),))
     told = json.loads(joined(pieces_of(read, [json.dumps(answer).encode()])))
     assert told["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "3d"
+
+
+# ------------------------------------------------------------- what answers lose
+
+CITES = [{"type": "url_citation", "url": "https://example.com"}]
+PICTURE = {"inlineData": {"mimeType": "image/png", "data": "aGk="}}
+SAYS_HI = {"type": "text", "text": "Hi"}
+SEARCHES = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
+
+
+def way_back(client: str, target: str, head: Headers, *, stream: bool) -> speak.Tap:
+    here, there = speak.DIALECTS[client], speak.DIALECTS[target]
+    asked = Call(
+        id="x", at=0.0, wall=0.0, dialect=client, surface=here.SURFACE, path="/", body=b"{}",
+        model="m", stream=stream,
+    )  # fmt: skip
+    to = Leg(target=Target("p", "m", "none"), dialect=target, surface=there.SURFACE)
+    return speak.tap(asked, to, 200, head)
+
+
+def generated(*parts: object, **more: object) -> dict[str, object]:
+    content = {"role": "model", "parts": parts}
+    return {"candidates": [{"content": content, "finishReason": "STOP", **more}]}
+
+
+def blocks_of(*blocks: object) -> dict[str, object]:
+    return {"type": "message", "content": blocks, "stop_reason": "end_turn"}
+
+
+def completed(**more: object) -> dict[str, object]:
+    message = {"role": "assistant", "content": "Hi", **more}
+    return {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+
+
+def responded(*items: object, annotations: Sequence[object] = ()) -> dict[str, object]:
+    piece = {"type": "output_text", "text": "Hi", "annotations": annotations}
+    message = {"type": "message", "role": "assistant", "content": [piece]}
+    return {"id": "r", "status": "completed", "output": [*items, message]}
+
+
+LOSING = [
+    ("anthropic", blocks_of(SAYS_HI), []),
+    ("anthropic", blocks_of({**SAYS_HI, "citations": CITES}), ["answer.citations"]),
+    ("anthropic", blocks_of(SEARCHES, SAYS_HI), ["answer.server_tools"]),
+    ("openai", completed(annotations=[]), []),
+    ("openai", completed(annotations=CITES), ["answer.citations"]),
+    ("openai", completed(audio={"data": "aGk="}), ["answer.files"]),
+    ("openai-responses", responded(), []),
+    ("openai-responses", responded(annotations=CITES), ["answer.citations"]),
+    ("openai-responses", responded({"type": "web_search_call"}), ["answer.server_tools"]),
+    ("openai-responses", responded({"type": "image_generation_call"}), ["answer.files"]),
+    ("gemini", generated({"text": "Hi"}), []),
+    ("gemini", generated({"text": "Hi"}, groundingMetadata={"a": 1}), ["answer.citations"]),
+    ("gemini", generated({"executableCode": {"code": "1"}}, {"text": "Hi"}),
+     ["answer.server_tools"]),
+    ("gemini", generated({"text": "Hi"}, PICTURE), ["answer.files"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dialect", "said", "lost"), LOSING)
+@pytest.mark.parametrize("client", speak.DIALECTS)
+def test_what_an_answer_loses_is_named(
+    client: str, dialect: str, said: dict[str, object], lost: list[str]
+) -> None:
+    if client == dialect:
+        return
+    body = json.dumps(said).encode()
+    for stream in (True, False):  # of a target that does not stream
+        found = way_back(client, dialect, JSON, stream=stream)
+        pieces = pieces_of(found, [body])
+        assert b"Hi" in joined(pieces)
+        assert [loss.field for loss in found.lost] == lost
+
+
+def events(*said: dict[str, object]) -> bytes:
+    return b"".join(b"data: %b\n\n" % json.dumps(one).encode() for one in said)
+
+
+def block_of(kind: dict[str, object], delta: dict[str, object]) -> list[dict[str, object]]:
+    return [
+        {"type": "content_block_start", "index": 0, "content_block": kind},
+        {"type": "content_block_delta", "index": 0, "delta": delta},
+        {"type": "content_block_stop", "index": 0},
+    ]
+
+
+SAYS_NOTHING = {"type": "text", "text": "Hi"}
+STREAMING = [
+    ("anthropic",
+     [*block_of(SEARCHES, {"type": "input_json_delta", "partial_json": "{}"}),
+      *block_of(SAYS_NOTHING, {"type": "citations_delta", "citation": {}}),
+      {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, {"type": "message_stop"}],
+     ["answer.server_tools", "answer.citations"]),
+    ("openai",
+     [{"choices": [{"index": 0, "delta": {"content": "Hi", "annotations": CITES}}]},
+      {"choices": [{"index": 0, "delta": {"annotations": CITES}, "finish_reason": "stop"}]}],
+     ["answer.citations"]),
+    ("openai-responses",
+     [{"type": "response.output_item.done", "output_index": 0,
+       "item": {"type": "web_search_call"}},
+      {"type": "response.output_item.done", "output_index": 1,
+       "item": responded(annotations=CITES)["output"][0]},
+      {"type": "response.completed", "response": {"status": "completed", "output": []}}],
+     ["answer.server_tools", "answer.citations"]),
+    ("gemini", [generated({"text": "Hi"}, PICTURE)], ["answer.files"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dialect", "said", "lost"), STREAMING)
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_a_stream_loses_is_named(
+    dialect: str, said: list[dict[str, object]], lost: list[str], stream: bool
+) -> None:
+    found = way_back("ollama", dialect, SSE, stream=stream)
+    pieces = pieces_of(found, [events(*said)])
+    assert b"Hi" in joined(pieces)
+    assert pieces[-1].kind is PieceKind.END
+    assert [loss.field for loss in found.lost] == lost
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("head", [JSON, SSE])
+def test_an_answer_that_is_a_picture_alone_is_no_cut_stream(stream: bool, head: Headers) -> None:
+    said = generated(PICTURE)
+    body = events(said) if head == SSE else json.dumps(said).encode()
+    pieces = pieces_of(way_back("openai", "gemini", head, stream=stream), [body])
+    assert PieceKind.CONTENT not in [piece.kind for piece in pieces]
+    failure = pieces[-1].failure
+    assert failure is not None
+    assert (failure.kind, failure.where) == ("unshown", "body")
+    assert "picture" in failure.text
+
+
+# --------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize("status", [400, 402, 404, 409, 413, 422, 429, 500, 502, 503, 504])
+def test_an_error_of_gemini_repeats_the_status_that_it_goes_with(status: int) -> None:
+    _, body = speak.error_reply("gemini", status, "no")
+    assert json.loads(body)["error"]["code"] == status
+    failure = Failure(kind="status", where="body", status=status, crossed=True)
+    sent, _, body = speak.passed_error("gemini", failure, "provider_outage")
+    assert json.loads(body)["error"]["code"] == sent == status
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("words", ["", "Well"])
+def test_why_a_provider_refused_is_said_where_nothing_else_is(stream: bool, words: str) -> None:
+    stop = {"stop_reason": "refusal", "stop_details": {"type": "refusal", "explanation": "Because"}}
+    block = {"type": "text", "text": words}
+    said = [
+        *(block_of(block, {"type": "text_delta", "text": ""}) if words else []),
+        {"type": "message_delta", "delta": stop},
+        {"type": "message_stop"},
+    ]
+    found = way_back("openai", "anthropic", SSE, stream=stream)
+    told = joined(pieces_of(found, [events(*said)]))
+    assert (b'"refusal":"Because"' in told) is not bool(words)
+    blocks = [block] if words else []
+    whole = json.dumps({"type": "message", "content": blocks, **stop}).encode()
+    told = joined(pieces_of(way_back("openai", "anthropic", JSON, stream=stream), [whole]))
+    assert (b'"refusal":"Because"' in told) is not bool(words)

@@ -177,6 +177,8 @@ SIGNATURES: tuple[Signature, ...] = (
     # A count is asked of whoever may have one; where the words are about the model, see below.
     _row(NOT_OFFERED, {"request": 0.9}, GO, "nothing", "absent", says=r"(?s)^(?!.*\bmodels?\b)",
          source="vLLM 404 and 405, Ollama 404, LM Studio 200: no count, and nobody's fault"),
+    _row("unshown", {"request": 0.9}, GO, "nothing", "unshown",
+         source="Gemini, audio models: a picture or a sound for a client of another dialect"),
     # The site's own pages, or a server that does not know the path: the address is wrong.
     _row("wrong_address", {"request": 0.6, "intermediary": 0.17, "local": 0.1}, GO_TELL, "model",
          200, 404, "not_json",

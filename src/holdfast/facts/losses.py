@@ -1,4 +1,4 @@
-"""What of a request did not reach a target of another dialect."""
+"""What of a request did not reach a target of another dialect, or of an answer its client."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Losses = Literal["allowed", "forbidden"]
 class Lost(Struct, frozen=True):
     """One thing that could not be carried over.
 
-    `field` is its name in the client's own dialect (`top_k`, `messages[3].content[1]`), `why` is
-    for people. `tolerable`: the answer still is one to what was asked; a loss that is not keeps
-    the request from this target.
+    `field` is its name in the client's own dialect (`top_k`, `messages[3].content[1]`), or what of
+    an answer it is (`answer.citations`), `why` is for people. `tolerable`: the answer still is one
+    to what was asked; a loss that is not keeps the request from this target.
     """
 
     field: str

@@ -23,6 +23,7 @@ FailureKind = Literal[
     "status",  # an HTTP status that says failure, body read whole
     "not_json",  # HTML or other text where JSON was due
     "absent",  # it has no such thing: a status that says so, or a success without a count in it
+    "unshown",  # an answer of another dialect that holds nothing which its client can be shown
     "empty",  # a 200 without an answer in it
     "error_event",  # the stream itself says error, or a 200 holds an error object
     "content_timeout",  # headers, but no content

@@ -435,8 +435,14 @@ class Pilot:
         leg = self._leg
         if not attempt or leg is None:
             return ours
-        lost = ((b"x-holdfast-lost", lost_value(self._lost)),) if self._lost else ()
+        found = self._losses()
+        lost = ((b"x-holdfast-lost", lost_value(found)),) if found else ()
         return ours + _signature(leg.target, leg.stand_in) + lost
+
+    def _losses(self) -> tuple[Lost, ...]:
+        """What of the request did not reach this target, and of its answer not the client."""
+        tap = self._tap
+        return self._lost + tap.lost if tap is not None and tap.lost else self._lost
 
     def _reply_headers(self, attempt: int) -> Headers | Lines:
         tap = self._tap
@@ -513,6 +519,7 @@ class Pilot:
         tap, failure, verdict = self._tap, note.failure, note.verdict
         wall = desk.wall()
         status, kind, text = self._status or None, "", ""
+        lost = self._losses()
         if failure is not None:
             status, kind, text = failure.status, failure.kind, failure.text
             if status is not None:
@@ -530,7 +537,7 @@ class Pilot:
                 usage=tap.usage if tap is not None else Usage(),
                 times=note.times,
                 bytes_in=self._bytes_in,
-                lost=lost_told(self._lost) if self._lost else (),
+                lost=lost_told(lost) if lost else (),
             )
         )
         if note.outcome == "abandoned":

@@ -5,7 +5,7 @@ The stream is in `wire.anthropic_stream`; what the functions promise, in `speech
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from holdfast.facts.calls import Headers
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Said
 from holdfast.wire import anthropic_ask
 from holdfast.wire.anthropic_ask import signed, thinking_of
@@ -24,6 +25,8 @@ from holdfast.wire.anthropic_stream import (
     DeltaReader,
     StreamReader,
     StreamWriter,
+    explained,
+    runs,
     usage_body,
     usage_of,
 )
@@ -31,6 +34,8 @@ from holdfast.wire.fitting import fitted
 from holdfast.wire.listing import asked_of, limit_of, page
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import (
+    CITED,
+    RAN,
     UNREADABLE,
     Answer,
     Ask,
@@ -146,6 +151,7 @@ class _Block(Struct):
     id: str = ""
     name: str = ""
     input: Raw = Raw()
+    citations: Raw = Raw()
 
 
 class _Answer(Struct):
@@ -154,6 +160,7 @@ class _Answer(Struct):
     model: str = ""
     stop_reason: str | None = None
     stop_sequence: str | None = None
+    stop_details: Raw = Raw()
     usage: Raw = Raw()
 
 
@@ -175,9 +182,28 @@ def read_whole(body: bytes) -> Whole:
 def read_answer(body: bytes) -> Answer:
     """A whole answer. Raises UNREADABLE or CannotCrossError."""
     found = _decode_answer(body)
-    parts = tuple(part for block in found.content if (part := _part(block)) is not None)
+    parts: tuple[Part, ...] = tuple(
+        part for block in found.content if (part := _part(block)) is not None
+    )
+    said = explained(found.stop_details)
+    if said and not any(isinstance(part, Text | ToolCall) for part in parts):
+        parts = (*parts, Refusal(said))
     choice = Choice(parts, STOPS.get(found.stop_reason or "", "end"), found.stop_sequence or "")
-    return Answer(id=found.id, model=found.model, choices=(choice,), usage=usage_of(found.usage))
+    lost = tuple(dict.fromkeys(loss for block in found.content for loss in _losses(block)))
+    return Answer(
+        id=found.id,
+        model=found.model,
+        choices=(choice,),
+        usage=usage_of(found.usage),
+        lost=lost,
+    )
+
+
+def _losses(block: _Block) -> Iterator[Lost]:
+    if runs(block.type):
+        yield RAN
+    if bytes(block.citations) not in (b"", b"null", b"[]"):
+        yield CITED
 
 
 def _part(block: _Block) -> Part | None:
@@ -193,7 +219,7 @@ def _part(block: _Block) -> Part | None:
         return thinking_of(block.thinking, block.signature)
     if kind == "redacted_thinking":
         return Thinking(data=block.data, origin=DIALECT)
-    if kind == "server_tool_use" or kind.endswith("_tool_result"):
+    if runs(kind):
         return None  # what the provider did by itself; its words say what came of it
     raise CannotCrossError(f"the answer holds {kind or 'a block without a type'}")
 
@@ -273,7 +299,7 @@ def error_type(status: int) -> str:
     return _BY_STATUS.get(status, "api_error" if status >= 500 else "invalid_request_error")
 
 
-def error_body(type_: str, message: str, code: str = "") -> bytes:  # noqa: ARG001 - no place
+def error_body(type_: str, message: str, code: str = "", status: int = 0) -> bytes:  # noqa: ARG001
     """An error in the dialect's envelope."""
     return _encode({"type": "error", "error": {"type": type_, "message": message}})
 

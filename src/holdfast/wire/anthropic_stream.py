@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import (
     CONTENT,
     END,
@@ -44,7 +45,7 @@ from holdfast.wire.deltas import (
 )
 from holdfast.wire.fitting import fitted
 from holdfast.wire.said import read_said
-from holdfast.wire.speech import UNREADABLE, Thinking
+from holdfast.wire.speech import CITED, RAN, UNREADABLE, Thinking
 from holdfast.wire.sse import SseEvent
 
 UNNAMED = "msg_holdfast"
@@ -96,6 +97,7 @@ class _Delta(Struct):
     text: str = ""
     stop_reason: str | None = None
     stop_sequence: str | None = None
+    stop_details: Raw = Raw()
 
 
 class _Event(Struct):
@@ -360,10 +362,33 @@ _decode_start = msgspec.json.Decoder(_Start).decode
 _PINGS = (Ping(),)
 
 
+_BEHIND = 1 << 30  # the place of a block behind all others
+
+
+class _Details(Struct):
+    explanation: str | None = None
+
+
+_decode_details = msgspec.json.Decoder(_Details).decode
+
+
+def explained(details: Raw) -> str:
+    """Why a provider refused, of an answer's `stop_details`; "" where it does not say."""
+    try:
+        return _decode_details(details).explanation or ""
+    except UNREADABLE:
+        return ""
+
+
+def runs(kind: str) -> bool:
+    """Whether a block of this type is what the provider did by itself."""
+    return kind == "server_tool_use" or kind.endswith("_tool_result")
+
+
 class DeltaReader:
     """Reads a Messages stream that crosses."""
 
-    __slots__ = ("_calls", "_model", "_sequence", "_spoke", "_stop", "_usage")
+    __slots__ = ("_calls", "_model", "_sequence", "_spoke", "_stop", "_usage", "lost")
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -372,6 +397,7 @@ class DeltaReader:
         self._sequence = ""
         self._spoke = False
         self._calls: set[int] = set()  # the blocks that are calls of the client's tools
+        self.lost: tuple[Lost, ...] = ()
 
     def read(self, event: SseEvent) -> Sequence[Delta]:
         """What this event says. Never raises."""
@@ -393,7 +419,13 @@ class DeltaReader:
             return (ThinkingDelta(index, delta.thinking, origin=DIALECT),)
         if kind == "signature_delta":
             return (ThinkingDelta(index, signature=delta.signature, origin=DIALECT),)
+        if kind == "citations_delta":
+            self._lose(CITED)
         return _PINGS
+
+    def _lose(self, loss: Lost) -> None:
+        if loss not in self.lost:
+            self.lost += (loss,)
 
     def run(self, block: bytes) -> TextDelta | None:
         """These whole events as one delta, where they are nothing but words of one block."""
@@ -466,11 +498,14 @@ class DeltaReader:
                 return (begun,)
             return (begun, ToolArgsDelta(index, given.decode("utf-8", "replace")))
         if block.type == "text":
+            self._spoke = self._spoke or bool(block.text)
             return (TextDelta(index, block.text),)
         if block.type == "thinking":
             return (ThinkingDelta(index, block.thinking, block.signature, origin=DIALECT),)
         if block.type == "redacted_thinking":
             return (ThinkingDelta(index, data=block.data, origin=DIALECT),)
+        if runs(block.type):
+            self._lose(RAN)
         return _PINGS
 
     def _block_stop(self, data: bytes) -> Sequence[Delta]:
@@ -484,6 +519,10 @@ class DeltaReader:
         if seen.delta is not None and seen.delta.stop_reason:
             self._stop = STOPS.get(seen.delta.stop_reason, "end")
             self._sequence = seen.delta.stop_sequence or ""
+            said = "" if self._spoke else explained(seen.delta.stop_details)
+            if said:
+                self._spoke = True
+                return (UsageSeen(self._usage), RefusalDelta(_BEHIND, said), BlockEnded(_BEHIND))
         return (UsageSeen(self._usage),)
 
     def _message_stop(self, _: bytes) -> Sequence[Delta]:

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, Usage
 from holdfast.wire.grammar import Table
 from holdfast.wire.sse import SseEvent
@@ -134,7 +135,12 @@ Delta = (
 
 
 class DeltaReader(Protocol):
-    """Reads one upstream stream into deltas, with indexes and an order of the upstream's own."""
+    """Reads one upstream stream into deltas, with indexes and an order of the upstream's own.
+
+    `lost` is what it held so far that no delta says, each thing once.
+    """
+
+    lost: tuple[Lost, ...]
 
     def read(self, event: SseEvent) -> Sequence[Delta]:
         """What this event says. Never raises: what is wrong is a Fault, the last delta."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from holdfast.facts.calls import Headers
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import CONTENT, END, Piece, PieceKind, Usage
 from holdfast.wire.deltas import (
     BlockEnded,
@@ -133,6 +134,10 @@ class GatheringTap:
     @property
     def usage(self) -> Usage:
         return self._tap.usage
+
+    @property
+    def lost(self) -> tuple[Lost, ...]:
+        return self._tap.lost
 
     def feed(self, data: bytes) -> list[Piece]:
         return self._held(self._tap.feed(data))

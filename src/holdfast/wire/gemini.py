@@ -29,7 +29,7 @@ from holdfast.wire.gemini_stream import (
     StreamReader,
     StreamWriter,
     decode_reply,
-    holds_file,
+    losses,
     read_usage,
     stop_of,
     usage_body,
@@ -229,6 +229,7 @@ def read_answer(body: bytes) -> Answer:
         model=found.model_version or "",
         choices=tuple(choices),
         usage=read_usage(found.usage_metadata),
+        lost=tuple(dict.fromkeys(loss for one in found.candidates or () for loss in losses(one))),
     )
 
 
@@ -251,8 +252,6 @@ def _choice(candidate: CandidateFields) -> Choice:
 
 
 def _parts(part: PartFields) -> Iterator[Part]:
-    if holds_file(part):
-        raise CannotCrossError("the answer holds a file, not words")
     before = unsealed(part.thought_signature or "")
     if part.thought:
         sign = before[0].signature if before else ""
@@ -342,10 +341,10 @@ def error_type(status: int) -> str:
     return _BY_STATUS.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
 
 
-def error_body(type_: str, message: str, code: str = "") -> bytes:  # noqa: ARG001 - no place
-    """An error in the dialect's envelope."""
-    status = _CODES.get(type_, 500)
-    return _encode({"error": {"code": status, "message": message, "status": type_}})
+def error_body(type_: str, message: str, code: str = "", status: int = 0) -> bytes:  # noqa: ARG001
+    """An error in the dialect's envelope, which repeats the status of HTTP."""
+    number = status or _CODES.get(type_, 500)
+    return _encode({"error": {"code": number, "message": message, "status": type_}})
 
 
 def too_long(message: str) -> bytes:

@@ -8,12 +8,13 @@ ends behind the finish reason, and chunks may still come behind that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, FailureKind, PieceKind, Said, Usage, Where
 from holdfast.wire.deltas import (
     BlockEnded,
@@ -36,7 +37,7 @@ from holdfast.wire.gemini_odds import read_logprobs, written_logprobs
 from holdfast.wire.gemini_parts import DIALECT, Signing, thought, unsealed
 from holdfast.wire.odds import listed
 from holdfast.wire.said import read_said
-from holdfast.wire.speech import UNREADABLE, Thinking, ToolCall
+from holdfast.wire.speech import CITED, FILED, RAN, UNREADABLE, Thinking, ToolCall
 from holdfast.wire.sse import SseEvent
 
 DONE = b"[DONE]"  # some relays say it; the end of an array is read as one
@@ -104,11 +105,8 @@ class PartFields(Struct, rename="camel"):
     function_call: FunctionCall | None = None
     inline_data: Raw = Raw()
     file_data: Raw = Raw()
-
-
-def holds_file(part: PartFields) -> bool:
-    """Whether a part is no words: other dialects' answers have no place for it."""
-    return any(bytes(data) not in _NOTHING for data in (part.inline_data, part.file_data))
+    executable_code: Raw = Raw()
+    code_execution_result: Raw = Raw()
 
 
 class Content(Struct):
@@ -123,6 +121,28 @@ class CandidateFields(Struct, rename="camel"):
     finish_message: str | None = None
     index: int | None = None
     logprobs_result: Raw = Raw()
+    grounding_metadata: Raw = Raw()
+    citation_metadata: Raw = Raw()
+    url_context_metadata: Raw = Raw()
+
+
+def losses(candidate: CandidateFields) -> Iterator[Lost]:
+    """What of it nobody else has a place for."""
+    for part in (candidate.content and candidate.content.parts) or ():
+        if _any(part.inline_data, part.file_data):
+            yield FILED
+        if _any(part.executable_code, part.code_execution_result):
+            yield RAN
+    if _any(
+        candidate.grounding_metadata,
+        candidate.citation_metadata,
+        candidate.url_context_metadata,
+    ):
+        yield CITED
+
+
+def _any(*values: Raw) -> bool:
+    return any(bytes(value) not in _NOTHING for value in values)
 
 
 class Feedback(Struct, rename="camel"):
@@ -302,7 +322,7 @@ _PINGS = (Ping(),)
 class DeltaReader:
     """Reads a stream that crosses, of one candidate or several."""
 
-    __slots__ = ("_calls", "_model", "_named", "_spoke", "_stop", "_stops")
+    __slots__ = ("_calls", "_model", "_named", "_spoke", "_stop", "_stops", "lost")
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -311,6 +331,7 @@ class DeltaReader:
         self._stop: Stop | None = None
         self._stops: dict[int, Stop | None] = {}  # of the other candidates
         self._calls = 0
+        self.lost: tuple[Lost, ...] = ()
 
     def read(self, event: SseEvent) -> Sequence[Delta]:
         """What this event says. Never raises."""
@@ -350,9 +371,8 @@ class DeltaReader:
             odds = listed(read_logprobs(candidate.logprobs_result))
             told: list[Delta] = [Odds(odds)] if odds else []
             for part in (candidate.content and candidate.content.parts) or ():
-                if holds_file(part):
-                    return self._fault("garbage", "the answer holds a file, not words")
                 self._part(part, told)
+            self.lost = tuple(dict.fromkeys((*self.lost, *losses(candidate))))
             reason = candidate.finish_reason
             if reason in BROKEN:
                 said = f"{reason}: {candidate.finish_message or ''}"[:300]

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from holdfast.facts.calls import Headers
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Piece, PieceKind, Usage
 from holdfast.wire.signers import Signers
 from holdfast.wire.speech import UNREADABLE
@@ -42,6 +43,10 @@ class KeepingTap:
     @property
     def stopped(self) -> bool:
         return self._tap.stopped
+
+    @property
+    def lost(self) -> tuple[Lost, ...]:
+        return self._tap.lost
 
     def feed(self, data: bytes) -> list[Piece]:
         return self._seen(self._tap.feed(data))
@@ -80,6 +85,10 @@ class SignedTap:
     @property
     def stopped(self) -> bool:
         return self._tap.stopped
+
+    @property
+    def lost(self) -> tuple[Lost, ...]:
+        return self._tap.lost
 
     def feed(self, data: bytes) -> list[Piece]:
         return self._seen(self._tap.feed(data))

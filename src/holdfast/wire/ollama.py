@@ -218,7 +218,7 @@ def error_type(status: int) -> str:  # noqa: ARG001 - a promise of the protocol
     return ""
 
 
-def error_body(type_: str, message: str, code: str = "") -> bytes:  # noqa: ARG001 - no place
+def error_body(type_: str, message: str, code: str = "", status: int = 0) -> bytes:  # noqa: ARG001
     """An error in the dialect's envelope."""
     return _encode({"error": message})
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, FailureKind, Said, Usage, Where
 from holdfast.wire.deltas import (
     BlockEnded,
@@ -143,6 +144,7 @@ def date(seconds: int) -> str:
 class DeltaReader:
     """Reads a stream of lines. A call comes whole in one line, and needs no end of the stream."""
 
+    lost: tuple[Lost, ...] = ()  # nothing that it says is without a word
     __slots__ = ("_calls", "_model", "_opened", "_spoke")
 
     def __init__(self, model: str) -> None:

@@ -25,6 +25,7 @@ from holdfast.wire.openai_stream import (
     StreamReader,
     StreamWriter,
     Words,
+    losses,
     read_usage,
     stop_name,
     usage_body,
@@ -172,6 +173,7 @@ def read_answer(body: bytes) -> Answer:
         model=found.model or "",
         choices=tuple(map(_choice, found.choices)),
         usage=read_usage(found.usage),
+        lost=tuple(dict.fromkeys(loss for one in found.choices for loss in losses(one.message))),
     )
 
 
@@ -277,7 +279,7 @@ def error_type(status: int) -> str:
     return _BY_STATUS.get(status, "server_error" if status >= 500 else "invalid_request_error")
 
 
-def error_body(type_: str, message: str, code: str = "") -> bytes:
+def error_body(type_: str, message: str, code: str = "", status: int = 0) -> bytes:  # noqa: ARG001
     """An error in the dialect's envelope."""
     error = {"message": message, "type": type_, "param": None, "code": code or None}
     return _encode({"error": error})

@@ -7,12 +7,13 @@ in a chunk of its own where it was asked for, `data: [DONE]` at the end. A finis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
 
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import (
     CONTENT,
     END,
@@ -47,7 +48,7 @@ from holdfast.wire.freeform import input_of
 from holdfast.wire.odds import listed
 from holdfast.wire.openai_ask import DIALECT, ID_CHARS_MAX
 from holdfast.wire.said import read_said
-from holdfast.wire.speech import UNREADABLE
+from holdfast.wire.speech import CITED, FILED, UNREADABLE
 from holdfast.wire.sse import SseEvent
 
 DONE = b"[DONE]"
@@ -109,6 +110,17 @@ class Words(Struct):
     reasoning: str | None = None
     tool_calls: list[_Call] | None = None
     function_call: _Function | None = None
+    annotations: Raw = Raw()
+    audio: Raw = Raw()
+    images: Raw = Raw()
+
+
+def losses(words: Words) -> Iterator[Lost]:
+    """What stands beside the words that nobody else has a place for."""
+    if bytes(words.annotations) not in _NOTHING:
+        yield CITED
+    if bytes(words.audio) not in _NOTHING or bytes(words.images) not in _NOTHING:
+        yield FILED
 
 
 class _Choice(Struct):
@@ -376,7 +388,7 @@ class DeltaReader:
     Calls have no mark at their end here, and engines mix their pieces: they end with the answer.
     """
 
-    __slots__ = ("_begun", "_model", "_named", "_others", "_spoke", "_stop", "_usage")
+    __slots__ = ("_begun", "_model", "_named", "_others", "_spoke", "_stop", "_usage", "lost")
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -386,6 +398,7 @@ class DeltaReader:
         self._usage = Usage()
         self._begun: set[int] = set()
         self._others: dict[int, DeltaReader] = {}  # readers of the other choices
+        self.lost: tuple[Lost, ...] = ()
 
     def read(self, event: SseEvent) -> Sequence[Delta]:
         """What this event says. Never raises."""
@@ -427,6 +440,7 @@ class DeltaReader:
         found: list[Delta] = []
         other._said(choice, found)
         self._spoke = self._spoke or other._spoke
+        self.lost = tuple(dict.fromkeys((*self.lost, *other.lost)))
         return [Of(index, delta) for delta in found]
 
     def _stops(self) -> Sequence[Delta]:
@@ -472,6 +486,7 @@ class DeltaReader:
         return self._unread(data)
 
     def _words(self, words: Words, found: list[Delta]) -> None:
+        self.lost += tuple(loss for loss in losses(words) if loss not in self.lost)
         thought = words.reasoning_content or words.reasoning
         if thought:
             found.append(ThinkingDelta(0, thought, origin=DIALECT))

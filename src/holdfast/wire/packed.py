@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 
 from holdfast.facts.calls import Headers
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Piece, Usage
 from holdfast.wire.tap import Tap, fault
 
@@ -36,6 +37,10 @@ class InflatingTap:
     @property
     def stopped(self) -> bool:
         return self._tap.stopped
+
+    @property
+    def lost(self) -> tuple[Lost, ...]:
+        return self._tap.lost
 
     def feed(self, data: bytes) -> list[Piece]:
         if self._done:
@@ -78,6 +83,7 @@ class InflatingTap:
 class UnreadableTap:
     """An answer in an encoding that nobody asked for: a fault as soon as it is seen."""
 
+    lost: tuple[Lost, ...] = ()
     stopped = False
     __slots__ = ("_text", "head", "usage")
 

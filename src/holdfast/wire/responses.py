@@ -252,7 +252,7 @@ def error_type(status: int) -> str:
     return _BY_STATUS.get(status, "server_error" if status >= 500 else "invalid_request_error")
 
 
-def error_body(type_: str, message: str, code: str = "") -> bytes:
+def error_body(type_: str, message: str, code: str = "", status: int = 0) -> bytes:  # noqa: ARG001
     """An error in the dialect's envelope."""
     error = {"message": message, "type": type_, "param": None, "code": code or None}
     return _encode({"error": error})

@@ -6,12 +6,13 @@ Whole answers and the ends of streams hold the same object, so it is read and wr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, Said, Usage, Where
 from holdfast.wire.deltas import Stop
 from holdfast.wire.fitting import fitted
@@ -20,6 +21,9 @@ from holdfast.wire.odds import filled, listed
 from holdfast.wire.responses_ask import DIALECT, ID_CHARS_MAX, Own, sealed, thinking_of
 from holdfast.wire.said import read_said
 from holdfast.wire.speech import (
+    CITED,
+    FILED,
+    RAN,
     UNREADABLE,
     Answer,
     CannotCrossError,
@@ -32,7 +36,8 @@ from holdfast.wire.speech import (
 )
 
 _encode = msgspec.json.encode
-_NOTHING = (b"", b"null", b"{}", b'""')
+_NOTHING = (b"", b"null", b"{}", b"[]", b'""')
+_CARRIED = ("message", "reasoning", "function_call", "custom_tool_call")
 
 # -------------------------------------------------------------------- reading
 
@@ -62,6 +67,7 @@ class Piece(Struct):
     text: str = ""
     refusal: str = ""
     logprobs: Raw = Raw()
+    annotations: Raw = Raw()
 
 
 class Item(Struct):
@@ -143,6 +149,16 @@ def parts_of(item: Item) -> list[Part]:
     return []
 
 
+def losses(item: Item) -> Iterator[Lost]:
+    """What of an item nobody else has a place for."""
+    if item.type == "image_generation_call":
+        yield FILED
+    elif item.type not in _CARRIED:
+        yield RAN
+    if any(bytes(piece.annotations) not in _NOTHING for piece in item.content or ()):
+        yield CITED
+
+
 def _words(piece: Piece) -> Part | None:
     if piece.type == "refusal":
         return Refusal(piece.refusal) if piece.refusal else None
@@ -186,6 +202,7 @@ def answer_of(response: Response) -> Answer:
         model=response.model or "",
         choices=(choice,),
         usage=read_usage(response.usage),
+        lost=tuple(dict.fromkeys(loss for item in response.output for loss in losses(item))),
     )
 
 

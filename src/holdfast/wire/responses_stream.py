@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, FailureKind, PieceKind, Said, Usage, Where
 from holdfast.wire.deltas import (
     BlockEnded,
@@ -43,6 +44,7 @@ from holdfast.wire.responses_answer import (
     failed_event,
     failure_of,
     is_error,
+    losses,
     piece_of,
     read_usage,
     stop_of,
@@ -185,7 +187,7 @@ class DeltaReader:
     leave out that it began: what has not been said when a part or an item is done is said then.
     """
 
-    __slots__ = ("_begun", "_ids", "_model", "_parts", "_spoke", "_told")
+    __slots__ = ("_begun", "_ids", "_model", "_parts", "_spoke", "_told", "lost")
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -193,6 +195,7 @@ class DeltaReader:
         self._begun: set[int] = set()  # the calls
         self._ids: set[str] = set()  # theirs
         self._told: set[int] = set()  # the blocks of which something was said
+        self.lost: tuple[Lost, ...] = ()
         self._parts: list[Part] = []  # one of each kind that was said, for the reason of the end
 
     def read(self, event: SseEvent) -> Sequence[Delta]:
@@ -334,6 +337,7 @@ class DeltaReader:
 
     def _item(self, item: Item, first: int) -> Sequence[Delta]:
         """An item, whole: what of it was not said yet."""
+        self.lost = tuple(dict.fromkeys((*self.lost, *losses(item))))
         if item.type == "message":
             said: list[Delta] = []
             for number, piece in enumerate(item.content or ()):

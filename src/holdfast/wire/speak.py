@@ -44,15 +44,20 @@ from holdfast.wire.quiet import QuietWriter, quiet
 from holdfast.wire.retry_after import retry_delay_s
 from holdfast.wire.schemas import schemed
 from holdfast.wire.speech import (
+    FILED,
+    UNSHOWN,
     Answer,
     Ask,
     BadBodyError,
     CannotCrossError,
     Model,
     Part,
+    Refusal,
     Speaking,
     Takes,
+    Text,
     ToolCall,
+    UnshownError,
     Written,
 )
 from holdfast.wire.suiting import suited, windowed
@@ -471,7 +476,9 @@ class _Way:
         return self.shown(mended_answer(self.there.read_answer(body), self.tool))
 
     def shown(self, answer: Answer) -> Answer:
-        """The answer, in order, as this client is shown it."""
+        """The answer, in order, as this client is shown it. Raises UnshownError."""
+        if FILED in answer.lost and not _speaks(answer):
+            raise UnshownError(UNSHOWN)
         for choice in answer.choices:
             self.keep(choice.parts)
         shown = quiet(answer) if self._quiet else answer
@@ -484,16 +491,22 @@ class _Way:
         return QuietWriter(writer) if self._quiet else writer
 
 
+def _speaks(answer: Answer) -> bool:
+    """Whether there is more in it than thoughts."""
+    parts = (part for choice in answer.choices for part in choice.parts)
+    return any(isinstance(part, Text | Refusal | ToolCall) for part in parts)
+
+
 def _counting(here: Speaking, there: Speaking, headers: Headers) -> Tap:
     """A tap for a count, which must be one: a client believes it, and nought of anything said is
     how relays say that they have none.
     """
 
-    def counted(body: bytes) -> bytes:
+    def counted(body: bytes) -> tuple[bytes, tuple[Lost, ...]]:
         tokens = there.read_count(body)
         if tokens < 1:
             raise CannotCrossError(f"a count of {tokens} is none")
-        return body if here is there else here.write_count_answer(tokens)
+        return (body if here is there else here.write_count_answer(tokens)), ()
 
     head = None if here is there else (*about_call(headers), *JSON)
     return WholeTap(there, "json", rewrite=counted, head=head, strange="absent")
@@ -508,8 +521,9 @@ def _crossing(call: Call, kind: bytes, way: _Way, headers: Headers) -> Tap:
         return _gathering(call, way, about)
     if not call.stream:
 
-        def rewritten(body: bytes) -> bytes:
-            return here.write_answer(way.answer(body), created)
+        def rewritten(body: bytes) -> tuple[bytes, tuple[Lost, ...]]:
+            answer = way.answer(body)
+            return here.write_answer(answer, created), answer.lost
 
         return WholeTap(there, "answer", rewrite=rewritten, head=(*about, *JSON))
     head = (*about, (b"content-type", here.STREAM))
@@ -524,11 +538,11 @@ def _crossing(call: Call, kind: bytes, way: _Way, headers: Headers) -> Tap:
         )
 
     # Some relays and engines do not stream: the words are all there, so they are streamed now.
-    def streamed(body: bytes) -> bytes:
+    def streamed(body: bytes) -> tuple[bytes, tuple[Lost, ...]]:
         writer, answer = way.writer(), way.answer(body)
         if len(answer.choices) != 1 and not writer.several:
             raise CannotCrossError(f"the answer holds {len(answer.choices)} choices, not one")
-        return b"".join(map(writer.write, deltas_of(answer)))
+        return b"".join(map(writer.write, deltas_of(answer))), answer.lost
 
     return WholeTap(there, "answer", rewrite=streamed, head=head)
 
@@ -563,7 +577,7 @@ def overload_status(dialect: str) -> int:
 def error_reply(dialect: str, status: int, message: str) -> tuple[Headers, bytes]:
     """A whole error answer in the client's dialect: headers and body."""
     there = DIALECTS[dialect]
-    return JSON, there.error_body(there.error_type(status), message)
+    return JSON, there.error_body(there.error_type(status), message, status=status)
 
 
 def passed_error(dialect: str, failure: Failure, cause: str) -> tuple[int, Headers, bytes]:
@@ -585,7 +599,7 @@ def passed_error(dialect: str, failure: Failure, cause: str) -> tuple[int, Heade
     if cause == "context_too_long":
         return 400, head, here.too_long(words)
     code = "" if said.code.isdigit() else said.code  # some repeat the status there
-    return status, head, here.error_body(here.error_type(status), words, code)
+    return status, head, here.error_body(here.error_type(status), words, code, status)
 
 
 _OF_BODIES = (b"content-type", b"content-encoding", b"content-length")

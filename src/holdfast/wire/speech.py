@@ -35,12 +35,25 @@ LOOSER = "which of a tool's fields go together cannot be said here"
 ALONE = "they stand alone, and are said as a user's"
 
 
+# What answers hold that nobody else has a place for.
+CITED = Lost("answer.citations", "where the words are taken from has no place in the other dialect")
+RAN = Lost(
+    "answer.server_tools", "what the provider's own tools did; the words say what came of it"
+)
+FILED = Lost("answer.files", "pictures and sounds have no place in an answer of the other dialect")
+UNSHOWN = "the answer is a picture or a sound alone, and the other dialect has no place for it"
+
+
 class BadBodyError(Exception):
     """The request is wrong wherever it goes; the text names the field and the remedy."""
 
 
 class CannotCrossError(Exception):
     """This cannot be said in the other dialect; the text names what stands out."""
+
+
+class UnshownError(CannotCrossError):
+    """An answer holds nothing that its client could be shown. No fault of its provider."""
 
 
 class BadFieldError(CannotCrossError):
@@ -241,6 +254,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     """A whole answer, one choice at least. `id` and `model` as the upstream gave them.
 
     `asked` is the client's request that it answers, as it came: some dialects say of it again.
+    `lost` is what this form has no word for.
     """
 
     id: str
@@ -248,6 +262,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     choices: tuple[Choice, ...]
     usage: Usage = Usage()
     asked: bytes = b""
+    lost: tuple[Lost, ...] = ()
 
 
 class Whole(Struct, frozen=True, kw_only=True, gc=False):
@@ -430,7 +445,10 @@ class Speaking(Protocol):
 
     def said(self, body: bytes) -> Said: ...
     def error_type(self, status: int) -> str: ...
-    def error_body(self, type_: str, message: str, code: str = "") -> bytes: ...
+    def error_body(self, type_: str, message: str, code: str = "", status: int = 0) -> bytes:
+        """An error; `status` is that of HTTP which it goes with, 0 where there is none."""
+        ...
+
     def shows_thoughts(self, asked: bytes) -> bool:
         """Whether the client of this request is shown what a model of another dialect thinks."""
         ...

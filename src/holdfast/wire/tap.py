@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from holdfast.facts.calls import Headers
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import (
     CONTENT,
     END,
@@ -41,7 +42,7 @@ from holdfast.wire.deltas import (
     UsageSeen,
 )
 from holdfast.wire.mend import Mender
-from holdfast.wire.speech import Framer, Part, Reader
+from holdfast.wire.speech import FILED, UNSHOWN, Framer, Part, Reader
 from holdfast.wire.sse import SseEvent, SseReader, WireError
 
 # So much of a tool call is held back in silence, before a sign of life commits to the answer; and
@@ -67,6 +68,11 @@ class Tap(Protocol):
         """Of an answer that is whole: whether the client reads in it why it ended."""
         ...
 
+    @property
+    def lost(self) -> tuple[Lost, ...]:
+        """What the answer held, so far, that its client is not told."""
+        ...
+
     def feed(self, data: bytes) -> list[Piece]:
         """Take bytes of the body; return the pieces that they completed."""
         ...
@@ -85,6 +91,7 @@ def fault(kind: FailureKind, text: str, *, spoke: bool = False) -> Piece:
 class PassingTap:
     """A stream of the client's own dialect: events pass as they came."""
 
+    lost: tuple[Lost, ...] = ()
     __slots__ = ("_any", "_done", "_reader", "_sse", "head")
 
     def __init__(self, reader: Reader, frames: Framer | None = None) -> None:
@@ -225,6 +232,10 @@ class CrossingTap:
         self.usage = Usage()
         self.head: Headers | None = head
 
+    @property
+    def lost(self) -> tuple[Lost, ...]:
+        return self._reader.lost
+
     def feed(self, data: bytes) -> list[Piece]:
         if self._done:
             return []
@@ -278,6 +289,10 @@ class CrossingTap:
 
     def _say(self, delta: Delta, pieces: list[Piece]) -> None:
         kind = _KINDS.get(type(delta), PieceKind.CONTENT)
+        if kind is PieceKind.END and not self._spoke and FILED in self._reader.lost:
+            self._done = True
+            pieces.append(fault("unshown", UNSHOWN))
+            return
         if kind is PieceKind.FAULT:
             assert isinstance(delta, Fault)  # noqa: S101 - the table says so
             self._done = True

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Literal
 
 from holdfast.facts.calls import Headers
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import CONTENT, END, FAULT, Failure, FailureKind, Piece, Said, Usage
-from holdfast.wire.speech import UNREADABLE, CannotCrossError, Speaking, Whole
+from holdfast.wire.speech import UNREADABLE, CannotCrossError, Speaking, UnshownError, Whole
 from holdfast.wire.tap import NOTHING, fault
 
 ERROR_BYTES_MAX = 1 << 20
@@ -21,7 +22,8 @@ JSON: Headers = ((b"content-type", b"application/json"),)
 # What is demanded of a body that says success: an answer of the dialect, JSON without an error in
 # it, or nothing (batch results are lines of JSON, files may be anything).
 Demand = Literal["answer", "json", "nothing"]
-Rewrite = Callable[[bytes], bytes]
+# A body into what the client is told, and what of it the client is not told.
+Rewrite = Callable[[bytes], tuple[bytes, tuple[Lost, ...]]]
 
 
 class WholeTap:
@@ -42,6 +44,7 @@ class WholeTap:
         "_speaking",
         "_strange",
         "head",
+        "lost",
         "usage",
     )
 
@@ -62,6 +65,7 @@ class WholeTap:
         self._size = 0
         self._done = False
         self.usage = Usage()
+        self.lost: tuple[Lost, ...] = ()
         self.head = head
 
     def feed(self, data: bytes) -> list[Piece]:
@@ -87,7 +91,9 @@ class WholeTap:
                 return [Piece(FAULT, b"", problem)]
         if self._rewrite is not None:
             try:
-                body = self._rewrite(body)
+                body, self.lost = self._rewrite(body)
+            except UnshownError as error:
+                return [fault("unshown", str(error))]
             except CannotCrossError as error:
                 return [fault(self._strange, str(error))]
             except UNREADABLE as error:
@@ -144,6 +150,7 @@ class ErrorTap:
     `crossed`: the client speaks another dialect. `kind` is that of the failure.
     """
 
+    lost: tuple[Lost, ...] = ()
     stopped = False
     __slots__ = (
         "_crossed",
