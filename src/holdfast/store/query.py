@@ -237,9 +237,7 @@ class Reader:
                 version = schema.version(db, path)
                 if not version:  # just being made
                     raise _not_yet(path)
-                if version < schema.LINES_SINCE:  # of an older gateway: each row is its own line
-                    for line in ("attempt", "exchange"):
-                        db.execute(f"CREATE TEMP VIEW {line}_lines AS SELECT * FROM {line}s")  # noqa: S608 - our names
+                schema.draw_lines(db, version)
                 # One moment for all that a question looks at.
                 db.execute("BEGIN")
                 yield db

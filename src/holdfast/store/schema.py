@@ -52,7 +52,7 @@ MIGRATIONS = (
     ALTER TABLE attempts ADD COLUMN thought INTEGER;
     """,
     # What many rows say alike stands in `shared` once: they name it there, and these columns of
-    # their own are NULL. `wall` is when it was last named. The lines are the rows as they read.
+    # their own are NULL. `wall` is when it was last named.
     """
     CREATE TABLE shared (
         id INTEGER PRIMARY KEY, wall REAL, provider TEXT, model TEXT, surface TEXT, credential TEXT,
@@ -61,7 +61,13 @@ MIGRATIONS = (
     );
     ALTER TABLE attempts ADD COLUMN shared INTEGER;
     ALTER TABLE exchanges ADD COLUMN shared INTEGER;
-    CREATE VIEW attempt_lines AS SELECT
+    """,
+)
+OBSERVATIONS_SINCE = 2  # the version that brought them
+# Attempts and exchanges as they read: what they say themselves, else what they name. They are made
+# anew for each connection, so that damage in the file cannot reach them.
+_LINES = {
+    "attempts": """SELECT
         own.id, exchange, attempt, own.wall, ifnull(own.provider, of.provider) AS provider,
         ifnull(own.model, of.model) AS model, ifnull(own.surface, of.surface) AS surface,
         ifnull(own.credential, of.credential) AS credential,
@@ -69,8 +75,9 @@ MIGRATIONS = (
         bytes_out, ifnull(own.why, of.why) AS why, outcome, settled_wall, status,
         failure_kind, failure_text, own.verdict, own.because, input, output, cache_read,
         cache_write, sent_s, headers_s, content_s, end_s, bytes_in, lost, thought
-        FROM attempts AS own LEFT JOIN shared AS of ON of.id = own.shared;
-    CREATE VIEW exchange_lines AS SELECT
+        FROM attempts AS own LEFT JOIN shared AS of ON of.id = own.shared
+    """,
+    "exchanges": """SELECT
         own.id, own.wall, duration_s, ifnull(own.dialect, of.dialect) AS dialect,
         ifnull(own.surface, of.surface) AS surface, ifnull(own.method, of.method) AS method,
         ifnull(own.path, of.path) AS path, ifnull(own.asked_model, of.asked_model) AS asked_model,
@@ -79,11 +86,10 @@ MIGRATIONS = (
         ifnull(own.served_by, of.served_by) AS served_by,
         ifnull(own.stand_in, of.stand_in) AS stand_in, ifnull(own.verdict, of.verdict) AS verdict,
         ifnull(own.because, of.because) AS because, bytes_in, bytes_out
-        FROM exchanges AS own LEFT JOIN shared AS of ON of.id = own.shared;
+        FROM exchanges AS own LEFT JOIN shared AS of ON of.id = own.shared
     """,
-)
-OBSERVATIONS_SINCE = 2  # the version that brought them
-LINES_SINCE = 4
+}
+SHARED_SINCE = 4
 VERSION = len(MIGRATIONS)
 
 BUSY_S = 2.0
@@ -114,6 +120,7 @@ def connect(path: Path, *, check: bool) -> sqlite3.Connection:
             db.executescript(
                 f"BEGIN IMMEDIATE; {MIGRATIONS[number]} PRAGMA user_version={number + 1}; COMMIT;"
             )
+        draw_lines(db, VERSION)
         if not found:
             sync(path.parent)  # its name: that a file's own sync keeps its name is not promised
     except BaseException:
@@ -132,6 +139,17 @@ def version(db: sqlite3.Connection, path: Path) -> int:
             " configuration. The file was left as it is."
         )
     return found
+
+
+def draw_lines(db: sqlite3.Connection, found: int) -> None:
+    """Make the views `attempt_lines` and `exchange_lines` for this connection; `found` is the
+    file's version. Of an older gateway each row is its own line. Raises sqlite3.Error where a
+    column that they are made of is not there.
+    """
+    for table, lines in _LINES.items():
+        query = lines if found >= SHARED_SINCE else f"SELECT * FROM {table}"  # noqa: S608 - ours
+        db.execute(f"CREATE TEMP VIEW {table[:-1]}_lines AS {query}")
+        db.execute(f"SELECT * FROM {table[:-1]}_lines LIMIT 0")  # noqa: S608 - ours
 
 
 def _look_for_damage(db: sqlite3.Connection) -> None:
