@@ -825,6 +825,16 @@ def chatting() -> Iterator[tuple[DataPlane, Double]]:
         assert double.complaints == []
 
 
+def test_a_stream_that_nobody_asked_for_reaches_its_client_in_one_piece() -> None:
+    """Some relays always stream."""
+    with chatting() as (plane, double):
+        double.play(acts.recorded(UNREASONED.replace(b"null", b'"stop"') + b"data: [DONE]\n\n"))
+        answer = Stubborn(plane, keeps=False).ask(stream=False)
+        assert (answer.status, answer.header("x-holdfast-attempts")) == (200, "1")
+        assert answer.header("content-type") == "application/json"
+        assert "So far" in json.loads(answer.body)["choices"][0]["message"]["content"]
+
+
 @pytest.mark.parametrize("keeps", [True, False], ids=["growing", "the same"])
 @pytest.mark.parametrize(
     "act",

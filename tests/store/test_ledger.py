@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.store.pen import spawn
-from tests.store.records import NOW, eventually, exchange, intent, outcomes, settled
+from tests.store.records import NOW, count_of, eventually, exchange, intent, outcomes, settled
 
 from holdfast.facts.outcomes import Times, Usage
 from holdfast.store import book
@@ -269,8 +269,11 @@ def test_retention_deletes_what_is_old_and_only_that(tmp_path: Path) -> None:
 
     eventually(swept)
     assert set(outcomes(tmp_path, "exchanges")) == {"young"}
+    # What all of them say alike stands there once, for attempts and for calls.
+    assert count_of(tmp_path, "shared") == 2
     wall.now += 2 * 86_400.0
     eventually(lambda: ledger.flush() and not outcomes(tmp_path))
+    eventually(lambda: ledger.flush() and not count_of(tmp_path, "shared"))
     ledger.close()
 
 

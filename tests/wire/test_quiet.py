@@ -12,9 +12,18 @@ from tests.wire.heard import mended, says
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg
 from holdfast.facts.places import Target
-from holdfast.wire import anthropic, openai, speak
+from holdfast.wire import anthropic, gemini, openai, speak
 from holdfast.wire.crossings import Crossings
-from holdfast.wire.deltas import BlockEnded, Delta, Opened, Ping, Stopped, TextDelta, ThinkingDelta
+from holdfast.wire.deltas import (
+    BlockEnded,
+    Delta,
+    Of,
+    Opened,
+    Ping,
+    Stopped,
+    TextDelta,
+    ThinkingDelta,
+)
 from holdfast.wire.quiet import PING_CHARS, QuietWriter
 
 HI = {"role": "user", "content": "hi"}
@@ -56,6 +65,22 @@ def messages(turns: list, *, stream: bool = False, **asked: object) -> Call:
         surface="messages",
         path="/v1/messages",
         body=body,
+        model="m",
+        stream=stream,
+    )
+
+
+def generating(turns: list, *, stream: bool = False, **asked: object) -> Call:
+    action = "streamGenerateContent" if stream else "generateContent"
+    return Call(
+        id="x",
+        at=0.0,
+        wall=0.0,
+        dialect="gemini",
+        surface="generate_content",
+        path=f"/v1beta/models/m:{action}",
+        query="alt=sse",
+        body=json.dumps({"contents": turns, **asked}).encode(),
         model="m",
         stream=stream,
     )
@@ -111,6 +136,67 @@ def test_what_was_signed_and_not_shown_goes_back_to_who_signed_it() -> None:
         {"role": "user", "content": [result]},
     ]
     assert b"c2lnbg==" in speak.compose(messages(turns), leg, crossings).body
+
+
+INCLUDED = {"generationConfig": {"thinkingConfig": {"includeThoughts": True}}}
+SNAKES = {"generation_config": {"thinking_config": {"include_thoughts": True}}}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ({}, False),
+        ({"generationConfig": {"thinkingConfig": {"thinkingBudget": 99}}}, False),
+        (INCLUDED, True),
+        (SNAKES, True),
+    ],
+)
+def test_a_client_of_gemini_sees_thoughts_where_it_asked_for_them(
+    asked: dict, shown: bool, stream: bool
+) -> None:
+    crossings = Crossings()
+    thinks = {"type": "thinking", "thinking": "Hm.", "signature": "sig"}
+    calls = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+    answer = {"id": "i", "model": "n", "content": [thinks, {"type": "text", "text": "Hi"}, calls]}
+    said = json.dumps({**answer, "type": "message", "stop_reason": "tool_use"}).encode()
+    leg = Leg(target=Target("p", "n", "none"), dialect="anthropic", surface="messages")
+    turns = [{"role": "user", "parts": [{"text": "hi"}]}]
+    call = generating(turns, stream=stream, **asked)
+    found = told(call, leg, said, b"application/json", crossings)
+    assert (b'"thought":true' in found) is shown
+    assert b'"text":"Hi"' in found
+    assert (len(crossings) == 1) is not shown  # else the client hands them back
+    if not stream:
+        turns.append(json.loads(found)["candidates"][0]["content"])
+        result = {"name": "f", "id": "toolu_1", "response": {"a": 1}}
+        turns.append({"role": "user", "parts": [{"functionResponse": result}]})
+        assert b'"sig"' in speak.compose(generating(turns, **asked), leg, crossings).body
+
+
+def test_each_of_several_answers_is_without_its_thoughts() -> None:
+    writer = QuietWriter(gemini.stream_writer(b"{}", 0))
+    said = [
+        Opened("x", "m"),
+        Of(1, ThinkingDelta(0, "Hm")),
+        Of(1, BlockEnded(0)),
+        Of(1, TextDelta(1, "b")),
+        TextDelta(0, "a"),
+        BlockEnded(0),
+        Of(1, BlockEnded(1)),
+        Of(1, Stopped()),
+        Stopped(),
+    ]
+    assert writer.several
+    stream = b"".join(map(writer.write, said))
+    assert b"Hm" not in stream
+    deltas = [
+        delta
+        for event in gemini.frames().feed(stream)
+        for delta in gemini.delta_reader("m").read(event)
+    ]
+    assert Of(1, TextDelta(0, "b")) in deltas
+    assert TextDelta(0, "a") in deltas
 
 
 def test_dialects_with_a_place_beside_the_words_show_them_always() -> None:

@@ -635,9 +635,16 @@ def test_what_two_dialects_can_say_survives_thousands_of_times(pair: tuple[str, 
     assert found.count(True) > len(found) / 8
 
 
+# The counts, and the thoughts of a client of Messages and of one of Gemini.
+WANTS_ALL = (
+    b'{"stream_options":{"include_usage":true},"thinking":{"type":"adaptive"},'
+    b'"generationConfig":{"thinkingConfig":{"includeThoughts":true}}}'
+)
+
+
 def stream_survives(deltas: list[Delta], cuts: list[int], client: str, target: str) -> None:
     """A stream of one dialect says the same in the other, however its bytes are cut."""
-    asked = b'{"stream_options":{"include_usage":true},"thinking":{"type":"adaptive"}}'
+    asked = WANTS_ALL
     here, there = speak.DIALECTS[client], speak.DIALECTS[target]
     stream = b"".join(map(there.stream_writer(asked, 0).write, deltas))
     pieces = pieces_of(tap(client, target, body=asked), split(stream, cuts))

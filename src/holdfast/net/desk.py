@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from holdfast.core.board import Board
 from holdfast.core.runaway import Runaways
+from holdfast.core.sampling import Leaf
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.fingerprints import Evidence
 from holdfast.facts.flights import Decline, Exchange, Intent, Leg, Settled
@@ -100,8 +101,10 @@ class Place:
 class Desk:
     """What the pilots of one gateway share.
 
-    `observe` takes what attempts found out, to the board first of all. `outlook` says, in a
-    sentence for a call that nobody could answer, since when it lasts and when it may be over.
+    `observe` takes what attempts found out, to the board first of all. `counted` is asked before
+    that of a first choice's good answer: whether it was counted to one like it (the observatory's).
+    `outlook` says, in a sentence for a call that nobody could answer, since when it lasts and when
+    it may be over.
     `shown` takes what a new connection showed of who answers there: provider, surface, evidence.
     `kept` are calls that ended whole just after their client left, which may come back at once.
     `held` end calls that are held back, each its own.
@@ -116,6 +119,7 @@ class Desk:
         "board",
         "book",
         "clock",
+        "counted",
         "credit",
         "crossings",
         "dialer",
@@ -149,6 +153,7 @@ class Desk:
         self.credit = credit
         self.affinity = affinity
         self.observe: Callable[[Observation], None] = board.observe
+        self.counted: Callable[[Leaf, float, int | None, float | None], bool] = lambda *_: False
         self.outlook: Callable[[Decline], str] = lambda _: ""
         self.crossings = Crossings()
         self.runaways = Runaways()

@@ -69,6 +69,7 @@ MODELS_PATH = f"{VERSION}/models?pageSize=1000"
 own = gemini_ask.own
 read_ask = gemini_ask.read_ask
 write_ask = gemini_ask.write_ask
+shows_thoughts = gemini_ask.shows_thoughts
 _BY_STATUS = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -191,11 +192,6 @@ def delta_reader(model: str) -> DeltaReader:
 def stream_writer(asked: bytes, created: int) -> StreamWriter:  # noqa: ARG001 - others need them
     """A writer of one stream."""
     return StreamWriter()
-
-
-def shows_thoughts(asked: bytes) -> bool:  # noqa: ARG001 - they stand beside the words
-    """Always: no program takes them for the answer."""
-    return True
 
 
 # ------------------------------------------------------------- whole answers

@@ -516,6 +516,16 @@ def _reasoning(drawing: _Proto, lost: list[Lost]) -> Reasoning | None:
     return Reasoning("on", effort=level)
 
 
+def shows_thoughts(asked: bytes) -> bool:
+    """Whether a request asks to see them: programs that do not join the texts of all parts."""
+    try:
+        drawing = _Proto(asked).object("generationConfig")
+        thinking = drawing and drawing.object("thinkingConfig")
+        return bool(thinking and thinking.flag("includeThoughts"))
+    except (CannotCrossError, *UNREADABLE):
+        return True
+
+
 def _form(drawing: _Proto, lost: list[Lost]) -> Form | None:
     media = (drawing.text("responseMimeType") or "text/plain").lower()
     older = drawing.raw("responseSchema")

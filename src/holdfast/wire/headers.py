@@ -114,7 +114,7 @@ def _passes(
     return passes
 
 
-def _named_by_connection(headers: Headers) -> set[bytes]:
+def named_by_connection(headers: Headers) -> set[bytes]:
     """What the sender's `connection` headers name besides the usual: those are for one hop."""
     named: set[bytes] = set()
     for name, value in headers:
@@ -133,10 +133,10 @@ def _filtered(
     passes = passing.get(names) or _passes(names, passing, exact, prefixes)
     kept = tuple(compress(headers, passes))
     # One look at all values is cheaper than one at each.
-    if b"".join(map(_value, kept)).translate(None, _FIT):
+    if not all_fit(b"".join(map(_value, kept))):
         kept = tuple([pair for pair in kept if not pair[1].translate(None, _FIT)])
     if b"connection" in names:
-        named = _named_by_connection(headers)
+        named = named_by_connection(headers)
         if named:
             kept = tuple([pair for pair in kept if pair[0] not in named])
     return kept
@@ -150,6 +150,18 @@ def to_upstream(headers: Headers) -> Headers:
 def to_client(headers: Headers) -> Headers:
     """What of an upstream's headers goes to the client; split or invalid ones do not."""
     return _filtered(headers, _down_passing, _DOWN, _DOWN_PREFIXES)
+
+
+def passing_down(names: tuple[bytes, ...]) -> tuple[bool, ...]:
+    """Which headers of these names go to the client, if their values are fit and they are not
+    named by `connection`.
+    """
+    return _down_passing.get(names) or _passes(names, _down_passing, _DOWN, _DOWN_PREFIXES)
+
+
+def all_fit(values: bytes) -> bool:
+    """Whether every byte may stand in a value."""
+    return not values.translate(None, _FIT)
 
 
 def about_call(headers: Headers) -> Headers:

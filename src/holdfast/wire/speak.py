@@ -33,6 +33,7 @@ from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.deltas import DeltaWriter
 from holdfast.wire.fitting import fitted, lettered, looks_fitted, paired
+from holdfast.wire.gathering import Gatherer, GatheringTap
 from holdfast.wire.headers import about_call, client_credential, is_subscription
 from holdfast.wire.keeping import KeepingTap, SignedTap
 from holdfast.wire.mend import Mender, deltas_of, mended_answer
@@ -410,6 +411,10 @@ def _tap(
     if call.stream or crosses:  # also where the target does not stream
         return _crossing(call, kind, _Way(call, leg, here, there, crossings), headers)
     if call.surface == here.SURFACE:
+        there = _ALSO.get((call.dialect, call.surface)) or DIALECTS.get(leg.dialect, openai)
+        if kind.startswith(_type_of(there)):
+            way = _Way(call, leg, here, there, crossings)
+            return _gathering(call, way, about_call(headers))
         return WholeTap(there, "answer")
     return WholeTap(there, "nothing" if call.surface == "batches" else "json")
 
@@ -463,7 +468,10 @@ class _Way:
 
     def answer(self, body: bytes) -> Answer:
         """A whole answer, in order."""
-        answer = mended_answer(self.there.read_answer(body), self.tool)
+        return self.shown(mended_answer(self.there.read_answer(body), self.tool))
+
+    def shown(self, answer: Answer) -> Answer:
+        """The answer, in order, as this client is shown it."""
         for choice in answer.choices:
             self.keep(choice.parts)
         shown = quiet(answer) if self._quiet else answer
@@ -495,6 +503,9 @@ def _crossing(call: Call, kind: bytes, way: _Way, headers: Headers) -> Tap:
     """A tap for an answer that is written anew: of another dialect, or of another form."""
     about = about_call(headers)
     here, there, created = way.here, way.there, int(call.wall)
+    streams = kind.startswith(_type_of(there))
+    if not call.stream and streams:
+        return _gathering(call, way, about)
     if not call.stream:
 
         def rewritten(body: bytes) -> bytes:
@@ -502,7 +513,7 @@ def _crossing(call: Call, kind: bytes, way: _Way, headers: Headers) -> Tap:
 
         return WholeTap(there, "answer", rewrite=rewritten, head=(*about, *JSON))
     head = (*about, (b"content-type", here.STREAM))
-    if kind.startswith(_type_of(there)):
+    if streams:
         return CrossingTap(
             there.delta_reader(call.model),
             way.writer(),
@@ -520,6 +531,18 @@ def _crossing(call: Call, kind: bytes, way: _Way, headers: Headers) -> Tap:
         return b"".join(map(writer.write, deltas_of(answer)))
 
     return WholeTap(there, "answer", rewrite=streamed, head=head)
+
+
+def _gathering(call: Call, way: _Way, about: Headers) -> Tap:
+    """A tap for an answer that is streamed, though it was asked for in one piece."""
+    here, there, gatherer = way.here, way.there, Gatherer()
+
+    def written() -> bytes:
+        return here.write_answer(way.shown(gatherer.answer()), int(call.wall))
+
+    mender = Mender(call.model, way.tool)
+    inner = CrossingTap(there.delta_reader(call.model), gatherer, mender, there.frames(), JSON)
+    return GatheringTap(inner, written, (*about, *JSON))
 
 
 def said(dialect: str, body: bytes) -> Said:
