@@ -192,3 +192,26 @@ def test_a_resting_target_is_never_asked_but_by_one_trial(course: list) -> None:
             tell(b, leg, at, None if status is None else answer(status))
         if not trials:
             tell(b, LEGS[0], at, None if status is None else answer(status))
+
+
+COURSES = st.lists(st.tuples(st.sampled_from([None, None, 400, 429, 500]), st.floats(0, 20)))
+
+
+@given(COURSES, st.sampled_from([(), ("messages",)]))
+def test_a_good_answer_is_folded_as_its_observation_would_be(course: list, watched: tuple) -> None:
+    one, other = (Board(lambda: 0.5, watched=watched) for _ in range(2))
+    leg, at = LEGS[0], 0.0
+    leaf = (leg.target.provider, leg.surface, leg.target.model, leg.target.credential)
+    for status, pause in course:
+        at += pause
+        tell(one, leg, at, None if status is None else answer(status))
+        if status is None:
+            other.answered(leaf, at, at, 0.1)
+        else:
+            tell(other, leg, at, answer(status))
+        assert one.rows(at) == other.rows(at)
+        around = [
+            b.circumstances(leg, at, at, local=False, retry_after_s=None) for b in (one, other)
+        ]
+        assert around[0] == around[1]
+        assert (one._typical, one._aside) == (other._typical, other._aside)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.core.sampling import WITHIN_S, merged
+from holdfast.core.sampling import WITHIN_S, Samples, mergeable, merged
 from holdfast.facts.observations import Observation
 
 MEASURED = ("traffic", "probe")
@@ -103,3 +103,31 @@ def test_a_failure_between_keeps_both_sides_apart() -> None:
     assert [(each.ok, each.count) for each in out] == [(True, 1), (False, 1), (True, 2)]
     assert out[1] is batch[1]
     assert msgspec.structs.replace(out[2], count=1) == batch[2]
+
+
+@given(batch=batches(), taken=st.integers(0, 40))
+def test_what_is_counted_is_as_if_it_were_added(batch: list[Observation], taken: int) -> None:
+    """Also across a beat, at which all that came is taken."""
+    samples, out = Samples(), []
+    for number, each in enumerate(batch):
+        if number == taken:
+            out += samples.take()
+        plain = mergeable(each) and each.kind == "traffic" and each.count == 1
+        mark = (leaf(each), each.at, each.status, each.first_content_s)
+        if not plain or not samples.count(*mark):
+            samples.add(each)
+    assert [*out, *samples.take()] == [*merged(batch[:taken]), *merged(batch[taken:])]
+
+
+def test_only_so_many_are_kept_and_the_latest_stay() -> None:
+    samples = Samples()
+    for at in range(5):
+        samples.add(seen(float(at), ok=False))
+    samples.add(seen(5.0))
+    assert samples.keep(6) == 0
+    assert samples.count(leaf(seen(5.0)), 5.5, None, None)
+    assert samples.keep(2) == 4
+    assert len(samples) == 2
+    assert not samples.count(leaf(seen(5.0)), 5.6, None, None), "what it was counted to may be gone"
+    assert [(each.at, each.count) for each in samples.take()] == [(4.0, 1), (5.0, 2)]
+    assert len(samples) == 0

@@ -919,6 +919,27 @@ def test_a_slowed_client_that_leaves_is_not_asked_for(monkeypatch: pytest.Monkey
         assert len(plane.book.intents) == MANY
 
 
+def test_a_slowed_client_hears_it_when_the_house_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.core.runaway.FIRST_PAUSE_S", 600.0)
+    monkeypatch.setattr("holdfast.core.runaway.PAUSE_MAX_S", 600.0)
+    with chatting() as (plane, double):
+        plane.drain_s = 0.05
+        double.always(acts.recorded(UNREASONED))
+        tool = Stubborn(plane, keeps=True)
+        for _ in range(MANY):
+            tool.ask()
+        visitor = plane.visit().send(tool.request())
+        eventually(lambda: plane.desk.held)
+    with visitor:
+        answer = visitor.answer()
+    assert (answer.status, answer.whole) == (503, True)
+    assert "stopped" in json.loads(answer.body)["error"]["message"]
+    assert answer.header("x-should-retry") == "true"
+    assert plane.book.exchanges[-1].outcome == "declined"
+    assert len(double.calls) == len(plane.book.intents) == MANY
+    assert plane.desk.held == plane.desk.flying == set()
+
+
 def test_whole_answers_slow_nobody() -> None:
     with chatting() as (plane, double):
         tool = Stubborn(plane, keeps=False)
@@ -932,6 +953,15 @@ def test_whole_answers_slow_nobody() -> None:
 
 def responding(body: dict[str, Any], key: bytes) -> bytes:
     return posting("/v1/responses", {"model": GPT, **body}, b"authorization: Bearer " + key)
+
+
+def test_a_body_of_responses_on_chats_path_says_what_it_lost() -> None:
+    with chatting() as (plane, _):
+        body = {"model": GPT, "input": "hello", "truncation": "auto"}
+        answer = plane.ask(posting(CHAT.decode(), body))
+        assert (answer.status, answer.header("x-holdfast-lost")) == (200, "truncation")
+        eventually(lambda: plane.book.settled)
+        assert plane.book.settled[0].lost[0].startswith("truncation: ")
 
 
 def test_an_answers_name_is_good_for_its_own_key_and_not_over_a_restart() -> None:

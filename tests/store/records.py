@@ -77,6 +77,14 @@ def incident(number: int, **fields: Any) -> Incident:
     return Incident(**{"id": f"i{number}", "since": NOW} | fields)
 
 
+def count_of(data_dir: Path, table: str) -> int:
+    """How many rows are in a table."""
+    db = sqlite3.connect(data_dir / "ledger.sqlite3")
+    count: int = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+    db.close()
+    return count
+
+
 def outcomes(data_dir: Path, table: str = "attempts") -> dict[str, str | None]:
     """Outcome by id of all rows, read straight from the file; fails if an id is there twice."""
     db = sqlite3.connect(data_dir / "ledger.sqlite3")

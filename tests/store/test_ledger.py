@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.store.pen import spawn
-from tests.store.records import NOW, eventually, exchange, intent, outcomes, settled
+from tests.store.records import NOW, count_of, eventually, exchange, intent, outcomes, settled
 
 from holdfast.facts.outcomes import Times, Usage
 from holdfast.store import book
@@ -43,7 +43,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
             "e", 1, "failed", status=529, failure_kind="http", failure_text="Overloaded",
             verdict="outage", because=("status 529", "said so"),
             lost=("top_k: this dialect has none", "user: it has no word for who asks"),
-            usage=Usage(7, 5, 3, 1), times=Times(0.1, 0.2, 0.3, 0.4), bytes_in=99,
+            usage=Usage(7, 5, 3, 1, 2), times=Times(0.1, 0.2, 0.3, 0.4), bytes_in=99,
         )
     )  # fmt: skip
     assert ledger.intend(intent("e", 2, provider="south", why="the first is down"))
@@ -58,7 +58,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     first, second = line.attempts
     assert first.because == ("status 529", "said so")
     assert first.lost == ("top_k: this dialect has none", "user: it has no word for who asks")
-    assert first.usage == Usage(7, 5, 3, 1)
+    assert first.usage == Usage(7, 5, 3, 1, 2)
     assert first.times == Times(0.1, 0.2, 0.3, 0.4)
     assert (first.outcome, first.status, first.bytes_in) == ("failed", 529, 99)
     assert (second.provider, second.why, second.outcome) == ("south", "the first is down", "ok")
@@ -269,8 +269,11 @@ def test_retention_deletes_what_is_old_and_only_that(tmp_path: Path) -> None:
 
     eventually(swept)
     assert set(outcomes(tmp_path, "exchanges")) == {"young"}
+    # What all of them say alike stands there once, for attempts and for calls.
+    assert count_of(tmp_path, "shared") == 2
     wall.now += 2 * 86_400.0
     eventually(lambda: ledger.flush() and not outcomes(tmp_path))
+    eventually(lambda: ledger.flush() and not count_of(tmp_path, "shared"))
     ledger.close()
 
 

@@ -6,6 +6,7 @@ import random
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.store.records import (
     NOW,
@@ -46,11 +47,18 @@ def test_there_is_a_column_for_every_fact_and_for_nothing_else(tmp_path: Path) -
     }
     db.close()
     ends = set(Settled.__struct_fields__) - {"wall", "usage", "times"} | {"settled_wall"}
-    counts = {*Usage.__struct_fields__, *(f"{name}_s" for name in Times.__struct_fields__)}
+    own, shared = {"id", "wall", "exchange", "attempt", "bytes_out"}, {"shared"}
+    said_alike = set(Intent.__struct_fields__) - own | set(Exchange.__struct_fields__) - (
+        own | {"duration_s", "outcome", "status", "bytes_in"}
+    )
+    # What was thought is part of `output`: told to clients, not kept.
+    counts = {f"{name}_s" for name in Times.__struct_fields__}
+    counts |= {*Usage.__struct_fields__} - {"thought"}
     assert columns == {
         "meta": {"name", "value"},
-        "attempts": {*Intent.__struct_fields__, *ends, *counts},
-        "exchanges": set(Exchange.__struct_fields__),
+        "attempts": {*Intent.__struct_fields__, *ends, *counts, *shared},
+        "exchanges": {*Exchange.__struct_fields__, *shared},
+        "shared": {"id", "wall", *said_alike},
         "observations": {"id", "wall", "good", "data"},
         "incidents": {"id", "wall", "data"},
     }
@@ -81,6 +89,40 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_where_it_is(tmp_pat
     assert outcomes(tmp_path) == {"e.1": "ok", "f.1": "ok"}
     assert list(reader.observations()) == [observation(1)]
     ledger.close()
+
+
+def test_rows_that_say_everything_themselves_read_as_before(tmp_path: Path) -> None:
+    """Those of the third version, before a gateway has opened it and after."""
+    db = sqlite3.connect(tmp_path / "ledger.sqlite3")
+    for number, migration in enumerate(MIGRATIONS[:3], 1):
+        db.executescript(f"{migration} PRAGMA user_version={number};")
+    for table, fact in (("attempts", intent("e")), ("exchanges", exchange("e"))):
+        cells = msgspec.structs.asdict(fact)
+        db.execute(
+            f"INSERT INTO {table} ({','.join(cells)}) VALUES ({','.join('?' * len(cells))})",
+            tuple(cells.values()),
+        )
+    db.commit()
+    db.close()
+    reader = Reader(tmp_path)
+    (before,) = reader.exchanges()
+    assert before.attempts[0].provider == "north"
+    assert reader.exchanges(tool="claude-code") == [before]
+    ledger = Ledger.open(tmp_path)
+    ledger.intend(intent("e"), intent("new"))
+    ledger.settle(settled("new"))
+    ledger.record(exchange("new"))
+    assert ledger.flush()
+    old, new = reader.one("e"), reader.one("new")
+    ledger.close()
+    assert old is not None
+    assert new is not None
+    assert msgspec.structs.replace(old, attempts=()) == msgspec.structs.replace(before, attempts=())
+    assert msgspec.structs.replace(new, id="e", attempts=()) == msgspec.structs.replace(
+        old, attempts=()
+    )
+    assert [one.model for one in (*old.attempts, *new.attempts)] == ["large", "large"]
+    assert [line.attempts for line in reader.totals().usage] == [2]
 
 
 def test_a_ledger_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ from holdfast.wire.speech import (
 
 TEXT = st.text(min_size=1, max_size=20).filter(str.strip)
 TEXTS = TEXT.map(Text)
-NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,30}", fullmatch=True)
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,29}", fullmatch=True)
 IDS = st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True)
 BASE64 = st.binary(min_size=1, max_size=9).map(lambda data: base64.b64encode(data).decode())
 MEDIA = st.sampled_from(["image/png", "image/jpeg", "image/webp"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,17 @@ from hypothesis import strategies as st
 from tests.wire.asks import ASKS, NAMES, VALUES
 
 from holdfast.wire import anthropic_ask, openai_ask, responses_ask
-from holdfast.wire.fitting import ID, fitted, flat, is_flat, itemised, looks_fitted, paired, rounded
+from holdfast.wire.fitting import (
+    ID,
+    fitted,
+    flat,
+    is_flat,
+    itemised,
+    lettered,
+    looks_fitted,
+    paired,
+    rounded,
+)
 from holdfast.wire.speech import Ask, BadFieldError, Text, Tool, ToolCall, ToolResult, Turn
 
 CALLED = Turn("assistant", (ToolCall("a", "f"), ToolCall("b", "f")))
@@ -26,6 +37,15 @@ def test_anything_fits_and_always_in_the_same_way(name: str, most: int) -> None:
     assert ID.fullmatch(found)
     assert fitted(name, most) == found == fitted(found, most)
     assert found == name or looks_fitted(found)
+
+
+@given(st.text(max_size=100))
+def test_a_name_may_have_to_begin_with_a_letter(name: str) -> None:
+    found = lettered(name, 64)
+    assert re.fullmatch("[A-Za-z_][A-Za-z0-9_-]{0,63}", found)
+    assert lettered(found, 64) == found
+    assert found == name or looks_fitted(found)
+    assert (found == fitted(name, 64)) is (name[:1] not in set("0123456789-"))
 
 
 @given(NAMES)

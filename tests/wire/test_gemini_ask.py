@@ -666,3 +666,18 @@ def test_a_seed_of_more_bits_than_are_taken_is_a_loss_and_an_empty_stop_says_not
 def test_a_part_that_holds_two_things_is_refused(part: Json) -> None:
     with pytest.raises(BadFieldError, match="a part holds one thing"):
         read({"contents": [{"parts": [part]}]})
+
+
+def test_a_tool_whose_name_begins_with_a_digit_is_named_otherwise() -> None:
+    turns = (
+        Turn("user", (Text("q"),)),
+        Turn("assistant", (ToolCall("i", "3d"),)),
+        Turn("user", (ToolResult("i", (Text("r"),)),)),
+    )
+    sent = written(Ask(turns=turns, tools=(Tool("3d"),), tool_choice=ToolChoice("named", "3d")))
+    name = sent["tools"][0]["functionDeclarations"][0]["name"]
+    assert name.startswith("_3d_")
+    calling = sent["toolConfig"]["functionCallingConfig"]
+    assert calling["allowedFunctionNames"] == [name]
+    assert sent["contents"][1]["parts"][0]["functionCall"]["name"] == name
+    assert sent["contents"][2]["parts"][0]["functionResponse"]["name"] == name

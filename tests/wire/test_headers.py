@@ -13,6 +13,7 @@ from holdfast.facts.losses import Lost
 from holdfast.wire import headers as wire_headers
 from holdfast.wire.headers import (
     IDENTITY,
+    about_call,
     client_credential,
     credential_headers,
     is_subscription,
@@ -38,6 +39,14 @@ TRAVELS_UP: Headers = (
     (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     (b"x-made-up-next-year", b"\xc3\xbc and\ttabs"),
     (b"x-empty", b""),
+)
+ABOUT_CALL: Headers = (
+    (b"request-id", b"req_1"),
+    (b"x-request-id", b"req_2"),
+    (b"retry-after", b"3"),
+    (b"anthropic-ratelimit-tokens-remaining", b"9"),
+    (b"x-ratelimit-remaining-requests", b"1"),
+    (b"x-ratelimit-reset", b"0"),
 )
 STAYS_HERE = [
     b"connection",
@@ -361,3 +370,14 @@ def test_each_loss_is_named_once() -> None:
     assert lost_value(lost) == b"top_k, messages[0].content[1]"
     told = ("top_k: a", "top_k: b", "messages[0].content[1]: c")
     assert lost_told([*lost, lost[0]]) == told
+
+
+def test_of_a_crossing_answer_the_head_tells_what_is_about_the_call() -> None:
+    body: Headers = (
+        (b"content-type", b"text/event-stream"),
+        (b"content-encoding", b"gzip"),
+        (b"etag", b"x"),
+        (b"openai-organization", b"o"),
+    )
+    assert about_call((*body, *ABOUT_CALL, *body)) == ABOUT_CALL
+    assert to_client(ABOUT_CALL) == ABOUT_CALL

@@ -555,3 +555,16 @@ def test_rules_that_stand_alone_are_said_as_a_users() -> None:
     ask = read_ask(json.dumps(body).encode())
     assert (ask.system, ask.turns) == ((), (Turn("user", (Text("Write a haiku."),)),))
     assert names(ask.lost) == ["system"]
+
+
+def test_a_field_of_which_nothing_is_said_is_an_object() -> None:
+    """The server reads objects there, and refuses `true`."""
+    inner = {"type": "object", "properties": {"b": False}, "additionalProperties": False}
+    schema = {"type": "object", "properties": {"a": True, "o": inner, "c": {"anyOf": [True]}}}
+    tool = Tool("f", schema=json.dumps(schema).encode())
+    sent = write(Ask(turns=(Turn("user", (Text("q"),)),), tools=(tool,)))
+    assert sent["tools"][0]["function"]["parameters"]["properties"] == {
+        "a": {},
+        "o": inner | {"properties": {"b": {"not": {}}}},
+        "c": {"anyOf": [{}]},
+    }

@@ -144,13 +144,39 @@ def test_a_body_that_only_its_provider_can_judge_passes(fields: dict[str, object
 def test_a_body_on_the_path_of_chat_becomes_one_of_chat() -> None:
     """Some clients send these there, and want the answers of Chat."""
     fields = {"model": "m", "input": [HI], "stream": True, "tools": []}
-    found = json.loads(speak.reshaped("openai", "chat", json.dumps(fields).encode()))
+    written = speak.reshaped("openai", "chat", json.dumps(fields).encode())
+    assert written is not None
+    assert written.lost == ()
+    found = json.loads(written.body)
     assert found["messages"] == [HI]
     assert (found["model"], found["stream"]) == ("m", True)
     with pytest.raises(BadBodyError, match=r"holdfast: input\[0\].role"):
         speak.reshaped("openai", "chat", b'{"model":"m","input":[{"role":"king","content":""}]}')
     with pytest.raises(BadBodyError, match="previous_response_id"):
         speak.reshaped("openai", "chat", b'{"model":"m","input":"x","previous_response_id":"r"}')
+
+
+def test_what_such_a_body_says_beyond_chat_is_lost_by_its_name() -> None:
+    body = b'{"model":"m","input":"x","truncation":"auto","client_metadata":{"a":"b"}}'
+    written = speak.reshaped("openai", "chat", body)
+    assert written is not None
+    call = Call(
+        id="x",
+        at=0.0,
+        wall=0.0,
+        dialect="openai",
+        surface="chat",
+        path="/v1/chat/completions",
+        body=written.body,
+        model="m",
+        lost=written.lost,
+    )
+    for there in ("openai", "anthropic"):
+        leg = Leg(target=Target("p", "m", "k"), dialect=there, surface="chat")
+        sent = speak.compose(call, leg)
+        assert [loss.field for loss in sent.lost] == ["truncation", "client_metadata"]
+        with pytest.raises(CannotCrossError, match="truncation"):
+            speak.compose(call, msgspec.structs.replace(leg, losses="forbidden"))
 
 
 @pytest.mark.parametrize(
@@ -165,18 +191,18 @@ def test_a_body_on_the_path_of_chat_becomes_one_of_chat() -> None:
     ],
 )
 def test_any_other_body_stays_as_it_is(body: bytes) -> None:
-    assert speak.reshaped("openai", "chat", body) is body
+    assert speak.reshaped("openai", "chat", body) is None
     ours = b'{"model":"m","input":"x"}'
     doors = (("anthropic", "messages"), ("openai-responses", "responses"), ("openai", "embeddings"))
     for dialect, surface in (*doors, ("ollama", "chat")):
-        assert speak.reshaped(dialect, surface, ours) is ours
+        assert speak.reshaped(dialect, surface, ours) is None
 
 
 @given(st.binary(max_size=40))
 def test_no_bytes_whatever_make_it_raise_anything_else(dirty: bytes) -> None:
     for body in (dirty, b'{"input":' + dirty, b'{"model":"m","input":' + dirty + b"}"):
         try:
-            assert isinstance(speak.reshaped("openai", "chat", body), bytes)
+            speak.reshaped("openai", "chat", body)
             speak.peek("openai-responses", body)
         except BadBodyError as error:
             assert str(error).startswith("holdfast: ")  # noqa: PT017 - either is right

@@ -13,7 +13,7 @@ from tests.wire.asks import answers
 
 from holdfast.facts.outcomes import Usage
 from holdfast.wire.responses import read_answer, write_answer
-from holdfast.wire.responses_answer import ending, input_of, read_usage
+from holdfast.wire.responses_answer import ending, read_usage
 from holdfast.wire.speech import (
     UNREADABLE,
     Answer,
@@ -105,12 +105,6 @@ def test_the_clients_own_names_are_said() -> None:
     one, two = told(answer(*calls, asked=asked, stop="tool_calls"))["output"]
     assert (one["type"], one["namespace"], one["name"]) == ("function_call", "ns", "f")
     assert (two["type"], two["name"], two["input"]) == ("custom_tool_call", "patch", "*** x")
-
-
-@given(st.text(max_size=9))
-def test_any_arguments_are_input(text: str) -> None:
-    assert input_of(json.dumps({"input": text})) == text
-    assert input_of('{"path":1}') == '{"path":1}'
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.wire.asks import ASKS, NAMES, TEXT, plain
 
 from holdfast.wire import responses_ask
-from holdfast.wire.responses_ask import CACHE, INPUT_SCHEMA, Own, names_of, read_ask
+from holdfast.wire.freeform import INPUT_SCHEMA
+from holdfast.wire.responses_ask import CACHE, Own, names_of, read_ask
 from holdfast.wire.speech import (
     Ask,
     BadFieldError,
@@ -169,7 +170,8 @@ def test_what_a_coding_tool_sends_is_read() -> None:
         Turn("user", (ToolResult("call_1", (Text("1"),)), ToolResult("call_2", (Text("2"),)))),
     )
     assert ask.reasoning == Reasoning("on", effort="medium")
-    assert fields(ask) == ["tools[2]", "prompt_cache_key", "client_metadata"]
+    assert fields(ask) == ["tools[2]", "client_metadata"]
+    assert dict(ask.shared) == {"prompt_cache_key": b'"k"', "verbosity": b'"medium"'}
     assert all(loss.tolerable for loss in ask.lost)
 
 
@@ -251,7 +253,13 @@ def test_settings_are_read() -> None:
     assert ask.tool_choice == ToolChoice(parallel=False)
     assert ask.form == Form("json_object")
     assert ask.user == "s"
-    assert fields(ask) == ["truncation", "text.verbosity", "metadata"]
+    assert fields(ask) == ["truncation"]
+    assert [name for name, _ in ask.shared] == [
+        "metadata",
+        "service_tier",
+        "safety_identifier",
+        "verbosity",
+    ]
     schema = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True}
     assert read(text={"format": schema}).form == Form(
         "json_schema", b'{"type": "object"}', "n", strict=True
@@ -260,7 +268,7 @@ def test_settings_are_read() -> None:
 
 def test_what_changes_nothing_is_no_loss() -> None:
     extra = {
-        "store": True,
+        "store": False,
         "background": False,
         "metadata": {},
         "tools": [],
@@ -268,7 +276,6 @@ def test_what_changes_nothing_is_no_loss() -> None:
         "truncation": "disabled",
         "previous_response_id": None,
         "reasoning": None,
-        "service_tier": "default",
         "stream_options": {"include_obfuscation": False},
     }
     assert read(**extra) == read() == user(Text("hi"))
@@ -545,3 +552,13 @@ def test_rules_that_stand_alone_are_said_as_a_users() -> None:
         (Turn("user", (Text("Write a haiku."),)),),
     )
     assert [lost.field for lost in ask.lost] == ["system"]
+
+
+def test_a_tool_that_is_there_twice_is_refused_unless_it_came_again_on_the_way() -> None:
+    tool = {"type": "function", "name": "f"}
+    with pytest.raises(BadFieldError, match="tools: 'f' is there twice"):
+        read(tools=[tool, tool])
+    found = {"type": "tool_search_output", "tools": [tool]}
+    assert [one.name for one in read(HI, found, tools=[tool]).tools] == ["f"]
+    spaces = [{"type": "namespace", "name": name, "tools": [tool]} for name in "ab"]
+    assert [one.name for one in read(tools=spaces).tools] == ["a__f", "b__f"]

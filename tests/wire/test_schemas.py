@@ -43,6 +43,17 @@ def test_a_tool_that_takes_no_object_is_refused_by_its_name(schema: object, says
         schemed(asking(schema), "gemini")
 
 
+@given(st.lists(st.sampled_from("abcd"), max_size=5))
+def test_a_tool_that_is_there_twice_is_refused_by_its_name(names: list[str]) -> None:
+    asked = Ask(turns=(HI,), tools=tuple(map(Tool, names)))
+    if len(set(names)) == len(names):
+        assert schemed(asked, "openai") is asked
+        return
+    with pytest.raises(BadFieldError, match=r"tools: '[abcd]' is there twice") as refused:
+        schemed(asked, "openai")
+    assert names.count(str(refused.value)[8]) > 1
+
+
 @pytest.mark.parametrize(
     "schema",
     [{}, A, {"type": ["object", "null"]}, {"anyOf": [A]}, {"$ref": "#/$defs/A", "$defs": {"A": A}}],

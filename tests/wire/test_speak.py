@@ -882,7 +882,6 @@ def test_what_messages_can_say_and_chat_cannot_is_refused_by_name(extra: dict, n
 @pytest.mark.parametrize(
     ("extra", "names"),
     [
-        ({"functions": [{"name": "f"}]}, "functions"),
         ({"n": 2}, "n: "),
         ({"logprobs": True, "top_logprobs": 2}, "logprobs"),
         ({"logit_bias": {"5": 1}}, "logit_bias"),
@@ -1361,6 +1360,19 @@ def test_a_model_that_is_no_string_hides_no_key(value: str) -> None:
     body = f'{{"model":{value},"x":{{"model":"q"}},"model":"b","messages":[]}}'.encode()
     sent = speak.compose(call("openai", body), leg("openai", "n")).body
     assert sent == body.replace(b'"b"', b'"n"')
+
+
+def test_a_tool_that_had_to_be_named_otherwise_is_called_by_its_own_name() -> None:
+    function = {"type": "function", "function": {"name": "3d", "parameters": {}}}
+    body = json.dumps({"model": "m", "messages": HI, "tools": [function]}).encode()
+    there = Leg(target=Target("p", "n", "none"), dialect="gemini", surface="generate_content")
+    sent = json.loads(speak.compose(call("openai", body), there).body)
+    name = sent["tools"][0]["functionDeclarations"][0]["name"]
+    parts = [{"functionCall": {"name": name, "args": {}}}]
+    answer = {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}
+    read = speak.tap(call("openai", body), there, 200, ((b"content-type", b"application/json"),))
+    told = json.loads(joined(pieces_of(read, [json.dumps(answer).encode()])))
+    assert told["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "3d"
 
 
 # ------------------------------------------------------------- what answers lose

@@ -152,6 +152,18 @@ def test_a_whole_answer_is_streamed_where_a_stream_was_asked(client: str, target
     assert dict(tap.head)[b"content-type"].startswith(b"text/event-stream")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("kind", [b"application/json", b"text/event-stream"])
+def test_what_the_head_says_of_the_call_crosses(kind: bytes, stream: bool) -> None:
+    """Clients log the id, and slow down before a limit is met."""
+    about = ((b"x-request-id", b"req_1"), (b"x-ratelimit-remaining-tokens", b"9"))
+    headers = ((b"content-type", kind), (b"content-encoding", b"gzip"), *about, (b"etag", b"x"))
+    tap = speak.tap(call("anthropic", stream=stream), leg("openai"), 200, headers)
+    assert tap.head is not None
+    assert tap.head[:-1] == about
+    assert tap.head[-1][0] == b"content-type"
+
+
 TOOL_USE = {"type": "tool_use", "id": "toolu_1", "name": "now", "input": {}}
 NAMELESS = {"role": "assistant", "content": None, "tool_calls": [{"id": "call_1"}]}
 UNSPEAKABLE = [

@@ -125,6 +125,7 @@ class Gateway:
             prefix=prefix,
         )
         self.desk.observe = made.observe
+        self.desk.counted = made.counted
         self.desk.shown = made.shown
         self.desk.outlook = made.since_when
         return made

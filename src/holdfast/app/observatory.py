@@ -24,7 +24,7 @@ from holdfast.config.read import Config
 from holdfast.core.changes import Changes, told
 from holdfast.core.letters import WHOSE, back_sentence, parts, plain, sureness
 from holdfast.core.outlook import Outlook
-from holdfast.core.sampling import merged
+from holdfast.core.sampling import Leaf, Samples
 from holdfast.facts.fingerprints import Change, Evidence, Print
 from holdfast.facts.flights import Decline
 from holdfast.facts.incidents import Event, Incident
@@ -41,10 +41,10 @@ DAY_S = 86_400.0
 RECALL_S = DAY_S
 RECALL_OPEN_S = 7 * DAY_S
 RECALL_SLICE = 500
-# So many wait for the next beat before good samples are put together out of turn; beyond the
-# second, the oldest goes. (Failures alone do not come as fast as that.)
-CROWDED = 5_000
+# So many wait for the next beat; beyond, the oldest go, some at once. (Good samples are put
+# together as they come, and failures alone do not come as fast as that.)
 WAITING_MAX = 50_000
+CROWDED = 55_000
 KNOWN_MAX = 2_000
 SHOWN_ENDED_S = 7200.0
 PRINTS_FILE = "fingerprints.json"
@@ -81,7 +81,7 @@ class Observatory:
         self._data_dir = data_dir
         self._fault = fault
         self._say = say
-        self._inbox: list[Observation] = []
+        self._inbox = Samples()
         self._dropped = 0
         # Whether the past is folded; nothing new is before.
         self.recalled = False
@@ -127,16 +127,22 @@ class Observatory:
     def observe(self, obs: Observation) -> None:
         """Something was learnt. Routing hears of it now, everybody else with the next beat."""
         self._desk.board.observe(obs)
-        inbox = self._inbox
-        inbox.append(obs)
+        self._inbox.add(obs)
         if not obs.ok:
             self.scouts.alarmed(obs)
-        if len(inbox) % CROWDED == 0:
-            self._inbox = merged(inbox)
-            excess = len(self._inbox) - WAITING_MAX
-            if excess > 0:
-                self._dropped += excess
-                del self._inbox[:excess]
+        if len(self._inbox) >= CROWDED:
+            self._dropped += self._inbox.keep(WAITING_MAX)
+
+    def counted(
+        self, leaf: Leaf, at: float, wall: float, status: int | None, content_s: float | None
+    ) -> bool:
+        """A client had a good answer of the first choice, which was no trial. False: it wants an
+        observation of its own; else it was counted to one like it, and routing has heard of it.
+        """
+        found = self._inbox.count(leaf, at, status, content_s)
+        if found:
+            self._desk.board.answered(leaf, at, wall, content_s)
+        return found
 
     def shown(self, provider: str, surface: str, evidence: Evidence | None) -> None:
         """What a connection showed of who answers there."""
@@ -181,7 +187,7 @@ class Observatory:
 
     def _note_down(self) -> list[Observation]:
         """What waits goes into the journal; the same is to be folded."""
-        batch, self._inbox = merged(self._inbox), []
+        batch = self._inbox.take()
         if batch:
             self._ledger.observe(batch)
         return batch

@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from holdfast.core.health import CONNECT_KINDS, SILENT_KINDS, Health, Node, Params, State
 from holdfast.core.incident import Incidents
+from holdfast.core.sampling import Leaf
 from holdfast.facts.evidence import Circumstances
 from holdfast.facts.flights import Leg
 from holdfast.facts.observations import Observation
@@ -116,7 +117,8 @@ class Board:
                 self._looked_aside(obs)
             case "traffic" | "probe":
                 if obs.ok:
-                    self._succeeded(obs)
+                    leaf = (obs.provider, obs.surface, obs.model, obs.credential)
+                    self._succeeded(leaf, obs.at, obs.wall, obs.first_content_s, obs.trial_of)
                 elif obs.verdict is not None:
                     self._failed(obs, obs.verdict)
             case "knock":
@@ -132,22 +134,25 @@ class Board:
         elif place in self._aside or len(self._aside) < KNOWN_MAX:
             self._aside[place] = obs.at
 
-    def _succeeded(self, obs: Observation) -> None:
-        provider, surface, model, credential = (
-            obs.provider,
-            obs.surface,
-            obs.model,
-            obs.credential,
-        )
-        self._last_ok[provider, credential, surface] = obs.at
-        if obs.first_content_s is not None:
-            self._learn(provider, model, obs.first_content_s)
-        leaf = (provider, surface, model, credential)
+    def answered(self, leaf: Leaf, at: float, wall: float, content_s: float | None) -> None:
+        """Fold one good answer, which was no trial, without an observation of its own."""
+        if leaf[1] in self._watched:
+            self._aside.pop(leaf[:2], None)
+        else:
+            self._succeeded(leaf, at, wall, content_s)
+
+    def _succeeded(
+        self, leaf: Leaf, at: float, wall: float, content_s: float | None, trial_of: str = ""
+    ) -> None:
+        provider, surface, model, credential = leaf
+        self._last_ok[provider, credential, surface] = at
+        if content_s is not None:
+            self._learn(provider, model, content_s)
         if leaf not in self._seen and len(self._seen) < KNOWN_MAX:
-            self._seen[leaf] = obs.wall
+            self._seen[leaf] = wall
         if self._health.knows(provider):
             for segment in covering(*leaf):
-                self._health.succeed(segment, obs.at, obs.wall, trial_of=obs.trial_of)
+                self._health.succeed(segment, at, wall, trial_of=trial_of)
 
     def _learn(self, provider: str, model: str, first_content_s: float) -> None:
         typical = self._typical

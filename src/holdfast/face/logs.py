@@ -104,6 +104,7 @@ def show(one: ExchangeLine, screen: Console) -> None:
             for name, count in (
                 ("tokens in", usage.input),
                 ("out", usage.output),
+                ("of it thoughts", usage.thought),
                 ("from cache", usage.cache_read),
                 ("to cache", usage.cache_write),
             )

@@ -57,6 +57,12 @@ Setting = Literal[
     "prediction",
     "speed",
     "verbosity",
+    "metadata",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
 ]
 
 

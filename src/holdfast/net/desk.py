@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from holdfast.core.board import Board
 from holdfast.core.runaway import Runaways
+from holdfast.core.sampling import Leaf
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.fingerprints import Evidence
 from holdfast.facts.flights import Decline, Exchange, Intent, Leg, Settled
@@ -100,10 +101,13 @@ class Place:
 class Desk:
     """What the pilots of one gateway share.
 
-    `observe` takes what attempts found out, to the board first of all. `outlook` says, in a
-    sentence for a call that nobody could answer, since when it lasts and when it may be over.
+    `observe` takes what attempts found out, to the board first of all. `counted` is asked before
+    that of a first choice's good answer: whether it was counted to one like it (the observatory's).
+    `outlook` says, in a sentence for a call that nobody could answer, since when it lasts and when
+    it may be over.
     `shown` takes what a new connection showed of who answers there: provider, surface, evidence.
     `kept` are calls that ended whole just after their client left, which may come back at once.
+    `held` end calls that are held back, each its own.
     `alarm_at` is when the flights' deadlines are looked at next (the clock's; infinity: never).
     """
 
@@ -115,10 +119,12 @@ class Desk:
         "board",
         "book",
         "clock",
+        "counted",
         "credit",
         "crossings",
         "dialer",
         "flying",
+        "held",
         "kept",
         "observe",
         "outlook",
@@ -147,6 +153,8 @@ class Desk:
         self.credit = credit
         self.affinity = affinity
         self.observe: Callable[[Observation], None] = board.observe
+        self.counted: Callable[[Leaf, float, float, int | None, float | None], bool]
+        self.counted = lambda *_: False
         self.outlook: Callable[[Decline], str] = lambda _: ""
         self.crossings = Crossings()
         self.runaways = Runaways()
@@ -154,6 +162,7 @@ class Desk:
         self.places: dict[str, Place] = {}
         self.flying: set[Pilot] = set()
         self.kept: set[Pilot] = set()
+        self.held: set[Callable[[], None]] = set()
         self._intents: list[Intent] = []
         dialer.cork.before = self.promise
         self._alarm: asyncio.TimerHandle | None = None
@@ -179,7 +188,9 @@ class Desk:
             self.runaways.ended(mark, at, whole=whole, name=call.tool)
 
     def stop(self) -> None:
-        """End every call that is still in the air, so that each client hears why."""
+        """End every call that is held back or in the air, so that each client hears why."""
+        for end in tuple(self.held):
+            end()
         for pilot in tuple(self.flying):
             pilot.stop()
 

@@ -22,6 +22,7 @@ from holdfast.core.route import TALK, Affinity, NoRoute, candidates, plan
 from holdfast.core.words import ascii_header
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import Leg, Limits
+from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, Verdict
 from holdfast.facts.places import Dialect, Provider, Route, Surface, Target
 from holdfast.net.bypass import Bypass
@@ -185,9 +186,12 @@ class Front:
 
     def _call(self, request: Request, reply: Reply, dialect: Dialect, surface: Surface) -> None:
         model, stream, body = "", False, request.body
+        lost: tuple[Lost, ...] = ()
         if request.method == "POST" and surface not in ("batches", "stored"):
             try:
-                body = speak.reshaped(dialect, surface, body)
+                written = speak.reshaped(dialect, surface, body)
+                if written is not None:
+                    body, lost = written.body, written.lost
                 peek = speak.peek(dialect, body, request.path)
             except speak.BadBodyError as problem:
                 self._refuse(request, reply, 400, str(problem), dialect)
@@ -195,6 +199,8 @@ class Front:
             model, stream = peek.model, peek.stream
         caller = self._callers.of(request)
         call = self._ask(request, caller, dialect, surface, model, stream=stream, body=body)
+        if lost:
+            call = msgspec.structs.replace(call, lost=lost)
         if call.retry_count and self._join(call, reply):
             return
         legs = self.rules.legs(call)
@@ -229,15 +235,28 @@ class Front:
     ) -> None:
         """Its tool asks on and on: this one waits, unless its client leaves meanwhile."""
 
-        def go() -> None:
+        held = self.desk.held
+
+        def let_go() -> None:
+            timer.cancel()
+            held.discard(end)
             reply.on_gone = None
+
+        def end() -> None:
+            let_go()
+            self._pilot(call, caller, legs, reply, slowed_s=pause_s).stop()
+
+        def go() -> None:
+            let_go()
             late = msgspec.structs.replace(call, at=self.desk.clock())
             try:
                 self._fly(late, caller, legs, reply, slowed_s=pause_s)
             except Exception as error:  # noqa: BLE001 - the house fails open, here too
                 self._pass_raw(call, reply, error)
 
-        reply.on_gone = asyncio.get_running_loop().call_later(pause_s, go).cancel
+        timer = asyncio.get_running_loop().call_later(pause_s, go)
+        reply.on_gone = let_go
+        held.add(end)
 
     def _fly(
         self,
@@ -248,6 +267,17 @@ class Front:
         *,
         slowed_s: float = 0.0,
     ) -> None:
+        self._pilot(call, caller, legs, reply, slowed_s=slowed_s).take_off()
+
+    def _pilot(
+        self,
+        call: Call,
+        caller: Caller,
+        legs: tuple[Leg, ...],
+        reply: Reply,
+        *,
+        slowed_s: float = 0.0,
+    ) -> Pilot:
         desk = self.desk
         sticky = None
         if self._affinity:
@@ -260,7 +290,7 @@ class Front:
             because = f"held back for {slowed_s:.0f} s, as its tool asks on and on; {because}"
         pilot = Pilot(desk, call, caller, flight, reply, because=because, slowed_s=slowed_s)
         pilot.on_crash = self._fail_open
-        pilot.take_off()
+        return pilot
 
     def _fail_open(self, pilot: Pilot, reply: Reply, error: Exception) -> None:
         self._pass_raw(pilot.call, reply, error)

@@ -31,6 +31,8 @@ FRESH_S = 0.1
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 _JSON = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# Pieces of an answer beyond this are not held back.
+_LARGE = 1 << 14
 
 # What a connection waits for.
 _FRESH, _IDLE, _HEAD, _BODY, _BUSY, _LINGERING = range(6)
@@ -210,6 +212,10 @@ class Guest(asyncio.Protocol):
         """Give the client these bytes, behind all that it was given before."""
         self._written += len(data)
         self._house.cork.write(self._transport, data)
+        if (
+            len(data) > _LARGE
+        ):  # or one turn could pour out a long answer, and nobody saw it pile up
+            self._house.cork.flush()
 
     def turn_away(self, refusal: Refusal) -> None:
         """Say why not, and close."""

@@ -52,8 +52,9 @@ from holdfast.net.caller import Caller
 from holdfast.net.desk import Desk
 from holdfast.net.dial import Line
 from holdfast.net.entries import attempt_id, exchange_of, intent_of
-from holdfast.net.mask import masked_failure, masked_headers, masked_pieces
-from holdfast.net.reply import Reply
+from holdfast.net.mask import masked_failure, masked_pieces
+from holdfast.net.onward import onward
+from holdfast.net.reply import Lines, Reply
 from holdfast.wire import speak
 from holdfast.wire.headers import lost_told, lost_value, to_client
 from holdfast.wire.marks import marks_of, shape_of
@@ -130,7 +131,7 @@ class Pilot:
         self._bytes_in = 0
         self._bytes_out = 0
         # What the client was told so far, kept only for clients that may come back and join.
-        self._begun_with: tuple[int, Headers] | None = None
+        self._begun_with: tuple[int, Headers | Lines] | None = None
         self._transcript: list[bytes] | None = [] if call.retry_count is not None else None
         self._transcript_bytes = 0
         self._listen_to(reply)
@@ -340,6 +341,7 @@ class Pilot:
     def stop(self) -> None:
         """The house closes, and this call's time to end by itself is over."""
         at = self._desk.clock()
+        self._desk.flying.add(self)  # it may not even have taken off
         self._feed_safely(Stopping(at) if self.replies else Left(at))
 
     def _obey(self, commands: Sequence[Command]) -> None:
@@ -442,11 +444,10 @@ class Pilot:
         tap = self._tap
         return self._lost + tap.lost if tap is not None and tap.lost else self._lost
 
-    def _reply_headers(self, attempt: int) -> Headers:
+    def _reply_headers(self, attempt: int) -> Headers | Lines:
         tap = self._tap
         own = tap.head if tap is not None else None
-        headers = to_client(self._head if own is None else own)
-        return masked_headers(headers, self._secret) + self._ours(attempt)
+        return onward(self._head if own is None else own, self._secret, self._ours(attempt))
 
     def _send_whole(self, begin: Begin, data: bytes) -> None:
         headers = self._reply_headers(begin.attempt)
@@ -548,6 +549,10 @@ class Pilot:
             desk.credit(target.provider, note.at)
             if leg.stand_in:
                 desk.affinity(call, leg, note.at)
+            leaf = (target.provider, leg.surface, target.model, target.credential)
+            usual = not (leg.trial or leg.stand_in)
+            if usual and desk.counted(leaf, note.at, wall, status, note.times.content):
+                return
         desk.observe(
             Observation(
                 at=note.at,

@@ -82,6 +82,19 @@ class Request:
         return self._named.get(name)
 
 
+class Lines:
+    """Header lines that were looked at already. `dated`: there is a Date among them."""
+
+    __slots__ = ("data", "dated")
+
+    def __init__(self, data: bytes, *, dated: bool) -> None:
+        self.data = data
+        self.dated = dated
+
+
+Told = Iterable[tuple[bytes, bytes]] | Lines
+
+
 class Carrier(Protocol):
     """The connection, as far as a reply needs it (see `holdfast.net.listen`)."""
 
@@ -142,9 +155,7 @@ class Reply:
         self.on_gone: Callable[[], None] | None = None
         self.on_writable: Callable[[], None] | None = None
 
-    def begin(
-        self, status: int, headers: Iterable[tuple[bytes, bytes]], length: int | None = None
-    ) -> None:
+    def begin(self, status: int, headers: Told, length: int | None = None) -> None:
         """Write the head. `length` is the body's size in bytes; None: as long as it turns out.
 
         `headers` have lower-case names; framing and `connection` are not theirs to say, and a
@@ -204,7 +215,7 @@ class Reply:
         cut = self._framing in (_UNSET, _CHUNKED) or (self._framing == _COUNTED and self._left > 0)
         self._carrier.broken(reset=not cut)
 
-    def send(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+    def send(self, status: int, headers: Told, body: bytes) -> None:
         """The whole reply at once."""
         if self.ended:
             return
@@ -219,9 +230,7 @@ class Reply:
         self.ended = True
         self._carrier.done(self)
 
-    def _head(
-        self, status: int, headers: Iterable[tuple[bytes, bytes]], length: int | None
-    ) -> bytes:
+    def _head(self, status: int, headers: Told, length: int | None) -> bytes:
         if self.begun:
             raise RuntimeError("a reply begins once")
         self.begun = True
@@ -245,30 +254,35 @@ class Reply:
             framing += b"connection: close\r\n"
         elif self._http10:
             framing += b"connection: keep-alive\r\n"
-        head = _STATUS_LINES.get(status) or _status_line(status)
-        head += _lines(headers)
-        if head.find(b"\ndate: ") < 0:
-            head += _date()
-        return head + framing + b"\r\n"
+        lines = headers if isinstance(headers, Lines) else _lines(headers)
+        line = _STATUS_LINES.get(status) or _status_line(status)
+        date = b"" if lines.dated else _date()
+        return b"".join((line, lines.data, date, framing, b"\r\n"))
 
 
-def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> Lines:
     """Header lines. Looking for trouble in all of them at once is cheaper than in each."""
     pairs = tuple(headers)
     if not pairs:
-        return b""
+        return _NOTHING
     names, values = zip(*pairs, strict=True)
-    template = _templates.get(names)
-    if template is None:
-        template = _template(names)
+    template = template_of(names)
     said = b"".join(values)
     if template and said.find(b"\n") < 0 and said.find(b"\r") < 0 and said.find(b"\0") < 0:
-        return template % values
-    return b"".join([b"%b: %b\r\n" % pair for pair in pairs if _is_fit(*pair)])
+        return Lines(template % values, dated=b"date" in names)
+    kept = [pair for pair in pairs if _is_fit(*pair)]
+    dated = any(name == b"date" for name, _ in kept)
+    return Lines(b"".join([b"%b: %b\r\n" % pair for pair in kept]), dated=dated)
 
 
-def _template(names: tuple[bytes, ...]) -> bytes:
+_NOTHING = Lines(b"", dated=False)
+
+
+def template_of(names: tuple[bytes, ...]) -> bytes:
     """What header lines with these names are filled into; empty where not all are fit for it."""
+    template = _templates.get(names)
+    if template is not None:
+        return template
     template = b""
     if all(_is_fit(name, b"") for name in names):
         template = b"".join([b"%b: %%b\r\n" % name.replace(b"%", b"%%") for name in names])

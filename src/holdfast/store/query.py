@@ -112,7 +112,7 @@ _FAILED = "outcome NOT IN ('ok', 'abandoned')"
 # Calls that are in the air: their attempts are there, their own line is not.
 _IN_THE_AIR = f"""
     SELECT exchange AS id, min(wall) AS wall, surface, asked_model, tool, '{UNSETTLED}' AS outcome
-    FROM attempts
+    FROM attempt_lines
     WHERE exchange IN (SELECT exchange FROM attempts WHERE outcome IS NULL)
       AND exchange NOT IN (SELECT id FROM exchanges)
 """  # noqa: S608 - no value in it comes from outside
@@ -120,7 +120,7 @@ _IN_THE_AIR = f"""
 _USAGE = """
     SELECT provider, model, tool, count(*) AS attempts, sum(input) AS input,
         sum(output) AS output, sum(cache_read) AS cache_read, sum(cache_write) AS cache_write
-    FROM attempts WHERE wall >= :since GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    FROM attempt_lines WHERE wall >= :since GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 
 
@@ -155,7 +155,8 @@ class Reader:
         with self._open() as db:
             rows = _rows(
                 db,
-                f"SELECT * FROM exchanges WHERE {wanted} ORDER BY wall DESC, id DESC LIMIT :limit",  # noqa: S608 - `wanted` is ours
+                f"SELECT * FROM exchange_lines WHERE {wanted}"  # noqa: S608 - `wanted` is ours
+                " ORDER BY wall DESC, id DESC LIMIT :limit",
                 values,
             )
             if not only_failed:
@@ -171,7 +172,7 @@ class Reader:
     def one(self, exchange_id: str) -> ExchangeLine | None:
         """One call by its id; None when it is not there."""
         with self._open() as db:
-            rows = _rows(db, "SELECT * FROM exchanges WHERE id = :id", {"id": exchange_id})
+            rows = _rows(db, "SELECT * FROM exchange_lines WHERE id = :id", {"id": exchange_id})
             rows = rows or _rows(
                 db,
                 f"{_IN_THE_AIR} AND exchange = :id GROUP BY exchange",
@@ -186,7 +187,7 @@ class Reader:
         with self._open() as db:
             exchanges, attempts = (
                 dict(db.execute(count.format(UNSETTLED, table), values).fetchall())
-                for table in ("exchanges", "attempts")
+                for table in ("exchange_lines", "attempt_lines")
             )
             usage = msgspec.convert(_rows(db, _USAGE, values), tuple[UsageLine, ...], strict=False)
         return Totals(exchanges=exchanges, attempts=attempts, usage=usage)
@@ -233,8 +234,12 @@ class Reader:
                 raise _not_yet(path)
             db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
             try:
-                if not schema.version(db, path):  # just being made
+                version = schema.version(db, path)
+                if not version:  # just being made
                     raise _not_yet(path)
+                if version < schema.LINES_SINCE:  # of an older gateway: each row is its own line
+                    for line in ("attempt", "exchange"):
+                        db.execute(f"CREATE TEMP VIEW {line}_lines AS SELECT * FROM {line}s")  # noqa: S608 - our names
                 # One moment for all that a question looks at.
                 db.execute("BEGIN")
                 yield db
@@ -270,7 +275,9 @@ def _rows(db: sqlite3.Connection, query: str, values: Mapping[str, Cell]) -> lis
 
 def _exchange(db: sqlite3.Connection, row: Known) -> ExchangeLine:
     attempts = _rows(
-        db, "SELECT * FROM attempts WHERE exchange = :id ORDER BY attempt, id", {"id": row["id"]}
+        db,
+        "SELECT * FROM attempt_lines WHERE exchange = :id ORDER BY attempt, id",
+        {"id": row["id"]},
     )
     # The row's own `attempts` is their number as the flight counted them.
     line = row | {"attempts": tuple(_attempt(attempt) for attempt in attempts)}

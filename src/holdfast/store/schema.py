@@ -45,10 +45,45 @@ MIGRATIONS = (
     CREATE TABLE incidents (id INTEGER PRIMARY KEY, wall REAL, data BLOB);
     CREATE INDEX incidents_wall ON incidents (wall);
     """,
-    # What of a request did not reach its target: a JSON array, NULL for nothing.
-    "ALTER TABLE attempts ADD COLUMN lost TEXT;",
+    # What of a request did not reach its target: a JSON array, NULL for nothing. And the tokens of
+    # the output that went into thinking.
+    """
+    ALTER TABLE attempts ADD COLUMN lost TEXT;
+    ALTER TABLE attempts ADD COLUMN thought INTEGER;
+    """,
+    # What many rows say alike stands in `shared` once: they name it there, and these columns of
+    # their own are NULL. `wall` is when it was last named. The lines are the rows as they read.
+    """
+    CREATE TABLE shared (
+        id INTEGER PRIMARY KEY, wall REAL, provider TEXT, model TEXT, surface TEXT, credential TEXT,
+        asked_model TEXT, tool TEXT, why TEXT, dialect TEXT, method TEXT, path TEXT, stream INTEGER,
+        attempts INTEGER, served_by TEXT, stand_in INTEGER, verdict TEXT, because TEXT
+    );
+    ALTER TABLE attempts ADD COLUMN shared INTEGER;
+    ALTER TABLE exchanges ADD COLUMN shared INTEGER;
+    CREATE VIEW attempt_lines AS SELECT
+        own.id, exchange, attempt, own.wall, ifnull(own.provider, of.provider) AS provider,
+        ifnull(own.model, of.model) AS model, ifnull(own.surface, of.surface) AS surface,
+        ifnull(own.credential, of.credential) AS credential,
+        ifnull(own.asked_model, of.asked_model) AS asked_model, ifnull(own.tool, of.tool) AS tool,
+        bytes_out, ifnull(own.why, of.why) AS why, outcome, settled_wall, status,
+        failure_kind, failure_text, own.verdict, own.because, input, output, cache_read,
+        cache_write, sent_s, headers_s, content_s, end_s, bytes_in, lost, thought
+        FROM attempts AS own LEFT JOIN shared AS of ON of.id = own.shared;
+    CREATE VIEW exchange_lines AS SELECT
+        own.id, own.wall, duration_s, ifnull(own.dialect, of.dialect) AS dialect,
+        ifnull(own.surface, of.surface) AS surface, ifnull(own.method, of.method) AS method,
+        ifnull(own.path, of.path) AS path, ifnull(own.asked_model, of.asked_model) AS asked_model,
+        ifnull(own.stream, of.stream) AS stream, ifnull(own.tool, of.tool) AS tool,
+        outcome, status, ifnull(own.attempts, of.attempts) AS attempts,
+        ifnull(own.served_by, of.served_by) AS served_by,
+        ifnull(own.stand_in, of.stand_in) AS stand_in, ifnull(own.verdict, of.verdict) AS verdict,
+        ifnull(own.because, of.because) AS because, bytes_in, bytes_out
+        FROM exchanges AS own LEFT JOIN shared AS of ON of.id = own.shared;
+    """,
 )
 OBSERVATIONS_SINCE = 2  # the version that brought them
+LINES_SINCE = 4
 VERSION = len(MIGRATIONS)
 
 BUSY_S = 2.0

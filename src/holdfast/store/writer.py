@@ -169,8 +169,9 @@ class Writer(Thread):
         self._synchronous(db, full=durable)
         self._refused += book.write(
             db,
-            book.attempt_rows(intents, self._settled),
-            book.exchange_rows(self._exchanges),
+            intents,
+            self._settled,
+            self._exchanges,
             self._wall(),
             (
                 (observations.OBSERVATION, self._observed.rows()),
@@ -200,8 +201,7 @@ class Writer(Thread):
             self._synchronous(db, full=True)
             leftover = list(self._journal.leftover)
             for segment in leftover:
-                rows = book.attempt_rows(self._read(segment), ())
-                self._refused += book.write(db, rows, [], self._wall())
+                self._refused += book.write(db, self._read(segment), (), (), self._wall())
                 segment.unseen = False
             book.conclude(db, self._wall())
             self._journal.forget(leftover)

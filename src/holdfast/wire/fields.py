@@ -15,7 +15,7 @@ from msgspec import Raw
 from holdfast.facts.losses import Lost
 from holdfast.wire.speech import UNREADABLE, BadFieldError
 
-_NOTHING = (b"null", b"[]", b"{}", b'""')
+NOTHING = (b"null", b"[]", b"{}", b'""')
 _object = msgspec.json.Decoder(dict[str, Raw]).decode
 _list = msgspec.json.Decoder(list[Raw]).decode
 _str = msgspec.json.Decoder(str).decode
@@ -128,7 +128,7 @@ class Fields:
         if not self._left:
             return []
         return [
-            self.name(field) for field, value in self._left.items() if bytes(value) not in _NOTHING
+            self.name(field) for field, value in self._left.items() if bytes(value) not in NOTHING
         ]
 
     def losses(self, why: str = "it has no word outside its dialect") -> Iterable[Lost]:

@@ -23,6 +23,7 @@ _fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _ROUND = {"type": Raw(b'"object"'), "properties": Raw(b"{}")}
 ID = re.compile(r"[A-Za-z0-9_-]+")
 _OTHER = re.compile(r"[^A-Za-z0-9_-]")
+_DIGIT = re.compile(r"[0-9-]")
 _DIGEST = 12  # hex digits behind the `_`
 
 
@@ -30,8 +31,19 @@ def fitted(name: str, chars_max: int) -> str:
     """The name in letters, digits, `_` and `-`, of no more than this many characters."""
     if len(name) <= chars_max and ID.fullmatch(name):
         return name
+    return _shortened(name, name, chars_max)
+
+
+def lettered(name: str, chars_max: int) -> str:
+    """The same for those who take no name that begins with a digit or a dash."""
+    return (
+        _shortened(f"_{name}", name, chars_max) if _DIGIT.match(name) else fitted(name, chars_max)
+    )
+
+
+def _shortened(shown: str, name: str, chars_max: int) -> str:
     digest = hashlib.blake2b(name.encode(errors="replace"), digest_size=_DIGEST // 2).hexdigest()
-    return f"{_OTHER.sub('_', name)[: chars_max - _DIGEST - 1]}_{digest}"
+    return f"{_OTHER.sub('_', shown)[: chars_max - _DIGEST - 1]}_{digest}"
 
 
 def rounded(schema: bytes) -> bytes:

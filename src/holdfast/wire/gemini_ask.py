@@ -17,7 +17,7 @@ from msgspec import Raw
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields
 from holdfast.wire.files import PICTURES, document, pdf, picture
-from holdfast.wire.fitting import fitted
+from holdfast.wire.fitting import fitted, lettered
 from holdfast.wire.forms import IN_JSON
 from holdfast.wire.gemini_parts import (
     DIALECT,
@@ -721,12 +721,12 @@ def _write_tools(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> None:
         lost.append(Lost("parallel_tool_calls", "this dialect cannot forbid several calls at once"))
     calling: dict[str, Any] = {"mode": "ANY" if choice.mode == "named" else choice.mode.upper()}
     if choice.mode == "named":
-        calling["allowedFunctionNames"] = [fitted(choice.name, NAME_CHARS_MAX)]
+        calling["allowedFunctionNames"] = [lettered(choice.name, NAME_CHARS_MAX)]
     body["toolConfig"] = {"functionCallingConfig": calling}
 
 
 def _written_tool(tool: Tool) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": fitted(tool.name, NAME_CHARS_MAX)}
+    found: dict[str, Any] = {"name": lettered(tool.name, NAME_CHARS_MAX)}
     if tool.description:
         found["description"] = tool.description
     if not is_empty(tool.schema):
@@ -796,7 +796,7 @@ def _written_turn(turn: Turn, names: dict[str, str], lost: list[Lost]) -> list[d
     rest: list[dict[str, Any]] = []
     for part in turn.parts:
         if isinstance(part, ToolResult):
-            name = fitted(names.get(part.id, ""), NAME_CHARS_MAX)
+            name = lettered(names.get(part.id, ""), NAME_CHARS_MAX)
             id_ = fitted(part.id, ID_CHARS_MAX)
             results.append(
                 {"functionResponse": {"id": id_, "name": name, "response": _given(part)}}

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from holdfast.wire.fitting import fitted
+from holdfast.wire.fitting import fitted, lettered
 from holdfast.wire.speech import FOREIGN, UNREADABLE, Thinking, ToolCall
 
 DIALECT = "gemini"
@@ -112,5 +112,5 @@ def thought(text: str) -> dict[str, Any]:
 
 def called(call: ToolCall) -> dict[str, Any]:
     """A part that calls a tool, unsigned."""
-    id_, name = fitted(call.id, ID_CHARS_MAX), fitted(call.name, NAME_CHARS_MAX)
+    id_, name = fitted(call.id, ID_CHARS_MAX), lettered(call.name, NAME_CHARS_MAX)
     return {"functionCall": {"id": id_, "name": name, "args": Raw(call.arguments.encode())}}

@@ -81,6 +81,7 @@ _DOWN_PREFIXES = (
 )
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _FIT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))  # in a value
+_ABOUT_CALL = re.compile(rb"retry-after|(?:.+-)?request-id|.+-rate-?limit-.+")
 IDENTITY = (b"accept-encoding", b"identity")
 _ODD = re.compile(r"[^A-Za-z0-9_.\[\]-]")
 _UNPRINTABLE = re.compile(r"[^ -~]")
@@ -113,7 +114,7 @@ def _passes(
     return passes
 
 
-def _named_by_connection(headers: Headers) -> set[bytes]:
+def named_by_connection(headers: Headers) -> set[bytes]:
     """What the sender's `connection` headers name besides the usual: those are for one hop."""
     named: set[bytes] = set()
     for name, value in headers:
@@ -132,10 +133,10 @@ def _filtered(
     passes = passing.get(names) or _passes(names, passing, exact, prefixes)
     kept = tuple(compress(headers, passes))
     # One look at all values is cheaper than one at each.
-    if b"".join(map(_value, kept)).translate(None, _FIT):
+    if not all_fit(b"".join(map(_value, kept))):
         kept = tuple([pair for pair in kept if not pair[1].translate(None, _FIT)])
     if b"connection" in names:
-        named = _named_by_connection(headers)
+        named = named_by_connection(headers)
         if named:
             kept = tuple([pair for pair in kept if pair[0] not in named])
     return kept
@@ -149,6 +150,25 @@ def to_upstream(headers: Headers) -> Headers:
 def to_client(headers: Headers) -> Headers:
     """What of an upstream's headers goes to the client; split or invalid ones do not."""
     return _filtered(headers, _down_passing, _DOWN, _DOWN_PREFIXES)
+
+
+def passing_down(names: tuple[bytes, ...]) -> tuple[bool, ...]:
+    """Which headers of these names go to the client, if their values are fit and they are not
+    named by `connection`.
+    """
+    return _down_passing.get(names) or _passes(names, _down_passing, _DOWN, _DOWN_PREFIXES)
+
+
+def all_fit(values: bytes) -> bool:
+    """Whether every byte may stand in a value."""
+    return not values.translate(None, _FIT)
+
+
+def about_call(headers: Headers) -> Headers:
+    """What of an upstream's headers tells of the call, whoever reads it: its id there, what is left
+    of limits, when to come again. The rest is about a body that a crossing writes anew.
+    """
+    return tuple(pair for pair in headers if _ABOUT_CALL.fullmatch(pair[0]))
 
 
 def lost_value(lost: Iterable[Lost]) -> bytes:

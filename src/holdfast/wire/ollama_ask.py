@@ -16,6 +16,7 @@ from msgspec import Raw
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields
 from holdfast.wire.fitting import rounded
+from holdfast.wire.forms import Schema, rewritten
 from holdfast.wire.speech import (
     ALONE,
     UNREADABLE,
@@ -369,8 +370,24 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
-    function["parameters"] = Raw(rounded(tool.schema))
+    function["parameters"] = Raw(rewritten(rounded(tool.schema), _in_objects))
     return {"type": "function", "function": function}
+
+
+def _in_objects(schema: Schema) -> Schema:
+    """A schema none of whose fields is just true or false: Ollama's server reads objects alone."""
+    found = dict(schema)
+    if isinstance(fields := schema.get("properties"), dict):
+        found["properties"] = {name: _as_object(one) for name, one in fields.items()}
+    if isinstance(options := schema.get("anyOf"), list):
+        found["anyOf"] = [_as_object(one) for one in options]
+    return found
+
+
+def _as_object(schema: object) -> object:
+    if isinstance(schema, bool):
+        return {} if schema else {"not": {}}
+    return schema
 
 
 def _write_sampling(sampling: Sampling, body: dict[str, Any], lost: list[Lost]) -> None:

@@ -15,7 +15,9 @@ from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Said
 from holdfast.wire import openai_ask
 from holdfast.wire.fitting import fitted
+from holdfast.wire.freeform import input_of
 from holdfast.wire.openai_mend import Mender
+from holdfast.wire.openai_older import speaks_older
 from holdfast.wire.openai_stream import (
     STOPS,
     UNNAMED,
@@ -138,7 +140,8 @@ def stream_writer(asked: bytes, created: int) -> StreamWriter:
     except UNREADABLE:
         options = None
     usage_asked = options is not None and options.include_usage is True
-    return StreamWriter(created, usage_asked=usage_asked)
+    older, custom = speaks_older(asked), openai_ask.customs(asked)
+    return StreamWriter(created, usage_asked=usage_asked, older=older, custom=custom)
 
 
 def shows_thoughts(asked: bytes) -> bool:  # noqa: ARG001 - they stand beside the words
@@ -198,12 +201,13 @@ def _choice(choice: _Choice) -> Choice:
 
 def write_answer(answer: Answer, created: int) -> bytes:
     """A whole answer for a Chat client. Raises CannotCrossError."""
+    older, custom = speaks_older(answer.asked), openai_ask.customs(answer.asked)
     choices = [
         {
             "index": number,
-            "message": _message(choice),
+            "message": _message(choice, older=older, custom=custom),
             "logprobs": Raw(choice.logprobs) if choice.logprobs else None,
-            "finish_reason": stop_name(choice.stop, refused=_refuses(choice)),
+            "finish_reason": stop_name(choice.stop, refused=_refuses(choice), older=older),
         }
         for number, choice in enumerate(answer.choices)
     ]
@@ -223,7 +227,7 @@ def _refuses(choice: Choice) -> bool:
     return any(isinstance(part, Refusal) for part in choice.parts)
 
 
-def _message(choice: Choice) -> dict[str, Any]:
+def _message(choice: Choice, *, older: bool, custom: frozenset[str]) -> dict[str, Any]:
     text = "".join(part.text for part in choice.parts if isinstance(part, Text))
     refusal = "".join(part.text for part in choice.parts if isinstance(part, Refusal))
     thought = "".join(part.text for part in choice.parts if isinstance(part, Thinking))
@@ -232,16 +236,21 @@ def _message(choice: Choice) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": refusal or None}
     if thought:
         message["reasoning_content"] = thought
-    if calls:
-        message["tool_calls"] = [
-            {
-                "id": fitted(call.id, ID_CHARS_MAX),
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in calls
-        ]
+    if calls and older:  # there is room for one; for another the model asks again
+        call = calls[0]
+        message["function_call"] = {"name": call.name, "arguments": call.arguments}
+    elif calls:
+        message["tool_calls"] = [_call(call, custom) for call in calls]
     return message
+
+
+def _call(call: ToolCall, custom: frozenset[str]) -> dict[str, Any]:
+    id_ = fitted(call.id, ID_CHARS_MAX)
+    if call.name in custom:
+        given = {"name": call.name, "input": input_of(call.arguments)}
+        return {"id": id_, "type": "custom", "custom": given}
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": id_, "type": "function", "function": function}
 
 
 # ------------------------------------------------------------------ counting

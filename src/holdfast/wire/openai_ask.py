@@ -10,10 +10,13 @@ import msgspec
 from msgspec import Raw
 
 from holdfast.facts.losses import Lost
+from holdfast.wire import kin
 from holdfast.wire.fields import Fields, objects
 from holdfast.wire.files import PDF, document, file_name, pdf, picture
 from holdfast.wire.fitting import fitted, flat, is_flat, itemised
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
+from holdfast.wire.freeform import arguments_of, freeform
+from holdfast.wire.openai_older import Calls, functions
 from holdfast.wire.speech import (
     ALONE,
     LOOSER,
@@ -48,13 +51,11 @@ _EFFORTS = ((2048, "low"), (8192, "medium"))
 _encode = msgspec.json.encode
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,;]*)*;base64,", re.IGNORECASE)
 # Fields that say nothing by themselves, or that only ask for what crossing gives anyhow.
-_SILENT = ("model", "stream_options", "store")
+_SILENT = ("model", "stream_options")
 PATH = "this path takes Chat Completions; Anthropic's requests go to /v1/messages"
 # Fields without which the answer would be another one, and their values that change nothing.
 _GRAVE: dict[str, tuple[bytes, ...]] = {
     "audio": (),
-    "function_call": (b'"none"', b'"auto"'),
-    "functions": (b"[]",),
     "logit_bias": (b"{}",),
     "modalities": (b'["text"]', b"[]"),
     "web_search_options": (),
@@ -86,6 +87,12 @@ def read_ask(body: bytes) -> Ask:
         lost.append(Lost("system", ALONE))
     choice, allowed = _choice(fields)
     tools = _tools(fields, allowed, lost)
+    older, chosen = functions(fields, lost)
+    if older and tools:
+        raise fields.refuse("functions", "is an older name of tools; say one of the two")
+    if older:
+        tools, choice = older, chosen
+    user, shared = kin.shared(fields, fields.raw(kin.VERBOSITY))
     ask = Ask(
         system=tuple(system),
         turns=tuple(turns),
@@ -94,7 +101,8 @@ def read_ask(body: bytes) -> Ask:
         sampling=_sampling(fields),
         reasoning=_reasoning(fields),
         form=_form(fields, lost),
-        user=_user(fields),
+        user=user,
+        shared=shared,
     )
     lost += fields.losses()
     return msgspec.structs.replace(ask, lost=tuple(lost)) if lost else ask
@@ -141,10 +149,11 @@ def _stops(stop: bytes) -> tuple[str, ...]:
 def _turns(fields: Fields, lost: list[Lost]) -> tuple[list[Text], list[Turn]]:
     system: list[Text] = []
     turns: list[Turn] = []
+    calls = Calls()
     for message in fields.objects("messages"):
         role = message.text("role")
         content = message.raw("content")
-        message.text("name")
+        name = message.text("name")
         if role in ("system", "developer"):
             texts = _texts(content, message.name("content"), lost)
             if turns:
@@ -158,9 +167,11 @@ def _turns(fields: Fields, lost: list[Lost]) -> tuple[list[Text], list[Turn]]:
             else:
                 turns.append(Turn("user", parts))
         elif role == "assistant":
-            turns.append(Turn("assistant", tuple(_assistant(message, content, lost))))
-        elif role == "tool":
-            result = _result(message, content, lost)
+            turns.append(Turn("assistant", tuple(_assistant(message, content, calls, lost))))
+        elif role in ("tool", "function"):
+            older = role == "function"
+            id_ = calls.answered(message, name) if older else message.text("tool_call_id")
+            result = _result(message, id_, content, lost)
             if turns and _is_results(turns[-1]):
                 turns[-1] = Turn("user", (*turns[-1].parts, result))
             else:
@@ -257,23 +268,26 @@ def _file(part: Fields, lost: list[Lost]) -> Part:
 _READ = {"text": _text, "refusal": _refusal, "image_url": _image, "file": _file}
 
 
-def _assistant(message: Fields, content: bytes, lost: list[Lost]) -> Iterable[Part]:
+def _assistant(
+    message: Fields, content: bytes, older_calls: Calls, lost: list[Lost]
+) -> Iterable[Part]:
     older = message.text("reasoning")
     thought = message.text("reasoning_content") or older
     if thought:
         yield Thinking(text=thought, origin=DIALECT)
     refusal = message.text("refusal")
-    calls = message.objects("tool_calls")
+    calls, called = message.objects("tool_calls"), message.object("function_call")
     if content:
         yield from _parts(content, message.name("content"), lost)
-    elif not (calls or refusal or thought):
+    elif not (calls or called or refusal or thought):
         raise message.refuse("content", "is neither text nor a list of parts")
     if refusal:
         yield Refusal(refusal)
     for call in calls:
         yield _call(call, lost)
-    if message.raw("function_call"):
-        lost.append(Lost(message.name("function_call"), "use tool_calls", tolerable=False))
+    if called is not None:
+        yield older_calls.begun(called)
+        lost += called.losses()
     for name in ("annotations", "audio"):
         value = message.raw(name)
         if value not in (b"", b"[]"):
@@ -282,9 +296,12 @@ def _assistant(message: Fields, content: bytes, lost: list[Lost]) -> Iterable[Pa
 
 def _call(call: Fields, lost: list[Lost]) -> ToolCall:
     kind, id_ = call.text("type") or "function", call.text("id") or ""
+    call.raw("index")
+    custom = call.object("custom") if kind == "custom" else None
+    if custom is not None:
+        return _custom_call(custom, id_)
     if kind != "function":
         lost.append(Lost(call.where, f"a call of type {kind}", tolerable=False))
-    call.raw("index")
     function = call.object("function")
     name = function.text("name") if function is not None else None
     if function is None or not name:
@@ -299,8 +316,14 @@ def _call(call: Fields, lost: list[Lost]) -> ToolCall:
     return ToolCall(id_, name, arguments)
 
 
-def _result(message: Fields, content: bytes, lost: list[Lost]) -> ToolResult:
-    id_ = message.text("tool_call_id")
+def _custom_call(custom: Fields, id_: str) -> ToolCall:
+    name = custom.text("name")
+    if not name:
+        raise custom.refuse("name", "is missing")
+    return ToolCall(id_, name, arguments_of(custom.text("input") or ""))
+
+
+def _result(message: Fields, id_: str | None, content: bytes, lost: list[Lost]) -> ToolResult:
     if id_ is None:
         raise message.refuse("tool_call_id", "is missing")
     parts = tuple(_parts(content, message.name("content"), lost)) if content else ()
@@ -313,6 +336,10 @@ def _tools(fields: Fields, allowed: frozenset[str] | None, lost: list[Lost]) -> 
     for tool in fields.objects("tools"):
         kind = tool.text("type") or "function"
         inner = tool.object("function")
+        custom = tool.object("custom") if kind == "custom" else None
+        if custom is not None:
+            tools.append(_custom(custom, lost))
+            continue
         if kind != "function":
             # What the client runs itself it waits for; the provider's own tools can be missed.
             why = f"a tool of type {kind} has no word outside its dialect"
@@ -331,6 +358,28 @@ def _tools(fields: Fields, allowed: frozenset[str] | None, lost: list[Lost]) -> 
     if allowed is not None:
         tools = [tool for tool in tools if tool.name in allowed]
     return tuple(tools)
+
+
+def _custom(custom: Fields, lost: list[Lost]) -> Tool:
+    name, form = custom.text("name"), custom.object("format")
+    if not name:
+        raise custom.refuse("name", "is missing")
+    grammar = form.object("grammar") if form is not None else None
+    found = freeform(name, custom.text("description") or "", grammar)
+    lost += custom.losses()
+    return found
+
+
+def customs(asked: bytes) -> frozenset[str]:
+    """The names of the client's tools whose input is text. Never raises."""
+    if b'"custom"' not in asked:
+        return frozenset()
+    try:
+        tools = Fields(asked).objects("tools")
+        given = [tool.object("custom") for tool in tools if tool.text("type") == "custom"]
+        return frozenset(one.text("name") or "" for one in given if one is not None)
+    except BadFieldError:
+        return frozenset()
 
 
 def _choice(fields: Fields) -> tuple[ToolChoice | None, frozenset[str] | None]:
@@ -392,11 +441,6 @@ def _form(fields: Fields, lost: list[Lost]) -> Form | None:
     return found
 
 
-def _user(fields: Fields) -> str:
-    newer, older = fields.text("safety_identifier"), fields.text("user")
-    return older or newer or ""
-
-
 # -------------------------------------------------------------------- writing
 
 
@@ -430,6 +474,9 @@ def write_ask(ask: Ask, model: str) -> Written:
     if ask.user:
         short = len(ask.user) <= USER_CHARS_MAX
         body["user"] = ask.user if short else fitted(ask.user, USER_CHARS_MAX)
+    verbosity = kin.say(ask, body)
+    if verbosity:
+        body[kin.VERBOSITY] = Raw(verbosity)
     if _is_marked(ask):
         lost.append(Lost("cache_control", "targets of this dialect cache by themselves"))
     return Written(_encode(body), tuple(lost))

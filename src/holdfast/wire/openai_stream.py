@@ -27,6 +27,7 @@ from holdfast.facts.outcomes import (
     Where,
 )
 from holdfast.wire.deltas import (
+    BlockEnded,
     Delta,
     Fault,
     Odds,
@@ -43,6 +44,7 @@ from holdfast.wire.deltas import (
     UsageSeen,
 )
 from holdfast.wire.fitting import fitted
+from holdfast.wire.freeform import input_of
 from holdfast.wire.odds import listed
 from holdfast.wire.openai_ask import DIALECT, ID_CHARS_MAX
 from holdfast.wire.said import read_said
@@ -236,8 +238,13 @@ def usage_body(usage: Usage) -> dict[str, Any]:
     return counts
 
 
-def stop_name(stop: Stop, *, refused: bool) -> str:
-    """The finish reason. A refusal in the model's own words is an answer that ends as others do."""
+def stop_name(stop: Stop, *, refused: bool, older: bool = False) -> str:
+    """The finish reason. A refusal in the model's own words is an answer that ends as others do.
+
+    `older`: the client knows functions and no tools.
+    """
+    if older and stop == "tool_calls":
+        return "function_call"
     return "stop" if stop == "refusal" and refused else STOP_NAMES[stop]
 
 
@@ -531,6 +538,8 @@ class StreamWriter:
     """Writes a stream of chat chunks, with usage where the client asked for it.
 
     `choice` is the number of the answer among several; the first writes the end of them all.
+    `older`: the client knows functions and no tools, and one call an answer. `custom` names its
+    tools whose input is text.
     """
 
     several = True
@@ -539,8 +548,11 @@ class StreamWriter:
         "_calls",
         "_choice",
         "_created",
+        "_custom",
+        "_given",
         "_head",
         "_odds",
+        "_older",
         "_opening",
         "_others",
         "_refused",
@@ -549,8 +561,19 @@ class StreamWriter:
         "_usage_asked",
     )
 
-    def __init__(self, created: int, *, usage_asked: bool, choice: int = 0) -> None:
+    def __init__(
+        self,
+        created: int,
+        *,
+        usage_asked: bool,
+        choice: int = 0,
+        older: bool = False,
+        custom: frozenset[str] = frozenset(),
+    ) -> None:
         self._choice = choice
+        self._custom = custom
+        self._given: list[str] | None = None  # of the call under way, where its input is text
+        self._older = older
         self._created = created
         self._opening = Opened()
         self._others: dict[int, StreamWriter] = {}
@@ -606,13 +629,34 @@ class StreamWriter:
     def _call(self, delta: ToolCallBegun) -> bytes:
         self._calls += 1
         function = {"name": delta.name, "arguments": ""}
+        if self._older:
+            return self._function(function)
         id_ = fitted(delta.id, ID_CHARS_MAX)
+        if delta.name in self._custom:
+            self._given = []
+            begun = {"name": delta.name, "input": ""}
+            call = {"index": self._calls, "id": id_, "type": "custom", "custom": begun}
+            return self._chunk({"tool_calls": [call]})
         call = {"index": self._calls, "id": id_, "type": "function", "function": function}
         return self._chunk({"tool_calls": [call]})
 
+    def _function(self, function: dict[str, str]) -> bytes:
+        return b"" if self._calls else self._chunk({"function_call": function})
+
     def _args(self, delta: ToolArgsDelta) -> bytes:
+        if self._older:
+            return self._function({"arguments": delta.json})
+        if self._given is not None:
+            self._given.append(delta.json)
+            return b""  # it is known when it is whole
         call = {"index": self._calls, "function": {"arguments": delta.json}}
         return self._chunk({"tool_calls": [call]})
+
+    def _ended(self, _: BlockEnded) -> bytes:
+        if self._given is None:
+            return b""
+        given, self._given = input_of("".join(self._given)), None
+        return self._chunk({"tool_calls": [{"index": self._calls, "custom": {"input": given}}]})
 
     def _refusal(self, delta: RefusalDelta) -> bytes:
         self._refused = True
@@ -630,14 +674,21 @@ class StreamWriter:
         """What another choice says, its role first."""
         begun = b""
         if delta.choice not in self._others:
-            other = StreamWriter(self._created, usage_asked=False, choice=delta.choice)
+            number, older = delta.choice, self._older
+            other = StreamWriter(
+                self._created,
+                usage_asked=False,
+                choice=number,
+                older=older,
+                custom=self._custom,
+            )
             self._others[delta.choice] = other
             begun = other.write(self._opening)
         return begun + self._others[delta.choice].write(delta.delta)
 
     def _stopped(self, delta: Stopped) -> bytes:
         """The finish reason, the usage where it was asked for, and `[DONE]`."""
-        last = self._chunk({}, stop_name(delta.stop, refused=self._refused))
+        last = self._chunk({}, stop_name(delta.stop, refused=self._refused, older=self._older))
         if self._choice:
             return last
         if self._usage_asked:
@@ -656,6 +707,7 @@ _WRITE: dict[type, Callable[..., bytes]] = {
     Ping: StreamWriter._ping,
     ToolCallBegun: StreamWriter._call,
     ToolArgsDelta: StreamWriter._args,
+    BlockEnded: StreamWriter._ended,
     RefusalDelta: StreamWriter._refusal,
     Odds: StreamWriter._likely,
     UsageSeen: StreamWriter._seen,

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from holdfast.wire import kin
 from holdfast.wire.speech import UNREADABLE, Ask, Sampling, Speaking, Text, Tool, Turn
 
 _encode = msgspec.json.encode
@@ -35,7 +36,7 @@ _THINKING: dict[str, tuple[tuple[str, ...], ...]] = {
 # An older name of a field; a request says one of the two.
 OLDER = {"max_completion_tokens": "max_tokens"}
 # Fields of one dialect that some models refuse and that have no word in the neutral form.
-_PLAIN = frozenset({"logit_bias", "prediction", "speed", "verbosity"})
+_PLAIN = frozenset({"logit_bias", "prediction", "speed", *kin.NAMES})
 _THOUGHTS = (b'"thinking"', b'"redacted_thinking"')
 _SEALED = b'"reasoning.encrypted_content"'
 
@@ -103,7 +104,7 @@ def _settings(here: Speaking, ask: Ask, model: str) -> dict[str, Any]:
     What is thought is written apart: some writers leave other settings out beside it.
     """
     tools = tuple(Tool(tool.name) for tool in ask.tools)
-    alone = _replace(ask, system=(), turns=_SAID, tools=tools, user="", reasoning=None)
+    alone = _replace(ask, system=(), turns=_SAID, tools=tools, user="", shared=(), reasoning=None)
     limit = Sampling(max_tokens=ask.sampling.max_tokens)
     thought = Ask(turns=_SAID, reasoning=ask.reasoning, sampling=limit)
     found: dict[str, Any] = _decode(here.write_ask(alone, model).body)

@@ -16,6 +16,7 @@ from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, Said, Usage, Where
 from holdfast.wire.deltas import Stop
 from holdfast.wire.fitting import fitted
+from holdfast.wire.freeform import input_of
 from holdfast.wire.odds import filled, listed
 from holdfast.wire.responses_ask import DIALECT, ID_CHARS_MAX, Own, sealed, thinking_of
 from holdfast.wire.said import read_said
@@ -400,18 +401,6 @@ def failed_event(code: str, message: str) -> bytes:
     kind = "response.failed"
     event = {"type": kind, "sequence_number": LAST_NUMBER + 1, "response": response}
     return b"event: response.failed\ndata: %b\n\n" % _encode(event)
-
-
-class _Input(Struct):
-    input: str
-
-
-def input_of(arguments: str) -> str:
-    """The text that a tool without JSON is given; all of it where it has another shape."""
-    try:
-        return msgspec.json.decode(arguments, type=_Input).input
-    except UNREADABLE:
-        return arguments
 
 
 def ending(stop: Stop, parts: Iterable[Part]) -> tuple[str, str | None]:

@@ -16,10 +16,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 from holdfast.facts.losses import Lost
+from holdfast.wire import kin
 from holdfast.wire.fields import Fields, objects
 from holdfast.wire.files import PDF, document, file_name, picture
 from holdfast.wire.fitting import fitted, flat, is_flat, itemised
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
+from holdfast.wire.freeform import arguments_of, freeform
+from holdfast.wire.schemas import named_once
 from holdfast.wire.speech import (
     ALONE,
     FOREIGN,
@@ -56,8 +59,6 @@ FORM_NAME = "answer"
 OFF = "none"  # the effort of not thinking at all
 SEALED = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
-# The one field of a tool whose input is text, where all input is JSON.
-INPUT_SCHEMA = b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}'
 CACHE = b'{"type":"ephemeral"}'
 NOT_HERE = "what was said before is not known here"
 # Budgets of thinking up to which an effort is meant.
@@ -65,7 +66,7 @@ _EFFORTS = ((2048, "low"), (8192, "medium"))
 _encode = msgspec.json.encode
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,;]*)*;base64,", re.IGNORECASE)
 # Fields that say nothing by themselves, or that only ask for what crossing gives anyhow.
-_SILENT = ("model", "store", "stream_options")
+_SILENT = ("model", "stream_options")
 # Fields without which the answer would be another one, and their values that change nothing.
 _GRAVE: dict[str, tuple[bytes, ...]] = {
     "background": (b"false",),
@@ -75,7 +76,6 @@ _GRAVE: dict[str, tuple[bytes, ...]] = {
 }
 # Fields whose usual values ask for nothing.
 _USUAL: dict[str, tuple[bytes, ...]] = {
-    "service_tier": (b'"auto"', b'"default"'),
     "truncation": (b'"disabled"',),
 }
 # What the provider did by itself: the model's words say what came of it.
@@ -233,6 +233,7 @@ def _read(body: bytes, names: Names) -> Ask:
         if value and value not in usual:
             lost.append(Lost(name, "it has no word outside its dialect"))
     tools = _tools(fields.objects("tools"), names, lost)
+    named_once(tools)  # what comes with the items may well come again
     talk = _talk(fields, names, lost)
     if not talk.turns and talk.system:
         talk.people(list(talk.system))
@@ -244,7 +245,8 @@ def _read(body: bytes, names: Names) -> Ask:
     tools = list({tool.name: tool for tool in (*tools, *talk.tools)}.values())
     if allowed is not None:
         tools = [tool for tool in tools if tool.name in allowed]
-    newer, older = fields.text("safety_identifier"), fields.text("user")
+    form, verbosity = _form(fields, lost)
+    user, shared = kin.shared(fields, verbosity)
     ask = Ask(
         system=(*before, *talk.system),
         turns=tuple(Turn(turn.role, tuple(turn.parts)) for turn in talk.turns),
@@ -252,8 +254,9 @@ def _read(body: bytes, names: Names) -> Ask:
         tool_choice=choice,
         sampling=_sampling(fields),
         reasoning=_reasoning(fields, lost),
-        form=_form(fields, lost),
-        user=older or newer or "",
+        form=form,
+        user=user,
+        shared=shared,
     )
     if not ask.turns or ask.turns[-1].role == "assistant":
         raise CannotCrossError("input: the conversation does not end with the user's words")
@@ -287,14 +290,17 @@ def _reasoning(fields: Fields, lost: list[Lost]) -> Reasoning | None:
     return Reasoning("off") if effort == "none" else Reasoning("on", effort=effort)
 
 
-def _form(fields: Fields, lost: list[Lost]) -> Form | None:
+def _form(fields: Fields, lost: list[Lost]) -> tuple[Form | None, bytes]:
+    """The form of the answer, and how many words it is to make."""
     text = fields.object("text")
     if text is None:
-        return None
-    form = text.object("format")
-    if text.raw("verbosity") not in (b"", b'"medium"'):
-        lost.append(Lost(text.name("verbosity"), "it has no word outside its dialect"))
+        return None, b""
+    form, verbosity = text.object("format"), text.raw(kin.VERBOSITY)
     lost += text.losses()
+    return _formed(form, lost), verbosity
+
+
+def _formed(form: Fields | None, lost: list[Lost]) -> Form | None:
     kind = form.text("type") if form is not None else "text"
     if form is None or kind == "text":
         return None
@@ -360,15 +366,12 @@ def _custom(tool: Fields, names: Names, space: str, lost: list[Lost]) -> Tool:
         raise tool.refuse("name", "is missing")
     description = tool.text("description") or ""
     form = tool.object("format")
-    if form is not None and form.text("type") == "grammar":
-        # Elsewhere nobody is held to a grammar; a model that reads it keeps to it mostly.
-        syntax, definition = form.text("syntax") or "", form.text("definition") or ""
-        description += f"\n\n`input` follows this {syntax} grammar:\n{definition}"
+    grammar = form if form is not None and form.text("type") == "grammar" else None
     for how in _HOW:
         tool.raw(how)
     lost += tool.losses()
     plain = names.tell(Own(name, space, custom=True))
-    return Tool(plain, description.strip(), INPUT_SCHEMA, freeform=True)
+    return freeform(plain, description, grammar)
 
 
 def _choice(fields: Fields, names: Names) -> tuple[ToolChoice | None, frozenset[str] | None]:
@@ -602,9 +605,9 @@ def _call(item: Fields, talk: _Talk, names: Names, _: list[Lost]) -> None:
 
 
 def _custom_call(item: Fields, talk: _Talk, names: Names, _: list[Lost]) -> None:
-    given = {"input": item.text("input") or ""}
+    arguments = arguments_of(item.text("input") or "")
     plain = names.tell(Own(_called(item), item.text("namespace") or "", custom=True))
-    talk.model((ToolCall(_call_id(item), plain, _encode(given).decode()),))
+    talk.model((ToolCall(_call_id(item), plain, arguments),))
 
 
 def _called(item: Fields) -> str:
@@ -693,6 +696,9 @@ def write_ask(ask: Ask, model: str) -> Written:
     if ask.user:
         short = len(ask.user) <= USER_CHARS_MAX
         body["user"] = ask.user if short else fitted(ask.user, USER_CHARS_MAX)
+    verbosity = kin.say(ask, body)
+    if verbosity:
+        body["text"] = {**body.get("text", {}), kin.VERBOSITY: Raw(verbosity)}
     if _is_marked(ask):
         lost.append(Lost("cache_control", "targets of this dialect cache by themselves"))
     return Written(_encode(body), tuple(lost))

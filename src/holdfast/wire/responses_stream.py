@@ -31,6 +31,7 @@ from holdfast.wire.deltas import (
     ToolCallBegun,
     UsageSeen,
 )
+from holdfast.wire.freeform import input_of
 from holdfast.wire.kinds import Passing
 from holdfast.wire.odds import filled
 from holdfast.wire.responses_answer import (
@@ -43,7 +44,6 @@ from holdfast.wire.responses_answer import (
     ending,
     failed_event,
     failure_of,
-    input_of,
     is_error,
     losses,
     piece_of,

@@ -6,6 +6,7 @@ all of whose fields are required.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -40,11 +41,21 @@ _replace = msgspec.structs.replace
 def schemed(ask: Ask, dialect: str) -> Ask:
     """The ask, no tool of which is held to a schema that cannot be; often the very same.
 
-    Raises BadFieldError with the name of a tool whose input is no object.
+    Raises BadFieldError with the name of a tool whose input is no object, or that is there twice.
     """
+    named_once(ask.tools)
     lost: list[Lost] = []
     tools = tuple(_tool(tool, dialect, lost) for tool in ask.tools)
     return _replace(ask, tools=tools, lost=(*ask.lost, *lost)) if lost else ask
+
+
+def named_once(tools: Sequence[Tool]) -> None:
+    """Raise BadFieldError with the name of a tool that is there twice: most targets refuse that."""
+    if len({tool.name for tool in tools}) == len(tools):
+        return
+    names = [tool.name for tool in tools]
+    twice = next(name for number, name in enumerate(names) if name in names[:number])
+    raise BadFieldError(f"tools: {twice[:64]!r} is there twice; each tool needs a name of its own")
 
 
 def _tool(tool: Tool, dialect: str, lost: list[Lost]) -> Tool:

@@ -22,6 +22,7 @@ from holdfast.wire import (
     anthropic,
     gemini,
     gemini_array,
+    kin,
     ollama,
     ollama_generate,
     openai,
@@ -31,9 +32,9 @@ from holdfast.wire import (
 from holdfast.wire import peek as peeking
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.deltas import DeltaWriter
-from holdfast.wire.fitting import fitted, looks_fitted, paired
+from holdfast.wire.fitting import fitted, lettered, looks_fitted, paired
 from holdfast.wire.gathering import Gatherer, GatheringTap
-from holdfast.wire.headers import client_credential, is_subscription
+from holdfast.wire.headers import about_call, client_credential, is_subscription
 from holdfast.wire.keeping import KeepingTap, SignedTap
 from holdfast.wire.mend import Mender, deltas_of, mended_answer
 from holdfast.wire.mended import MendedFrames
@@ -112,22 +113,23 @@ def peek(dialect: str, body: bytes, path: str = "") -> Peek:
     return found
 
 
-def reshaped(dialect: str, surface: str, body: bytes) -> bytes:
-    """A body of the dialect that its path says, though the client wrote it in another.
+def reshaped(dialect: str, surface: str, body: bytes) -> Written | None:
+    """A body of the dialect that its path says, where the client wrote it in another, and what of
+    it that has no word for; None where it is of its path's.
 
     Some send Responses' bodies to the path of Chat, and want Chat's answers. Raises BadBodyError
-    where that cannot be said; any other body stays as it is.
+    where that cannot be said.
     """
     if (dialect, surface) != ("openai", openai.SURFACE) or not responses.is_ours(body):
-        return body
+        return None
     try:
         model = peeking.peek(body).model
         ask = responses.read_ask(body)
         written = openai.write_ask(paired(ask), model)
-        _borne((*ask.lost, *written.lost))
+        lost = _borne((*ask.lost, *written.lost))
     except CannotCrossError as error:
         raise BadBodyError(f"holdfast: {error}.") from None
-    return written.body
+    return Written(written.body, lost)
 
 
 def conversation(dialect: str, body: bytes, *, first_turns: bool = False) -> str:
@@ -187,7 +189,7 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
         sampling = msgspec.structs.replace(ask.sampling, stream=True)
         ask = msgspec.structs.replace(ask, sampling=sampling)
     written = Written(there.write_count(ask, model)) if counts else _written(there, ask, leg)
-    lost = _borne((*_lost_headers(call, here), *ask.lost, *written.lost), leg)
+    lost = _borne((*call.lost, *_lost_headers(call, here), *ask.lost, *written.lost), leg)
     path = (
         there.COUNT_PATH.format(model=quote(model, safe=""))
         if counts
@@ -212,6 +214,7 @@ def _suited(ask: Ask, leg: Leg) -> Ask:
     """The ask as this model takes it. Raises CannotCrossError where it needs what that has not."""
     _check_needs(ask, leg, _MENDED)
     facts = leg.facts or NOTHING_KNOWN
+    ask = kin.parted(ask, leg.dialect, facts.refuses or ())
     ask = suited(schemed(ask, leg.dialect), facts, leg.dialect)
     return windowed(ask, facts) if leg.dialect == ollama.DIALECT else ask
 
@@ -247,12 +250,13 @@ def _passed(call: Call, leg: Leg, crossings: Crossings | None) -> Outgoing:
     """
     query = f"?{call.query}" if call.query else ""
     model, path, body = leg.target.model, call.path, call.body
-    lost: tuple[Lost, ...] = ()
+    lost = call.lost
     ask = _own_ask(call, leg)
     if ask is not None:
         _check_needs(ask, leg, _MENDED - {"json_schema"})
     if leg.stand_in and leg.facts is not None:
-        body, lost = _resaid(call, leg, ask, leg.facts)
+        body, more = _resaid(call, leg, ask, leg.facts)
+        lost += more
     if leg.dialect in DIALECTS:
         own = DIALECTS[leg.dialect].own(body, _takes(leg, crossings))
         if own is not body:
@@ -403,18 +407,19 @@ def _tap(
         how: FailureKind = "absent" if counts and status in _ABSENT else "status"
         return ErrorTap(there, status, headers, crossed=crosses, kind=how)
     if counts:
-        return _counting(here, there)
+        return _counting(here, there, headers)
     if call.stream and not crosses and kind.startswith(_type_of(there)):
         frames = there.frames()
         if leg.local:
             frames = MendedFrames(frames, there.event_mender(call.model, int(call.wall)))
         return PassingTap(there.stream_reader(call.model), frames)
     if call.stream or crosses:  # also where the target does not stream
-        return _crossing(call, kind, _Way(call, leg, here, there, crossings))
+        return _crossing(call, kind, _Way(call, leg, here, there, crossings), headers)
     if call.surface == here.SURFACE:
         there = _ALSO.get((call.dialect, call.surface)) or DIALECTS.get(leg.dialect, openai)
         if kind.startswith(_type_of(there)):
-            return _gathering(call, _Way(call, leg, here, there, crossings))
+            way = _Way(call, leg, here, there, crossings)
+            return _gathering(call, way, about_call(headers))
         return WholeTap(there, "answer")
     return WholeTap(there, "nothing" if call.surface == "batches" else "json")
 
@@ -453,7 +458,10 @@ class _Way:
         except CannotCrossError:
             return name
         most = self.there.NAME_CHARS_MAX
-        return next((tool.name for tool in tools if fitted(tool.name, most) == name), name)
+        for own in (tool.name for tool in tools):
+            if name in (fitted(own, most), lettered(own, most)):
+                return own
+        return name
 
     def keep(self, parts: Sequence[Part]) -> None:
         """Remember what of this answer the client cannot."""
@@ -489,7 +497,7 @@ def _speaks(answer: Answer) -> bool:
     return any(isinstance(part, Text | Refusal | ToolCall) for part in parts)
 
 
-def _counting(here: Speaking, there: Speaking) -> Tap:
+def _counting(here: Speaking, there: Speaking, headers: Headers) -> Tap:
     """A tap for a count, which must be one: a client believes it, and nought of anything said is
     how relays say that they have none.
     """
@@ -500,24 +508,25 @@ def _counting(here: Speaking, there: Speaking) -> Tap:
             raise CannotCrossError(f"a count of {tokens} is none")
         return (body if here is there else here.write_count_answer(tokens)), ()
 
-    head = None if here is there else JSON
+    head = None if here is there else (*about_call(headers), *JSON)
     return WholeTap(there, "json", rewrite=counted, head=head, strange="absent")
 
 
-def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:
+def _crossing(call: Call, kind: bytes, way: _Way, headers: Headers) -> Tap:
     """A tap for an answer that is written anew: of another dialect, or of another form."""
+    about = about_call(headers)
     here, there, created = way.here, way.there, int(call.wall)
     streams = kind.startswith(_type_of(there))
     if not call.stream and streams:
-        return _gathering(call, way)
+        return _gathering(call, way, about)
     if not call.stream:
 
         def rewritten(body: bytes) -> tuple[bytes, tuple[Lost, ...]]:
             answer = way.answer(body)
             return here.write_answer(answer, created), answer.lost
 
-        return WholeTap(there, "answer", rewrite=rewritten, head=JSON)
-    head = ((b"content-type", here.STREAM),)
+        return WholeTap(there, "answer", rewrite=rewritten, head=(*about, *JSON))
+    head = (*about, (b"content-type", here.STREAM))
     if streams:
         return CrossingTap(
             there.delta_reader(call.model),
@@ -538,7 +547,7 @@ def _crossing(call: Call, kind: bytes, way: _Way) -> Tap:
     return WholeTap(there, "answer", rewrite=streamed, head=head)
 
 
-def _gathering(call: Call, way: _Way) -> Tap:
+def _gathering(call: Call, way: _Way, about: Headers) -> Tap:
     """A tap for an answer that is streamed, though it was asked for in one piece."""
     here, there, gatherer = way.here, way.there, Gatherer()
 
@@ -547,7 +556,7 @@ def _gathering(call: Call, way: _Way) -> Tap:
 
     mender = Mender(call.model, way.tool)
     inner = CrossingTap(there.delta_reader(call.model), gatherer, mender, there.frames(), JSON)
-    return GatheringTap(inner, written, JSON)
+    return GatheringTap(inner, written, (*about, *JSON))
 
 
 def said(dialect: str, body: bytes) -> Said:

@@ -216,6 +216,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     """A request: at least one turn, the last of them not the model's.
 
     `lost` is what this form has no word for. `user` identifies who asks, in the client's own way.
+    `shared` are settings that only kin of the client's dialect know, JSON as it came (`wire.kin`).
     """
 
     system: tuple[Text, ...] = ()
@@ -226,6 +227,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     reasoning: Reasoning | None = None
     form: Form | None = None
     user: str = ""
+    shared: tuple[tuple[str, bytes], ...] = ()
     lost: tuple[Lost, ...] = ()
 
 

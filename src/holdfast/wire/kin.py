@@ -1,0 +1,78 @@
+"""What OpenAI's two dialects say alike and the others have no word for.
+
+Chat Completions and Responses share settings that mean something to their provider alone. Between
+the two they travel as they came; for everybody else they are losses by their names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from holdfast.facts.losses import Lost
+from holdfast.wire.fields import NOTHING, Fields
+from holdfast.wire.speech import Ask
+
+KIN = frozenset({"openai", "openai-responses"})
+VERBOSITY = "verbosity"
+_STORE = "store"
+# One name each, by Chat, and the value in JSON.
+Settings = tuple[tuple[str, bytes], ...]
+_SAFETY = "safety_identifier"
+_PLAIN = (
+    "metadata",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "service_tier",
+    _STORE,
+)
+NAMES = frozenset({*_PLAIN, _SAFETY, VERBOSITY})
+# Values that ask for nothing, so that nothing is lost without them.
+_USUAL = {
+    "service_tier": (b'"auto"', b'"default"'),
+    _STORE: (b"true", b"false"),
+    VERBOSITY: (b'"medium"',),
+}
+_encode = msgspec.json.encode
+
+
+def shared(fields: Fields, verbosity: bytes) -> tuple[str, Settings]:
+    """Who asks, and what a request says of these by Chat's names; `verbosity` stands elsewhere.
+
+    Not to store is what Chat does anyhow and what a crossing says to Responses, so it is not kept.
+    """
+    newer, older = fields.text(_SAFETY) or "", fields.text("user") or ""
+    found = [(name, fields.raw(name)) for name in _PLAIN]
+    found += [(_SAFETY, _encode(newer)), (VERBOSITY, verbosity)]
+    said = (pair for pair in found if pair[1] and pair[1] not in NOTHING)
+    return older or newer, tuple(pair for pair in said if pair != (_STORE, b"false"))
+
+
+def parted(ask: Ask, dialect: str, refuses: tuple[str, ...]) -> Ask:
+    """The ask with what a target of this dialect takes of it; the very same where that is all."""
+    if not ask.shared:
+        return ask
+    kin = dialect in KIN
+    kept = tuple(pair for pair in ask.shared if kin and pair[0] not in refuses)
+    if len(kept) == len(ask.shared):
+        return ask
+    why = "the model that answers refuses it" if kin else "it has no word outside its dialect"
+    user = (_SAFETY, _encode(ask.user))  # said to everybody, in each one's own way
+    lost = [
+        Lost(name, why)
+        for name, value in ask.shared
+        if (name, value) not in (*kept, user) and value not in _USUAL.get(name, ())
+    ]
+    return msgspec.structs.replace(ask, shared=kept, lost=(*ask.lost, *lost))
+
+
+def say(ask: Ask, body: dict[str, Any]) -> bytes:
+    """Put them into a body of Chat or Responses; give how long the answer is to be, or b""."""
+    said = dict(ask.shared)
+    verbosity = said.pop(VERBOSITY, b"")
+    body |= {name: Raw(value) for name, value in said.items()}
+    if "user" in body and _encode(body["user"]) == said.get(_SAFETY):
+        del body["user"]  # its older name
+    return verbosity
