@@ -1467,7 +1467,8 @@ STREAMING = [
       {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, {"type": "message_stop"}],
      ["answer.server_tools", "answer.citations"]),
     ("openai",
-     [{"choices": [{"index": 0, "delta": {"content": "Hi", "annotations": CITES}}]},
+     [{"choices": [{"index": 0, "delta": {"content": "Oh. "}}]},
+      {"choices": [{"index": 0, "delta": {"content": "Hi", "annotations": CITES}}]},
       {"choices": [{"index": 0, "delta": {"annotations": CITES}, "finish_reason": "stop"}]}],
      ["answer.citations"]),
     ("openai-responses",
@@ -1487,7 +1488,7 @@ def test_what_a_stream_loses_is_named(
     dialect: str, said: list[dict[str, object]], lost: list[str], stream: bool
 ) -> None:
     found = way_back("ollama", dialect, SSE, stream=stream)
-    pieces = pieces_of(found, [events(*said)])
+    pieces = pieces_of(found, [events(one) for one in said])
     assert b"Hi" in joined(pieces)
     assert pieces[-1].kind is PieceKind.END
     assert [loss.field for loss in found.lost] == lost
