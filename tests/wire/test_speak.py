@@ -1467,7 +1467,8 @@ STREAMING = [
       {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, {"type": "message_stop"}],
      ["answer.server_tools", "answer.citations"]),
     ("openai",
-     [{"choices": [{"index": 0, "delta": {"content": "Hi", "annotations": CITES}}]},
+     [{"choices": [{"index": 0, "delta": {"content": "Oh. "}}]},
+      {"choices": [{"index": 0, "delta": {"content": "Hi", "annotations": CITES}}]},
       {"choices": [{"index": 0, "delta": {"annotations": CITES}, "finish_reason": "stop"}]}],
      ["answer.citations"]),
     ("openai-responses",
@@ -1487,7 +1488,7 @@ def test_what_a_stream_loses_is_named(
     dialect: str, said: list[dict[str, object]], lost: list[str], stream: bool
 ) -> None:
     found = way_back("ollama", dialect, SSE, stream=stream)
-    pieces = pieces_of(found, [events(*said)])
+    pieces = pieces_of(found, [events(one) for one in said])
     assert b"Hi" in joined(pieces)
     assert pieces[-1].kind is PieceKind.END
     assert [loss.field for loss in found.lost] == lost
@@ -1535,3 +1536,19 @@ def test_why_a_provider_refused_is_said_where_nothing_else_is(stream: bool, word
     whole = json.dumps({"type": "message", "content": blocks, **stop}).encode()
     told = joined(pieces_of(way_back("openai", "anthropic", JSON, stream=stream), [whole]))
     assert (b'"refusal":"Because"' in told) is not bool(words)
+
+
+@pytest.mark.parametrize(
+    ("why", "status"), [("max_tokens", "incomplete"), ("end_turn", "completed")]
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_message_in_which_an_answer_is_cut_off_is_not_whole_either(
+    why: str, status: str, stream: bool
+) -> None:
+    body = json.dumps({**blocks_of(SAYS_HI, SAYS_HI), "stop_reason": why}).encode()
+    found = way_back("openai-responses", "anthropic", JSON, stream=stream)
+    told = joined(pieces_of(found, [body]))
+    last = told.strip().rpartition(b"data: ")[2]
+    response = json.loads(last)["response"] if stream else json.loads(last)
+    assert response["status"] == status
+    assert [item["status"] for item in response["output"]] == ["completed", status]

@@ -451,6 +451,8 @@ class DeltaReader:
 
     def run(self, block: bytes) -> TextDelta | None:
         """These whole events as one delta, where they are nothing but words."""
+        if b'"annotations"' in block:
+            return None
         if block.find(b"\n") == len(block) - 2 and block.startswith(b"data: {"):
             try:
                 choices = _decode_one(block[6:]).choices

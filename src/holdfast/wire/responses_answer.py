@@ -6,7 +6,7 @@ Whole answers and the ends of streams hold the same object, so it is read and wr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -412,6 +412,12 @@ def ending(stop: Stop, parts: Iterable[Part]) -> tuple[str, str | None]:
     return "completed", None
 
 
+def cut(output: Sequence[dict[str, Any]], status: str) -> None:
+    """Say of the message in which an incomplete answer ends that it is not whole either."""
+    if status == "incomplete" and output and output[-1]["type"] == "message":
+        output[-1]["status"] = status
+
+
 def write_answer(answer: Answer, created: int, asked: bytes, names: dict[str, Own]) -> bytes:
     """A whole answer for a Responses client. Raises CannotCrossError where it is several."""
     if len(answer.choices) != 1:
@@ -426,4 +432,5 @@ def write_answer(answer: Answer, created: int, asked: bytes, names: dict[str, Ow
         output.append(answering.done(index, part, mine))
         probs = b"" if mine else probs
     status, reason = ending(choice.stop, choice.parts)
+    cut(output, status)
     return _encode(answering.response(status, output, answer.usage, reason))

@@ -40,6 +40,7 @@ from holdfast.wire.responses_answer import (
     Piece,
     Response,
     arguments_of,
+    cut,
     ending,
     failed_event,
     failure_of,
@@ -437,6 +438,7 @@ class StreamWriter:
     __slots__ = (
         "_answering",
         "_begun",
+        "_due",
         "_item",
         "_likely",
         "_number",
@@ -459,6 +461,9 @@ class StreamWriter:
         self._odds = b""  # of the words that come next
         self._likely: list[Raw] = []  # and of all words of the block, token by token
         self._item = ""  # its id
+        self._due: dict[str, Any] | None = (
+            None  # the item that was said last, where its end was not
+        )
         self._place = b""  # its id and its index, as they stand in each of its events
 
     def write(self, delta: Delta) -> bytes:
@@ -478,11 +483,12 @@ class StreamWriter:
         """The item of a block, where it is not open yet."""
         if self._begun is not None:
             return b""
+        due = self._item_done()
         self._begun = part
         index = len(self._output)
         item = self._answering.begun(index, part)
         self._item = item["id"]
-        said = self._event("response.output_item.added", output_index=index, item=item)
+        said = due + self._event("response.output_item.added", output_index=index, item=item)
         self._place = _encode(self._item) + b',"output_index":%d' % index
         if isinstance(part, Text | Refusal):
             piece = piece_of(type(part)(""))
@@ -548,13 +554,23 @@ class StreamWriter:
         item = self._answering.done(len(self._output), part, odds)
         item["id"] = self._item if isinstance(part, Text | Refusal | ToolCall) else item["id"]
         said = self._said(part, odds)
-        said += self._event("response.output_item.done", output_index=len(self._output), item=item)
         self._output.append(item)
+        self._due = item
+        if not isinstance(part, Text | Refusal):
+            said += self._item_done()
         self._parts.append(part)
         self._begun = None
         self._part = []
         self._likely = []
         return said
+
+    def _item_done(self) -> bytes:
+        """The end of an item. Whether a message is whole is known by what comes behind it."""
+        item, self._due = self._due, None
+        if item is None:
+            return b""
+        index = len(self._output) - 1
+        return self._event("response.output_item.done", output_index=index, item=item)
 
     def _whole(self) -> Part:
         """The part that the block has come to."""
@@ -619,8 +635,10 @@ class StreamWriter:
 
     def _stopped(self, delta: Stopped) -> bytes:
         status, reason = ending(delta.stop, self._parts)
+        cut(self._output, status)
+        due = self._item_done()
         response = self._answering.response(status, self._output, self._usage, reason)
-        return self._event(f"response.{status}", response=response)
+        return due + self._event(f"response.{status}", response=response)
 
 
 _WRITE: dict[type, Callable[..., bytes]] = {
