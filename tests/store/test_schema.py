@@ -51,9 +51,7 @@ def test_there_is_a_column_for_every_fact_and_for_nothing_else(tmp_path: Path) -
     said_alike = set(Intent.__struct_fields__) - own | set(Exchange.__struct_fields__) - (
         own | {"duration_s", "outcome", "status", "bytes_in"}
     )
-    # What was thought is part of `output`: told to clients, not kept.
-    counts = {f"{name}_s" for name in Times.__struct_fields__}
-    counts |= {*Usage.__struct_fields__} - {"thought"}
+    counts = {*Usage.__struct_fields__, *(f"{name}_s" for name in Times.__struct_fields__)}
     assert columns == {
         "meta": {"name", "value"},
         "attempts": {*Intent.__struct_fields__, *ends, *counts, *shared},
