@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tests.wire import test_gemini_stream, test_ollama_stream, test_responses_stream
+from tests.wire.gemini import test_stream as test_gemini_stream
+from tests.wire.ollama import test_stream as test_ollama_stream
 from tests.wire.recorded import ALL
+from tests.wire.responses import test_stream as test_responses_stream
 
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg

@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.wire import anthropic_ask, gemini_ask, openai_ask, responses_ask
+from holdfast.wire.anthropic import ask as anthropic_ask
 from holdfast.wire.files import document, file_name, picture
+from holdfast.wire.gemini import ask as gemini_ask
+from holdfast.wire.openai import ask as openai_ask
+from holdfast.wire.responses import ask as responses_ask
 from holdfast.wire.speech import Ask, CannotCrossError, Document, Image, Part, Turn
 
 ALL = [anthropic_ask, openai_ask, responses_ask, gemini_ask]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.wire.asks import ASKS, NAMES, VALUES
 
-from holdfast.wire import anthropic_ask, openai_ask, responses_ask
+from holdfast.wire.anthropic import ask as anthropic_ask
 from holdfast.wire.fitting import (
     ID,
     fitted,
@@ -23,6 +23,8 @@ from holdfast.wire.fitting import (
     paired,
     rounded,
 )
+from holdfast.wire.openai import ask as openai_ask
+from holdfast.wire.responses import ask as responses_ask
 from holdfast.wire.speech import Ask, BadFieldError, Text, Tool, ToolCall, ToolResult, Turn
 
 CALLED = Turn("assistant", (ToolCall("a", "f"), ToolCall("b", "f")))

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.wire.asks import VALUES
 
-from holdfast.wire import anthropic_ask, openai_ask, responses_ask
+from holdfast.wire.anthropic import ask as anthropic_ask
 from holdfast.wire.forms import IN_JSON, closed, enforced, is_strict, rewritten, wants_word
+from holdfast.wire.openai import ask as openai_ask
+from holdfast.wire.responses import ask as responses_ask
 from holdfast.wire.speech import Ask, Form, Text, Turn
 
 Json = dict[str, Any]

@@ -7,10 +7,10 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.wire import openai
 from holdfast.wire.deltas import BlockEnded, Opened, Stopped, ToolArgsDelta, ToolCallBegun
 from holdfast.wire.fields import Fields
 from holdfast.wire.freeform import INPUT_SCHEMA, arguments_of, freeform, input_of
+from holdfast.wire.openai import dialect as openai
 from holdfast.wire.speech import Answer, Choice, Text, ToolCall, ToolChoice, ToolResult, Turn
 
 FORM = {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: x"}}

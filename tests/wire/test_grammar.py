@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.wire import anthropic_mend, openai_mend, responses_mend
+from holdfast.wire.anthropic import mend as anthropic_mend
 from holdfast.wire.deltas import GRAMMAR
 from holdfast.wire.grammar import Table
+from holdfast.wire.openai import mend as openai_mend
+from holdfast.wire.responses import mend as responses_mend
 
 DOOR: Table[str, str] = Table(
     {

@@ -12,7 +12,8 @@ from tests.wire.heard import mended, says
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg
 from holdfast.facts.places import Target
-from holdfast.wire import anthropic, gemini, openai, speak
+from holdfast.wire import speak
+from holdfast.wire.anthropic import dialect as anthropic
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.deltas import (
     BlockEnded,
@@ -24,6 +25,8 @@ from holdfast.wire.deltas import (
     TextDelta,
     ThinkingDelta,
 )
+from holdfast.wire.gemini import dialect as gemini
+from holdfast.wire.openai import dialect as openai
 from holdfast.wire.quiet import PING_CHARS, QuietWriter
 
 HI = {"role": "user", "content": "hi"}

@@ -21,7 +21,7 @@ from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import Leg
 from holdfast.facts.outcomes import Failure, PieceKind, Said, Usage
 from holdfast.facts.places import ModelFacts, Target
-from holdfast.wire import openai, speak
+from holdfast.wire import speak
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.deltas import (
     BlockEnded,
@@ -40,6 +40,7 @@ from holdfast.wire.deltas import (
 )
 from holdfast.wire.fitting import paired
 from holdfast.wire.mend import Mender, deltas_of
+from holdfast.wire.openai import dialect as openai
 from holdfast.wire.speak import BadBodyError, CannotCrossError
 from holdfast.wire.speech import (
     Answer,

@@ -32,7 +32,8 @@ from holdfast.net.entries import exchange_of
 from holdfast.net.pilot import Pilot
 from holdfast.net.reply import Reply, Request
 from holdfast.net.shelf import PATIENCE_S, Shelf, listed
-from holdfast.wire import ollama, speak, stored
+from holdfast.wire import speak, stored
+from holdfast.wire.ollama import dialect as ollama
 from holdfast.wire.retry_after import retry_after_s
 from holdfast.wire.speech import Model
 

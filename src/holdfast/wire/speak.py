@@ -18,29 +18,26 @@ from holdfast.facts.flights import Leg
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, FailureKind, Said
 from holdfast.facts.places import NOTHING_KNOWN, ModelFacts
-from holdfast.wire import (
-    anthropic,
-    gemini,
-    gemini_array,
-    kin,
-    ollama,
-    ollama_generate,
-    openai,
-    patching,
-    responses,
-)
+from holdfast.wire import kin, patching
 from holdfast.wire import peek as peeking
+from holdfast.wire.anthropic import dialect as anthropic
 from holdfast.wire.crossings import Crossings
 from holdfast.wire.deltas import DeltaWriter
 from holdfast.wire.fitting import fitted, lettered, looks_fitted, paired
 from holdfast.wire.gathering import Gatherer, GatheringTap
+from holdfast.wire.gemini import array as gemini_array
+from holdfast.wire.gemini import dialect as gemini
 from holdfast.wire.headers import about_call, client_credential, is_subscription
 from holdfast.wire.keeping import KeepingTap, SignedTap
 from holdfast.wire.mend import Mender, deltas_of, mended_answer
 from holdfast.wire.mended import MendedFrames
 from holdfast.wire.needs import needs
+from holdfast.wire.ollama import dialect as ollama
+from holdfast.wire.ollama import generate as ollama_generate
+from holdfast.wire.openai import dialect as openai
 from holdfast.wire.packed import InflatingTap, UnreadableTap
 from holdfast.wire.quiet import QuietWriter, quiet
+from holdfast.wire.responses import dialect as responses
 from holdfast.wire.retry_after import retry_delay_s
 from holdfast.wire.schemas import schemed
 from holdfast.wire.speech import (

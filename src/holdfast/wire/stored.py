@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from holdfast.wire.conversations import Conversations
-from holdfast.wire.responses import DIALECT, SURFACE, error_body, error_type
+from holdfast.wire.responses.dialect import DIALECT, SURFACE, error_body, error_type
 from holdfast.wire.speech import UNREADABLE
 
 CONVERSATIONS = "/v1/conversations"
