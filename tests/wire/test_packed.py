@@ -63,7 +63,7 @@ def test_a_compressed_stream_crosses() -> None:
     pieces = pieces_of(tap, [gzip.compress(recorded.stream)])
     assert read("anthropic", joined(pieces))[0] == recorded.text
     assert tap.head is not None
-    assert [name for name, _ in tap.head] == [b"content-type"]
+    assert [name for name, _ in tap.head] == [b"request-id", b"content-type"]
 
 
 def test_several_members_are_one_stream() -> None:

@@ -594,9 +594,20 @@ def essence(ask: Ask) -> list[object]:
     pictures = [(p.data, p.url) for p in parts if isinstance(p, Image)]
     # Tools that may not be called are as good as none.
     none = ask.tool_choice is not None and ask.tool_choice.mode == "none"
-    tools = [(t.name, t.description, json.loads(t.schema)) for t in ask.tools if not none]
+    tools = [(t.name, t.description, in_objects(t.schema)) for t in ask.tools if not none]
     # Words between others may change places with results; none may be lost or said twice.
     return [sorted("".join(words.split())), calls, given, pictures, tools]
+
+
+def in_objects(schema: bytes) -> object:
+    """A tool's schema, in which a field that may be anything, or nothing, is said by an object."""
+    found = json.loads(schema)
+    spelt = {True: {}, False: {"not": {}}}
+    fields = found.get("properties") if isinstance(found, dict) else None
+    if isinstance(fields, dict):
+        each = fields.items()
+        found["properties"] = {k: spelt[v] if isinstance(v, bool) else v for k, v in each}
+    return found
 
 
 def survives(ask: Ask, here: str, there: str) -> bool:

@@ -1,7 +1,7 @@
 """The one door of this room: a dialect's name in, its module's words out.
 
-A dialect is one module with the functions of `speech.Speaking` and a row in `DIALECTS`; none
-knows another, and what crosses goes through the neutral form of `wire.speech`.
+A dialect is one folder, its `dialect` the module with the functions of `speech.Speaking`, and a row
+in `DIALECTS`; none knows another, and what crosses goes through the neutral form of `wire.speech`.
 """
 
 from __future__ import annotations
