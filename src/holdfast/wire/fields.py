@@ -143,3 +143,11 @@ def objects(json: bytes, where: str) -> list[Fields]:
     except UNREADABLE:
         raise BadFieldError(f"{where} is not a list") from None
     return [Fields(item, f"{where}[{number}]") for number, item in enumerate(found)]
+
+
+def string(json: bytes, where: str) -> str:
+    """The text at `where`. Raises BadFieldError."""
+    try:
+        return msgspec.json.decode(json, type=str)
+    except UNREADABLE:
+        raise BadFieldError(f"{where} is not a text") from None

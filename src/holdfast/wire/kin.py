@@ -1,19 +1,21 @@
 """What OpenAI's two dialects say alike and the others have no word for.
 
 Chat Completions and Responses share settings that mean something to their provider alone. Between
-the two they travel as they came; for everybody else they are losses by their names.
+the two they travel as they came; for everybody else they are losses by their names. And they choose
+tools by the same words.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from holdfast.facts.losses import Lost
-from holdfast.wire.fields import NOTHING, Fields
-from holdfast.wire.speech import Ask
+from holdfast.wire.fields import NOTHING, Fields, string
+from holdfast.wire.speech import Ask, BadFieldError, ToolChoice
 
 KIN = frozenset({"openai", "openai-responses"})
 VERBOSITY = "verbosity"
@@ -35,7 +37,27 @@ _USUAL = {
     _STORE: (b"true", b"false"),
     VERBOSITY: (b'"medium"',),
 }
+MODES = {"auto": ToolChoice("auto"), "none": ToolChoice("none"), "required": ToolChoice("any")}
+# How tools are chosen, and the names of those that may be, where that is said.
+Chosen = tuple[ToolChoice, frozenset[str] | None]
 _encode = msgspec.json.encode
+
+
+def tool_choice(
+    fields: Fields, read: Callable[[Fields], Chosen]
+) -> tuple[ToolChoice | None, frozenset[str] | None]:
+    """How a request chooses tools: by a word, or by an object, which its own dialect reads."""
+    parallel = fields.flag("parallel_tool_calls")
+    value = fields.raw("tool_choice")
+    if not value:
+        return (None if parallel is None else ToolChoice(parallel=parallel)), None
+    if value.startswith(b'"'):
+        word = MODES.get(string(value, "tool_choice"))
+        if word is None:
+            raise BadFieldError("tool_choice is none of auto, none, required, or an object")
+        return msgspec.structs.replace(word, parallel=parallel), None
+    choice, names = read(Fields(value, "tool_choice"))
+    return msgspec.structs.replace(choice, parallel=parallel), names
 
 
 def shared(fields: Fields, verbosity: bytes) -> tuple[str, Settings]:

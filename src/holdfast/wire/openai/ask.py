@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from holdfast.facts.losses import Lost
 from holdfast.wire import kin
-from holdfast.wire.fields import Fields, objects
+from holdfast.wire.fields import Fields, objects, string
 from holdfast.wire.files import PDF, document, file_name, pdf, picture
 from holdfast.wire.fitting import fitted, flat, is_flat, itemised
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
@@ -85,7 +85,7 @@ def read_ask(body: bytes) -> Ask:
     if not turns:
         turns, system = [Turn("user", tuple(system))], []
         lost.append(Lost("system", ALONE))
-    choice, allowed = _choice(fields)
+    choice, allowed = kin.tool_choice(fields, _choice)
     tools = _tools(fields, allowed, lost)
     older, chosen = functions(fields, lost)
     if older and tools:
@@ -188,13 +188,6 @@ def _is_results(turn: Turn) -> bool:
     return bool(turn.parts) and isinstance(turn.parts[-1], ToolResult)
 
 
-def _string(json: bytes, where: str) -> str:
-    try:
-        return msgspec.json.decode(json, type=str)
-    except ValueError:
-        raise BadFieldError(f"{where} is not a text") from None
-
-
 def _texts(json: bytes, where: str, lost: list[Lost]) -> tuple[Text, ...]:
     found = tuple(_parts(json, where, lost))
     if not all(isinstance(part, Text) for part in found):
@@ -204,7 +197,7 @@ def _texts(json: bytes, where: str, lost: list[Lost]) -> tuple[Text, ...]:
 
 def _parts(json: bytes, where: str, lost: list[Lost]) -> Iterable[Part]:
     if json.startswith(b'"'):
-        yield Text(_string(json, where))
+        yield Text(string(json, where))
         return
     if not json.startswith(b"["):
         raise BadFieldError(f"{where} is neither text nor a list of parts")
@@ -382,36 +375,23 @@ def customs(asked: bytes) -> frozenset[str]:
         return frozenset()
 
 
-def _choice(fields: Fields) -> tuple[ToolChoice | None, frozenset[str] | None]:
-    """How tools are chosen, and the names of those that may be, where that is said."""
-    parallel = fields.flag("parallel_tool_calls")
-    value = fields.raw("tool_choice")
-    if not value:
-        return (None if parallel is None else ToolChoice(parallel=parallel)), None
-    if value.startswith(b'"'):
-        mode = _MODES.get(_string(value, "tool_choice"))
-        if mode is None:
-            raise BadFieldError("tool_choice is none of auto, none, required, or an object")
-        return msgspec.structs.replace(mode, parallel=parallel), None
-    choice = Fields(value, "tool_choice")
+def _choice(choice: Fields) -> kin.Chosen:
+    """What `tool_choice` says in an object."""
     kind = choice.text("type") or ""
     inner = choice.object(kind)
     if kind in ("function", "custom"):
         name = inner.text("name") if inner is not None else None
         if not name:
             raise choice.refuse(f"{kind}.name", "is missing")
-        return ToolChoice("named", name, parallel), None
+        return ToolChoice("named", name), None
     if kind == "allowed_tools" and inner is not None:
-        mode = _MODES.get(inner.text("mode") or "auto", ToolChoice())
+        mode = kin.MODES.get(inner.text("mode") or "auto", ToolChoice())
         names = set()
         for tool in inner.objects("tools"):
             function = tool.object(tool.text("type") or "function")
             names.add((function.text("name") if function is not None else None) or "")
-        return msgspec.structs.replace(mode, parallel=parallel), frozenset(names)
+        return mode, frozenset(names)
     raise choice.refuse("type", f"is {kind!r}; function, custom and allowed_tools are known")
-
-
-_MODES = {"auto": ToolChoice("auto"), "none": ToolChoice("none"), "required": ToolChoice("any")}
 
 
 def _reasoning(fields: Fields) -> Reasoning | None:

@@ -17,7 +17,7 @@ from msgspec import Raw, Struct
 
 from holdfast.facts.losses import Lost
 from holdfast.wire import kin
-from holdfast.wire.fields import Fields, objects
+from holdfast.wire.fields import Fields, objects, string
 from holdfast.wire.files import PDF, document, file_name, picture
 from holdfast.wire.fitting import fitted, flat, is_flat, itemised
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
@@ -241,7 +241,7 @@ def _read(body: bytes, names: Names) -> Ask:
         lost.append(Lost("system", ALONE))
     instructions = fields.text("instructions")
     before = (Text(instructions),) if instructions else ()
-    choice, allowed = _choice(fields, names)
+    choice, allowed = kin.tool_choice(fields, lambda choice: _choice(choice, names))
     tools = list({tool.name: tool for tool in (*tools, *talk.tools)}.values())
     if allowed is not None:
         tools = [tool for tool in tools if tool.name in allowed]
@@ -374,32 +374,20 @@ def _custom(tool: Fields, names: Names, space: str, lost: list[Lost]) -> Tool:
     return freeform(plain, description, grammar)
 
 
-def _choice(fields: Fields, names: Names) -> tuple[ToolChoice | None, frozenset[str] | None]:
-    """How tools are chosen, and the names of those that may be, where that is said."""
-    parallel = fields.flag("parallel_tool_calls")
-    value = fields.raw("tool_choice")
-    if not value:
-        return (None if parallel is None else ToolChoice(parallel=parallel)), None
-    if value.startswith(b'"'):
-        mode = _MODES.get(_string(value, "tool_choice"))
-        if mode is None:
-            raise BadFieldError("tool_choice is none of auto, none, required, or an object")
-        return msgspec.structs.replace(mode, parallel=parallel), None
-    choice = Fields(value, "tool_choice")
+def _choice(choice: Fields, names: Names) -> kin.Chosen:
+    """What `tool_choice` says in an object."""
     kind = choice.text("type") or ""
-    if kind in ("function", "custom"):
-        return ToolChoice("named", _chosen(choice, names), parallel), None
+    if kind in _CALLED:
+        return ToolChoice("named", _chosen(choice, names)), None
     if kind == "allowed_tools":
-        mode = _MODES.get(choice.text("mode") or "auto", ToolChoice())
+        mode = kin.MODES.get(choice.text("mode") or "auto", ToolChoice())
         found = [tool for tool in choice.objects("tools") if tool.text("type") in _CALLED]
-        allowed = frozenset(_chosen(tool, names) for tool in found)
-        return msgspec.structs.replace(mode, parallel=parallel), allowed
+        return mode, frozenset(_chosen(tool, names) for tool in found)
     raise CannotCrossError(
         f"tool_choice.type: a tool of type {kind} has no word outside its dialect"
     )
 
 
-_MODES = {"auto": ToolChoice("auto"), "none": ToolChoice("none"), "required": ToolChoice("any")}
 _CALLED = ("function", "custom")
 
 
@@ -467,7 +455,7 @@ def _talk(fields: Fields, names: Names, lost: list[Lost]) -> _Talk:
     given = fields.raw("input")
     talk = _Talk()
     if given.startswith(b'"'):
-        talk.people([Text(_string(given, "input"))])
+        talk.people([Text(string(given, "input"))])
         return talk
     if not given.startswith(b"["):
         raise BadFieldError("input is neither text nor a list of items")
@@ -489,13 +477,6 @@ def _talk(fields: Fields, names: Names, lost: list[Lost]) -> _Talk:
     return talk
 
 
-def _string(json: bytes, where: str) -> str:
-    try:
-        return msgspec.json.decode(json, type=str)
-    except UNREADABLE:
-        raise BadFieldError(f"{where} is not a text") from None
-
-
 def _message(item: Fields, talk: _Talk, _: Names, lost: list[Lost]) -> None:
     role = item.text("role")
     parts = _content(item, "content", lost)
@@ -515,7 +496,7 @@ def _message(item: Fields, talk: _Talk, _: Names, lost: list[Lost]) -> None:
 def _content(item: Fields, field: str, lost: list[Lost]) -> list[Part]:
     json, where = item.raw(field), item.name(field)
     if json.startswith(b'"'):
-        return [Text(_string(json, where))]
+        return [Text(string(json, where))]
     if not json.startswith(b"["):
         raise BadFieldError(f"{where} is neither text nor a list of parts")
     parts: list[Part] = []
