@@ -21,6 +21,8 @@ _decode = msgspec.json.Decoder(_Content).decode
 
 def listed(logprobs: bytes) -> bytes:
     """The list of tokens in `{"content": …}`; b"" where there is none. Never raises."""
+    if not logprobs:
+        return b""
     try:
         return filled(bytes(_decode(logprobs).content))
     except UNREADABLE:

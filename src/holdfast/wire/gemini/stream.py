@@ -142,7 +142,7 @@ def losses(candidate: CandidateFields) -> Iterator[Lost]:
 
 
 def _any(*values: Raw) -> bool:
-    return any(bytes(value) not in _NOTHING for value in values)
+    return any(value not in _NOTHING for value in map(bytes, values))
 
 
 class Feedback(Struct, rename="camel"):
@@ -372,7 +372,9 @@ class DeltaReader:
             told: list[Delta] = [Odds(odds)] if odds else []
             for part in (candidate.content and candidate.content.parts) or ():
                 self._part(part, told)
-            self.lost = tuple(dict.fromkeys((*self.lost, *losses(candidate))))
+            for loss in losses(candidate):
+                if loss not in self.lost:
+                    self.lost += (loss,)
             reason = candidate.finish_reason
             if reason in BROKEN:
                 said = f"{reason}: {candidate.finish_message or ''}"[:300]
@@ -395,10 +397,11 @@ class DeltaReader:
         text = part.text
         if part.thought and text:
             found.append(ThinkingDelta(0, text, origin=DIALECT))
-        found += (
-            ThinkingDelta(0, one.text, one.signature, one.data, one.origin)
-            for one in unsealed(part.thought_signature or "")
-        )
+        if part.thought_signature:
+            found += (
+                ThinkingDelta(0, one.text, one.signature, one.data, one.origin)
+                for one in unsealed(part.thought_signature)
+            )
         if text and not part.thought:
             self._spoke = True
             found.append(TextDelta(0, text))
