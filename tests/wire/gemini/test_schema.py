@@ -51,7 +51,7 @@ def shouted(schema: object) -> object:
 def test_the_subset_keeps_its_bytes_and_its_capitals_are_read(schema: dict) -> None:
     plain = dumped(schema)
     assert fits(plain)
-    assert json_schema(plain, "x") == plain
+    assert json_schema(plain, "x") is plain
     assert json.loads(json_schema(dumped(shouted(schema)), "x")) == schema
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -446,6 +447,10 @@ def _tools(fields: _Proto, lost: list[Lost]) -> tuple[Tool, ...]:
     return tuple(tools)
 
 
+# It comes again with every turn of a conversation.
+_tool_schema = lru_cache(512)(json_schema)
+
+
 def _tool(declared: _Proto) -> Tool:
     name = declared.text("name")
     if not name:
@@ -459,7 +464,7 @@ def _tool(declared: _Proto) -> Tool:
             raise declared.refuse("parametersJsonSchema", "is not a JSON object")
         return Tool(name, description, newer)
     if older:
-        return Tool(name, description, json_schema(older, declared.name("parameters")))
+        return Tool(name, description, _tool_schema(older, declared.name("parameters")))
     return Tool(name, description)
 
 

@@ -8,7 +8,6 @@ version knows; nothing is ever bent to fit.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 import msgspec
 
@@ -107,8 +106,6 @@ def _is_texts(values: object) -> bool:
     return isinstance(values, list) and all(isinstance(v, str) and v for v in values)
 
 
-# A tool's schema comes again with every turn of a conversation.
-@lru_cache(512)
 def json_schema(schema: bytes, where: str) -> bytes:
     """A schema of the subset as JSON Schema; its very bytes where it is one already.
 
