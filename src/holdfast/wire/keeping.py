@@ -7,13 +7,11 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Raw, Struct
 
-from holdfast.facts.calls import Headers
-from holdfast.facts.losses import Lost
-from holdfast.facts.outcomes import Piece, PieceKind, Usage
+from holdfast.facts.outcomes import Piece, PieceKind
 from holdfast.wire.signers import Signers
 from holdfast.wire.speech import UNREADABLE
 from holdfast.wire.sse import SseReader, WireError
-from holdfast.wire.tap import Tap
+from holdfast.wire.tap import AroundTap, Tap
 
 
 class _Ended(Struct):
@@ -23,30 +21,17 @@ class _Ended(Struct):
 _decode_ended = msgspec.json.Decoder(_Ended).decode
 
 
-class KeepingTap:
+class KeepingTap(AroundTap):
     """Another tap; what passes through it is kept, once it is whole."""
 
-    __slots__ = ("_keep", "_last", "_stream", "_tap", "head")
+    __slots__ = ("_keep", "_last", "_stream")
 
     def __init__(self, tap: Tap, keep: Callable[[bytes], None], *, stream: bool) -> None:
         """`keep` is given the object of the response."""
-        self._tap = tap
+        super().__init__(tap)
         self._keep = keep
         self._stream = stream
         self._last = b""
-        self.head: Headers | None = tap.head
-
-    @property
-    def usage(self) -> Usage:
-        return self._tap.usage
-
-    @property
-    def stopped(self) -> bool:
-        return self._tap.stopped
-
-    @property
-    def lost(self) -> tuple[Lost, ...]:
-        return self._tap.lost
 
     def feed(self, data: bytes) -> list[Piece]:
         return self._seen(self._tap.feed(data))
@@ -67,28 +52,15 @@ class KeepingTap:
         return pieces
 
 
-class SignedTap:
+class SignedTap(AroundTap):
     """Another tap, of a provider that stands in: what it signs is remembered as its own."""
 
-    __slots__ = ("_provider", "_signers", "_tap", "head")
+    __slots__ = ("_provider", "_signers")
 
     def __init__(self, tap: Tap, signers: Signers, provider: str) -> None:
-        self._tap = tap
+        super().__init__(tap)
         self._signers = signers
         self._provider = provider
-        self.head: Headers | None = tap.head
-
-    @property
-    def usage(self) -> Usage:
-        return self._tap.usage
-
-    @property
-    def stopped(self) -> bool:
-        return self._tap.stopped
-
-    @property
-    def lost(self) -> tuple[Lost, ...]:
-        return self._tap.lost
 
     def feed(self, data: bytes) -> list[Piece]:
         return self._seen(self._tap.feed(data))

@@ -7,7 +7,7 @@ import zlib
 from holdfast.facts.calls import Headers
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Piece, Usage
-from holdfast.wire.tap import Tap, fault
+from holdfast.wire.tap import AroundTap, Tap, fault
 
 # zlib reaches 1,029 : 1; nothing that a model says does.
 INFLATE_RATIO_MAX = 200
@@ -16,31 +16,24 @@ MEMBERS_MAX = 64
 _GZIP_OR_ZLIB = 47  # zlib's own number for: tell them apart by their first bytes
 
 
-class InflatingTap:
+class InflatingTap(AroundTap):
     """Unpacks gzip or deflate as it comes, for the tap behind it; bounded by size and ratio."""
 
-    __slots__ = ("_done", "_in", "_inflate", "_members", "_out", "_tap", "head")
+    __slots__ = ("_done", "_headers", "_in", "_inflate", "_members", "_out")
 
     def __init__(self, tap: Tap, headers: Headers) -> None:
         """`headers`: the upstream's, without the encoding."""
-        self._tap = tap
+        super().__init__(tap)
+        self._headers = headers
         self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._in = self._out = 0
         self._members = 1
         self._done = False
-        self.head: Headers | None = headers if tap.head is None else tap.head
 
     @property
-    def usage(self) -> Usage:
-        return self._tap.usage
-
-    @property
-    def stopped(self) -> bool:
-        return self._tap.stopped
-
-    @property
-    def lost(self) -> tuple[Lost, ...]:
-        return self._tap.lost
+    def head(self) -> Headers | None:
+        found = super().head
+        return self._headers if found is None else found
 
     def feed(self, data: bytes) -> list[Piece]:
         if self._done:

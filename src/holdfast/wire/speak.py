@@ -40,6 +40,7 @@ from holdfast.wire.quiet import QuietWriter, quiet
 from holdfast.wire.responses import dialect as responses
 from holdfast.wire.retry_after import retry_delay_s
 from holdfast.wire.schemas import schemed
+from holdfast.wire.sniffed import SniffingTap
 from holdfast.wire.speech import (
     FILED,
     UNSHOWN,
@@ -96,6 +97,8 @@ _TELLING = frozenset({responses.SURFACE, "count_tokens"})
 _ABSENT = (404, 405, 501)
 # What is asked for in another way, or done without, where a model has it not.
 _MENDED = frozenset({"thinking", "json_schema"})
+# The content type of events, in most dialects.
+EVENTS = b"text/event-stream"
 # Whose answers are streamed where a request does not say.
 STREAM_UNASKED = frozenset({"ollama"})
 
@@ -405,13 +408,23 @@ def _tap(
         return ErrorTap(there, status, headers, crossed=crosses, kind=how)
     if counts:
         return _counting(here, there, headers)
-    if call.stream and not crosses and kind.startswith(_type_of(there)):
+    streams = kind.startswith(_type_of(there))
+    if call.stream and not streams and EVENTS.startswith(_type_of(there)):
+        whole = _crossing(call, _Way(call, leg, here, there, crossings), headers, streams=False)
+        others = (pair for pair in headers if pair[0] != b"content-type")
+        return SniffingTap(
+            whole,
+            lambda: _tap(call, leg, status, headers, EVENTS, crossings),
+            (*others, (b"content-type", EVENTS)),
+        )
+    if call.stream and not crosses and streams:
         frames = there.frames()
         if leg.local:
             frames = MendedFrames(frames, there.event_mender(call.model, int(call.wall)))
         return PassingTap(there.stream_reader(call.model), frames)
     if call.stream or crosses:  # also where the target does not stream
-        return _crossing(call, kind, _Way(call, leg, here, there, crossings), headers)
+        way = _Way(call, leg, here, there, crossings)
+        return _crossing(call, way, headers, streams=streams)
     if call.surface == here.SURFACE:
         there = _ALSO.get((call.dialect, call.surface)) or DIALECTS.get(leg.dialect, openai)
         if kind.startswith(_type_of(there)):
@@ -509,11 +522,12 @@ def _counting(here: Speaking, there: Speaking, headers: Headers) -> Tap:
     return WholeTap(there, "json", rewrite=counted, head=head, strange="absent")
 
 
-def _crossing(call: Call, kind: bytes, way: _Way, headers: Headers) -> Tap:
-    """A tap for an answer that is written anew: of another dialect, or of another form."""
+def _crossing(call: Call, way: _Way, headers: Headers, *, streams: bool) -> Tap:
+    """A tap for an answer that is written anew: of another dialect, or of another form. `streams`:
+    it comes as events.
+    """
     about = about_call(headers)
     here, there, created = way.here, way.there, int(call.wall)
-    streams = kind.startswith(_type_of(there))
     if not call.stream and streams:
         return _gathering(call, way, about)
     if not call.stream:

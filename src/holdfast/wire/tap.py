@@ -54,9 +54,14 @@ NOTHING = "a success without an answer in it"
 
 
 class Tap(Protocol):
-    """Reads one answer. `head` replaces the upstream's headers where the body is not its own."""
+    """Reads one answer."""
 
-    head: Headers | None
+    @property
+    def head(self) -> Headers | None:
+        """What replaces the upstream's headers where the body is not its own; good from the first
+        piece on.
+        """
+        ...
 
     @property
     def usage(self) -> Usage:
@@ -80,6 +85,31 @@ class Tap(Protocol):
     def close(self) -> list[Piece]:
         """The body ended as HTTP says it should; return what that means."""
         ...
+
+
+class AroundTap:
+    """A tap around another, which has what is to be known of the answer."""
+
+    __slots__ = ("_tap",)
+
+    def __init__(self, tap: Tap) -> None:
+        self._tap = tap
+
+    @property
+    def head(self) -> Headers | None:
+        return self._tap.head
+
+    @property
+    def usage(self) -> Usage:
+        return self._tap.usage
+
+    @property
+    def stopped(self) -> bool:
+        return self._tap.stopped
+
+    @property
+    def lost(self) -> tuple[Lost, ...]:
+        return self._tap.lost
 
 
 def fault(kind: FailureKind, text: str, *, spoke: bool = False) -> Piece:
