@@ -208,3 +208,14 @@ def streams(draw: st.DrawFn) -> list[Delta]:
     stops = ["tool_calls"] if called else stops
     found.append(Stopped(draw(st.sampled_from(stops))))
     return found
+
+
+def in_objects(schema: bytes) -> object:
+    """A tool's schema, in which a field that may be anything, or nothing, is said by an object."""
+    found = json.loads(schema)
+    spelt = {True: {}, False: {"not": {}}}
+    fields = found.get("properties") if isinstance(found, dict) else None
+    if isinstance(fields, dict):
+        each = fields.items()
+        found["properties"] = {k: spelt[v] if isinstance(v, bool) else v for k, v in each}
+    return found

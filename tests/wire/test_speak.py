@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.wire.asks import ASKS, plain, streams
+from tests.wire.asks import ASKS, in_objects, plain, streams
 from tests.wire.every import tap
 from tests.wire.heard import mended, says
 from tests.wire.recorded import JSON, SSE, joined, pieces_of, split
@@ -597,17 +597,6 @@ def essence(ask: Ask, read: Callable[[bytes], object] = json.loads) -> list[obje
     tools = [(t.name, t.description, read(t.schema)) for t in ask.tools if not none]
     # Words between others may change places with results; none may be lost or said twice.
     return [sorted("".join(words.split())), calls, given, pictures, tools]
-
-
-def in_objects(schema: bytes) -> object:
-    """A tool's schema, in which a field that may be anything, or nothing, is said by an object."""
-    found = json.loads(schema)
-    spelt = {True: {}, False: {"not": {}}}
-    fields = found.get("properties") if isinstance(found, dict) else None
-    if isinstance(fields, dict):
-        each = fields.items()
-        found["properties"] = {k: spelt[v] if isinstance(v, bool) else v for k, v in each}
-    return found
 
 
 def survives(ask: Ask, here: str, there: str) -> bool:
@@ -1431,6 +1420,7 @@ LOSING = [
     ("anthropic", blocks_of(SAYS_HI), []),
     ("anthropic", blocks_of({**SAYS_HI, "citations": CITES}), ["answer.citations"]),
     ("anthropic", blocks_of(SEARCHES, SAYS_HI), ["answer.server_tools"]),
+    ("anthropic", blocks_of({"type": "hologram"}, SAYS_HI), ["answer.unknown"]),
     ("openai", completed(annotations=[]), []),
     ("openai", completed(annotations=CITES), ["answer.citations"]),
     ("openai", completed(audio={"data": "aGk="}), ["answer.files"]),
@@ -1480,6 +1470,11 @@ STREAMING = [
       *block_of(SAYS_NOTHING, {"type": "citations_delta", "citation": {}}),
       {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, {"type": "message_stop"}],
      ["answer.server_tools", "answer.citations"]),
+    ("anthropic",
+     [*block_of({"type": "hologram"}, {"type": "hologram_delta"}),
+      *block_of(SAYS_NOTHING, {"type": "text_delta", "text": "!"}),
+      {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, {"type": "message_stop"}],
+     ["answer.unknown"]),
     ("openai",
      [{"choices": [{"index": 0, "delta": {"content": "Oh. "}}]},
       {"choices": [{"index": 0, "delta": {"content": "Hi", "annotations": CITES}}]},
@@ -1508,12 +1503,24 @@ def test_what_a_stream_loses_is_named(
     assert [loss.field for loss in found.lost] == lost
 
 
+HOLOGRAM = [
+    *block_of({"type": "hologram"}, {"type": "hologram_delta"}),
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, {"type": "message_stop"},
+]  # fmt: skip
+ALONE = [
+    ("gemini", JSON, json.dumps(generated(PICTURE)).encode()),
+    ("gemini", SSE, events(generated(PICTURE))),
+    ("anthropic", JSON, json.dumps(blocks_of({"type": "hologram"})).encode()),
+    ("anthropic", SSE, events(*HOLOGRAM)),
+]
+
+
 @pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize("head", [JSON, SSE])
-def test_an_answer_that_is_a_picture_alone_is_no_cut_stream(stream: bool, head: Headers) -> None:
-    said = generated(PICTURE)
-    body = events(said) if head == SSE else json.dumps(said).encode()
-    pieces = pieces_of(way_back("openai", "gemini", head, stream=stream), [body])
+@pytest.mark.parametrize(("dialect", "head", "body"), ALONE)
+def test_an_answer_that_is_a_picture_alone_is_no_cut_stream(
+    stream: bool, dialect: str, head: Headers, body: bytes
+) -> None:
+    pieces = pieces_of(way_back("openai", dialect, head, stream=stream), [body])
     assert PieceKind.CONTENT not in [piece.kind for piece in pieces]
     failure = pieces[-1].failure
     assert failure is not None

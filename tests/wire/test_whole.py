@@ -167,7 +167,6 @@ def test_what_the_head_says_of_the_call_crosses(kind: bytes, stream: bool) -> No
 TOOL_USE = {"type": "tool_use", "id": "toolu_1", "name": "now", "input": {}}
 NAMELESS = {"role": "assistant", "content": None, "tool_calls": [{"id": "call_1"}]}
 UNSPEAKABLE = [
-    ("anthropic", MESSAGE | {"content": [{"type": "hologram"}]}),
     ("openai", COMPLETION | {"choices": [{"message": NAMELESS, "finish_reason": "tool_calls"}]}),
     ("openai", COMPLETION | {"choices": COMPLETION["choices"] * 2}),
 ]

@@ -42,7 +42,7 @@ from holdfast.wire.retry_after import retry_delay_s
 from holdfast.wire.schemas import schemed
 from holdfast.wire.sniffed import SniffingTap
 from holdfast.wire.speech import (
-    FILED,
+    UNSEEN,
     UNSHOWN,
     Answer,
     Ask,
@@ -487,7 +487,7 @@ class _Way:
 
     def shown(self, answer: Answer) -> Answer:
         """The answer, in order, as this client is shown it. Raises UnshownError."""
-        if FILED in answer.lost and not _speaks(answer):
+        if not UNSEEN.isdisjoint(answer.lost) and not _speaks(answer):
             raise UnshownError(UNSHOWN)
         for choice in answer.choices:
             self.keep(choice.parts)

@@ -41,7 +41,10 @@ RAN = Lost(
     "answer.server_tools", "what the provider's own tools did; the words say what came of it"
 )
 FILED = Lost("answer.files", "pictures and sounds have no place in an answer of the other dialect")
-UNSHOWN = "the answer is a picture or a sound alone, and the other dialect has no place for it"
+STRANGE = Lost("answer.unknown", "a part of a kind that has no place in the other dialect")
+# An answer of nothing but these is none to its client.
+UNSEEN = frozenset({FILED, STRANGE})
+UNSHOWN = "all that the answer holds (a picture or a sound) has no place in the other dialect"
 
 
 class BadBodyError(Exception):

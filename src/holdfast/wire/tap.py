@@ -42,7 +42,7 @@ from holdfast.wire.deltas import (
     UsageSeen,
 )
 from holdfast.wire.mend import Mender
-from holdfast.wire.speech import FILED, UNSHOWN, Framer, Part, Reader
+from holdfast.wire.speech import UNSEEN, UNSHOWN, Framer, Part, Reader
 from holdfast.wire.sse import SseEvent, SseReader, WireError
 
 # So much of a tool call is held back in silence, before a sign of life commits to the answer; and
@@ -319,7 +319,7 @@ class CrossingTap:
 
     def _say(self, delta: Delta, pieces: list[Piece]) -> None:
         kind = _KINDS.get(type(delta), PieceKind.CONTENT)
-        if kind is PieceKind.END and not self._spoke and FILED in self._reader.lost:
+        if kind is PieceKind.END and not self._spoke and not UNSEEN.isdisjoint(self._reader.lost):
             self._done = True
             pieces.append(fault("unshown", UNSHOWN))
             return

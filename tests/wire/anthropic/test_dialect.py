@@ -84,7 +84,6 @@ def test_a_refusal_is_words_and_the_sequence_that_was_met_is_said() -> None:
 @pytest.mark.parametrize(
     "block",
     [
-        {"type": "hologram"},
         {"type": "tool_use", "id": "x"},
         {"type": "tool_use", "name": "f", "input": "x"},
         {},

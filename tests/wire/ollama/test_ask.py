@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.wire.asks import ASKS
+from tests.wire.asks import ASKS, in_objects
 
 from holdfast.wire.anthropic import ask as anthropic_ask
 from holdfast.wire.fitting import paired
@@ -61,7 +61,8 @@ def names(losses: tuple) -> list[str]:
 
 def told(ask: Ask) -> Ask:
     """What this dialect can say of an ask: calls are known by their place, words of a turn stand
-    in one text before what is shown, tools are not held to their schema, nobody is named.
+    in one text before what is shown, tools are not held to their schema (none of whose fields is
+    just true or false), nobody is named.
     """
     ids: dict[str, str] = {}
     turns = tuple(_told(turn, ids) for turn in ask.turns)
@@ -71,12 +72,20 @@ def told(ask: Ask) -> Ask:
     return msgspec.structs.replace(
         ask,
         turns=turns,
-        tools=tuple(msgspec.structs.replace(tool, strict=None) for tool in tools),
+        tools=tuple(
+            msgspec.structs.replace(tool, strict=None, schema=_objects(tool.schema))
+            for tool in tools
+        ),
         tool_choice=None,
         form=form,
         user="",
         lost=(),
     )
+
+
+def _objects(schema: bytes) -> bytes:
+    found = in_objects(schema)
+    return schema if found == json.loads(schema) else msgspec.json.encode(found)
 
 
 def _told(turn: Turn, ids: dict[str, str]) -> Turn:

@@ -36,6 +36,7 @@ from holdfast.wire.said import read_said
 from holdfast.wire.speech import (
     CITED,
     RAN,
+    STRANGE,
     UNREADABLE,
     Answer,
     Ask,
@@ -199,9 +200,14 @@ def read_answer(body: bytes) -> Answer:
     )
 
 
+_CARRIED = ("text", "tool_use", "thinking", "redacted_thinking")
+
+
 def _losses(block: _Block) -> Iterator[Lost]:
     if runs(block.type):
         yield RAN
+    elif block.type not in _CARRIED:
+        yield STRANGE
     if bytes(block.citations) not in (b"", b"null", b"[]"):
         yield CITED
 
@@ -219,9 +225,9 @@ def _part(block: _Block) -> Part | None:
         return thinking_of(block.thinking, block.signature)
     if kind == "redacted_thinking":
         return Thinking(data=block.data, origin=DIALECT)
-    if runs(kind):
-        return None  # what the provider did by itself; its words say what came of it
-    raise CannotCrossError(f"the answer holds {kind or 'a block without a type'}")
+    if not kind:
+        raise CannotCrossError("the answer holds a block without a type")
+    return None  # it is named as a loss
 
 
 def write_answer(answer: Answer, created: int) -> bytes:  # noqa: ARG001 - this dialect has no date

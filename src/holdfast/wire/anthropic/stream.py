@@ -45,7 +45,7 @@ from holdfast.wire.deltas import (
 )
 from holdfast.wire.fitting import fitted
 from holdfast.wire.said import read_said
-from holdfast.wire.speech import CITED, RAN, UNREADABLE, Thinking
+from holdfast.wire.speech import CITED, RAN, STRANGE, UNREADABLE, Thinking
 from holdfast.wire.sse import SseEvent
 
 UNNAMED = "msg_holdfast"
@@ -504,8 +504,7 @@ class DeltaReader:
             return (ThinkingDelta(index, block.thinking, block.signature, origin=DIALECT),)
         if block.type == "redacted_thinking":
             return (ThinkingDelta(index, data=block.data, origin=DIALECT),)
-        if runs(block.type):
-            self._lose(RAN)
+        self._lose(RAN if runs(block.type) else STRANGE)
         return _PINGS
 
     def _block_stop(self, data: bytes) -> Sequence[Delta]:
