@@ -57,6 +57,16 @@ def code(words: Iterable[object]) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
 
+class _Help(argparse.HelpFormatter):
+    """The same on every Python: a value is named once, behind all spellings, as 3.13 does."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
+
+
 def commands() -> str:
     """The command line."""
     choices: dict[str, argparse.ArgumentParser] = {}
@@ -65,7 +75,7 @@ def commands() -> str:
             choices = dict(action.choices)
     parts = ["# Commands\n", table(("command", "does"), COMMANDS.items())]
     for name, one in choices.items():
-        one.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=88)
+        one.formatter_class = lambda prog: _Help(prog, width=88)
         parts.append(f"## {name}\n\n```\n{one.format_help()}```\n")
     parts.append(
         "Exit status: 0 fine, 1 failed, 2 usage or configuration. `holdfast status` and"

@@ -94,8 +94,17 @@ class Writer(Thread):
 
     def run(self) -> None:
         self._begun = True
+        try:
+            self._work()
+        finally:  # should our own code break, the file is at least let go of
+            self._disconnect()
+        self._begun = False
+
+    def _work(self) -> None:
+        """Turn after turn, until the inbox ends."""
         inbox = self._inbox
-        while True:
+        ended = False
+        while not ended:
             well = self._trouble is None
             inbox.wait(self._patience(), for_bell=well)
             inbox.wait(GATHER_S, for_bell=False)
@@ -105,10 +114,6 @@ class Writer(Thread):
             while self._more and (ended or inbox.hurried):
                 self._turn(at_once=True)
             inbox.end_turn(ticket)
-            if ended:
-                break
-        self._disconnect()
-        self._begun = False
 
     def _patience(self) -> float:
         """How long to sleep if nobody rings, in seconds."""
