@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.wire.asks import ASKS, NAMES, VALUES
 
@@ -104,6 +104,7 @@ def test_a_schema_that_was_loosened_is_a_loss(dialect: Any) -> None:
 
 @given(VALUES.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=20))
 def test_what_has_no_alternatives_is_left_alone(schema: bytes) -> None:
+    assume(not re.search(rb"(any|one|all)Of|ref", schema))
     assert flat(schema) == rounded(schema)
     assert is_flat(schema)
     inner = b'{"type":"object","properties":{"x":{"anyOf":[{},{}]}}}'
