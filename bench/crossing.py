@@ -46,7 +46,7 @@ def leg(dialect: str) -> Leg:
 
 
 def request() -> bytes:
-    """About 60 kB of Messages, as a coding tool sends them."""
+    """60 kB of Messages, as a coding tool sends them."""
     schema = {
         "type": "object",
         "properties": {
@@ -54,14 +54,15 @@ def request() -> bytes:
         },
     }
     tools = [
-        {"name": f"tool_{n}", "description": "Does a thing. " * 25, "input_schema": schema}
+        {"name": f"tool_{n}", "description": "Does a thing. " * 47, "input_schema": schema}
         for n in range(24)
     ]
     messages: list[dict[str, object]] = [{"role": "user", "content": "Fix the test. " * 30}]
     for n in range(20):
         use = {"type": "tool_use", "id": f"toolu_{n}", "name": "tool_1", "input": {"a": "b" * 60}}
         said = [{"type": "text", "text": "Let me look. " * 10}, use]
-        result = {"type": "tool_result", "tool_use_id": f"toolu_{n}", "content": "line\n" * 80}
+        lines = "line of it\n" * 52
+        result = {"type": "tool_result", "tool_use_id": f"toolu_{n}", "content": lines}
         messages += [
             {"role": "assistant", "content": said},
             {"role": "user", "content": [result]},

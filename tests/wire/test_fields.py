@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.wire.asks import VALUES
 
-from holdfast.wire.fields import Fields, objects
+from holdfast.wire.fields import Fields
 from holdfast.wire.speech import BadFieldError
 
 TAKE = ["raw", "mapping", "text", "texts", "count", "number", "flag", "object", "objects"]
@@ -57,7 +57,7 @@ def test_bytes_that_are_no_object_are_refused(data: bytes) -> None:
     with pytest.raises(BadFieldError, match="is not a JSON object"):
         Fields(b"[" + data)
     with pytest.raises(BadFieldError, match="messages"):
-        objects(b"{" + data, "messages")
+        Fields.listed(b"{" + data, "messages")
 
 
 def test_what_nobody_took_is_a_loss_unless_it_is_empty() -> None:

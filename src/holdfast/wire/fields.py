@@ -8,6 +8,7 @@ stays in its bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Self
 
 import msgspec
 from msgspec import Raw
@@ -18,6 +19,7 @@ from holdfast.wire.speech import UNREADABLE, BadFieldError
 NOTHING = (b"null", b"[]", b"{}", b'""')
 _object = msgspec.json.Decoder(dict[str, Raw]).decode
 _list = msgspec.json.Decoder(list[Raw]).decode
+_objects = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _str = msgspec.json.Decoder(str).decode
 _strs = msgspec.json.Decoder(list[str]).decode
 _int = msgspec.json.Decoder(int).decode
@@ -33,12 +35,30 @@ class Fields:
 
     __slots__ = ("_left", "where")
 
-    def __init__(self, json: bytes | Raw, where: str = "") -> None:
+    def __init__(self, json: bytes | Raw | dict[str, Raw], where: str = "") -> None:
+        """`json`: or what was taken apart already."""
         self.where = where
         try:
-            self._left = _object(json)
+            self._left = json if isinstance(json, dict) else _object(json)
         except UNREADABLE:
             raise BadFieldError(f"{where or 'the body'} is not a JSON object") from None
+
+    @classmethod
+    def listed(cls, json: bytes | Raw, where: str) -> list[Self]:
+        """The objects of a list at `where`. Raises BadFieldError."""
+        try:
+            found = _objects(json)
+        except UNREADABLE:  # it is no list, or one of these no object
+            try:
+                items = _list(json)
+            except UNREADABLE:
+                raise BadFieldError(f"{where} is not a list of objects") from None
+            return [cls(item, f"{where}[{number}]") for number, item in enumerate(items)]
+        return [cls(fields, f"{where}[{number}]") for number, fields in enumerate(found)]
+
+    def __contains__(self, field: str) -> bool:
+        """Whether nobody took it yet."""
+        return field in self._left
 
     def name(self, field: str) -> str:
         """The field's name from the top of the body."""
@@ -109,7 +129,7 @@ class Fields:
     def objects(self, field: str) -> list[Fields]:
         """The objects of a list; none where it is absent."""
         value = self.raw(field)
-        return objects(value, self.name(field)) if value else []
+        return Fields.listed(value, self.name(field)) if value else []
 
     def refuse(self, field: str, what: str) -> BadFieldError:
         """The error that says what this field must be."""
@@ -134,15 +154,6 @@ class Fields:
     def losses(self, why: str = "it has no word outside its dialect") -> Iterable[Lost]:
         """What nobody took, as losses that can be borne."""
         return [Lost(name, why) for name in self.left()] if self._left else ()
-
-
-def objects(json: bytes, where: str) -> list[Fields]:
-    """The objects of a list at `where`. Raises BadFieldError."""
-    try:
-        found = _list(json)
-    except UNREADABLE:
-        raise BadFieldError(f"{where} is not a list") from None
-    return [Fields(item, f"{where}[{number}]") for number, item in enumerate(found)]
 
 
 def string(json: bytes, where: str) -> str:

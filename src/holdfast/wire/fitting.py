@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -25,6 +26,9 @@ ID = re.compile(r"[A-Za-z0-9_-]+")
 _OTHER = re.compile(r"[^A-Za-z0-9_-]")
 _DIGIT = re.compile(r"[0-9-]")
 _DIGEST = 12  # hex digits behind the `_`
+# What is remembered of schemas: so many, and none that is larger.
+_SCHEMAS_MAX = 512
+_SCHEMA_BYTES_MAX = 16 << 10
 
 
 def fitted(name: str, chars_max: int) -> str:
@@ -55,6 +59,18 @@ def rounded(schema: bytes) -> bytes:
     if fields.keys() >= _ROUND.keys() or bytes(fields.get("type", b'"object"')) != b'"object"':
         return schema
     return msgspec.json.encode({**_ROUND, **fields})
+
+
+def remembered(write: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """The same for a tool's schema, which comes again with every turn of a conversation. Those of
+    usual size are remembered.
+    """
+    known = lru_cache(_SCHEMAS_MAX)(write)
+
+    def remembering(schema: bytes) -> bytes:
+        return known(schema) if len(schema) <= _SCHEMA_BYTES_MAX else write(schema)
+
+    return remembering
 
 
 def flat(schema: bytes) -> bytes:

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.anthropic.schema import enforceable
-from holdfast.wire.fields import Fields, objects
+from holdfast.wire.fields import Fields
 from holdfast.wire.files import pdf, picture
 from holdfast.wire.fitting import fitted, flat, is_flat
 from holdfast.wire.forms import IN_JSON
@@ -240,7 +240,7 @@ def _string(json: bytes, where: str) -> str:
 def _blocks(json: bytes, where: str) -> list[Fields]:
     if not json.startswith(b"["):
         raise BadFieldError(f"{where} is neither text nor a list of blocks")
-    return objects(json, where)
+    return Fields.listed(json, where)
 
 
 def _texts(json: bytes, where: str, lost: list[Lost]) -> tuple[Text, ...]:

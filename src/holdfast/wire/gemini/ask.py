@@ -97,7 +97,7 @@ class _Proto(Fields):
 
     __slots__ = ()
 
-    def __init__(self, json: bytes | Raw, where: str = "") -> None:
+    def __init__(self, json: bytes | Raw | dict[str, Raw], where: str = "") -> None:
         super().__init__(json, where)
         if "_" in "".join(self._left):
             self._left = {camel(name): value for name, value in self._left.items()}
@@ -113,11 +113,7 @@ class _Proto(Fields):
             return []
         if value.startswith(b"{"):
             return [_Proto(value, where)]
-        try:
-            items = _list(value)
-        except UNREADABLE:
-            raise BadFieldError(f"{where} is not a list of objects") from None
-        return [_Proto(item, f"{where}[{number}]") for number, item in enumerate(items)]
+        return _Proto.listed(value, where)
 
     def whole(self, field: str, *, least: int = 0) -> int | None:
         """A whole number; this dialect takes `40.0` and `"40"` for one."""
@@ -280,7 +276,7 @@ def _is_shown(part: Part) -> bool:
 def _part(part: _Proto, lost: list[Lost], calls: _Calls) -> Iterator[Part]:
     text, signature = part.text("text"), part.text("thoughtSignature") or ""
     part.raw("partMetadata")
-    before = unsealed(signature)
+    before = unsealed(signature) if signature else ()
     if part.flag("thought"):
         if text and not any(one.origin != DIALECT for one in before):
             sign = before[0].signature if before else ""
@@ -296,9 +292,13 @@ def _part(part: _Proto, lost: list[Lost], calls: _Calls) -> Iterator[Part]:
     lost += part.losses()
 
 
+_HOLDING = ("inlineData", "fileData", "functionCall", "functionResponse", *_SERVER)
+
+
 def _check_alone(part: _Proto) -> None:
     """A part holds one thing. Raises BadFieldError where more is said in it."""
-    more = next((name for name in (*_READ, *_SERVER) if part.raw(name)), None)
+    left = part.held()
+    more = next((name for name in _HOLDING if part.name(name) in left), None) if left else None
     if more is not None:
         raise part.refuse(more, "stands beside other content; a part holds one thing")
 
@@ -306,7 +306,7 @@ def _check_alone(part: _Proto) -> None:
 def _shown(part: _Proto, lost: list[Lost], calls: _Calls, *, signs: bool) -> Iterator[Part]:
     """What a part holds that is no text."""
     for name, read in _READ.items():
-        held = part.object(name)
+        held = part.object(name) if name in part else None
         if held is not None:
             yield from read(held, lost, calls)
             lost += held.losses()

@@ -75,6 +75,7 @@ STOP_NAMES: dict[Stop, str] = {
     "tool_calls": "STOP",
     "pause": "STOP",
 }
+_ABSENT = Raw()  # the very one, where a field is not there
 _NOTHING = (b"", b"null", b"{}", b"[]", b'""')
 
 
@@ -103,10 +104,10 @@ class PartFields(Struct, rename="camel"):
     thought: bool | None = None
     thought_signature: str | None = None
     function_call: FunctionCall | None = None
-    inline_data: Raw = Raw()
-    file_data: Raw = Raw()
-    executable_code: Raw = Raw()
-    code_execution_result: Raw = Raw()
+    inline_data: Raw = _ABSENT
+    file_data: Raw = _ABSENT
+    executable_code: Raw = _ABSENT
+    code_execution_result: Raw = _ABSENT
 
 
 class Content(Struct):
@@ -120,10 +121,10 @@ class CandidateFields(Struct, rename="camel"):
     finish_reason: str | None = None
     finish_message: str | None = None
     index: int | None = None
-    logprobs_result: Raw = Raw()
-    grounding_metadata: Raw = Raw()
-    citation_metadata: Raw = Raw()
-    url_context_metadata: Raw = Raw()
+    logprobs_result: Raw = _ABSENT
+    grounding_metadata: Raw = _ABSENT
+    citation_metadata: Raw = _ABSENT
+    url_context_metadata: Raw = _ABSENT
 
 
 def losses(candidate: CandidateFields) -> Iterator[Lost]:
@@ -142,7 +143,8 @@ def losses(candidate: CandidateFields) -> Iterator[Lost]:
 
 
 def _any(*values: Raw) -> bool:
-    return any(value not in _NOTHING for value in map(bytes, values))
+    there = [value for value in values if value is not _ABSENT]  # nearly always none
+    return bool(there) and any(bytes(value) not in _NOTHING for value in there)
 
 
 class Feedback(Struct, rename="camel"):
@@ -368,8 +370,10 @@ class DeltaReader:
             self._stop = "refusal"
             found.append(RefusalDelta(0, blocked.block_reason_message or ""))
         for candidate in chunk.candidates or ():
-            odds = listed(read_logprobs(candidate.logprobs_result))
-            told: list[Delta] = [Odds(odds)] if odds else []
+            told: list[Delta] = []
+            if candidate.logprobs_result is not _ABSENT:
+                odds = listed(read_logprobs(candidate.logprobs_result))
+                told = [Odds(odds)] if odds else []
             for part in (candidate.content and candidate.content.parts) or ():
                 self._part(part, told)
             for loss in losses(candidate):

@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields
-from holdfast.wire.fitting import rounded
+from holdfast.wire.fitting import remembered, rounded
 from holdfast.wire.forms import Schema, rewritten
 from holdfast.wire.speech import (
     ALONE,
@@ -370,8 +370,14 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
-    function["parameters"] = Raw(rewritten(rounded(tool.schema), _in_objects))
+    function["parameters"] = Raw(_schema(tool.schema))
     return {"type": "function", "function": function}
+
+
+@remembered
+def _schema(schema: bytes) -> bytes:
+    """A tool's schema as Ollama's server reads it."""
+    return rewritten(rounded(schema), _in_objects)
 
 
 def _in_objects(schema: Schema) -> Schema:

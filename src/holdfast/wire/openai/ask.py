@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from holdfast.facts.losses import Lost
 from holdfast.wire import kin
-from holdfast.wire.fields import Fields, objects, string
+from holdfast.wire.fields import Fields, string
 from holdfast.wire.files import PDF, document, file_name, pdf, picture
 from holdfast.wire.fitting import fitted, flat, is_flat, itemised
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
@@ -201,7 +201,7 @@ def _parts(json: bytes, where: str, lost: list[Lost]) -> Iterable[Part]:
         return
     if not json.startswith(b"["):
         raise BadFieldError(f"{where} is neither text nor a list of parts")
-    for part in objects(json, where):
+    for part in Fields.listed(json, where):
         kind = part.text("type")
         read = _READ.get(kind or "")
         if kind is None:

@@ -17,7 +17,7 @@ from msgspec import Raw, Struct
 
 from holdfast.facts.losses import Lost
 from holdfast.wire import kin
-from holdfast.wire.fields import Fields, objects, string
+from holdfast.wire.fields import Fields, string
 from holdfast.wire.files import PDF, document, file_name, picture
 from holdfast.wire.fitting import fitted, flat, is_flat, itemised
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
@@ -459,7 +459,7 @@ def _talk(fields: Fields, names: Names, lost: list[Lost]) -> _Talk:
         return talk
     if not given.startswith(b"["):
         raise BadFieldError("input is neither text nor a list of items")
-    for item in objects(given, "input"):
+    for item in Fields.listed(given, "input"):
         kind = item.text("type") or "message"
         read = _ITEMS.get(kind)
         if read is not None:
@@ -500,7 +500,7 @@ def _content(item: Fields, field: str, lost: list[Lost]) -> list[Part]:
     if not json.startswith(b"["):
         raise BadFieldError(f"{where} is neither text nor a list of parts")
     parts: list[Part] = []
-    for part in objects(json, where):
+    for part in Fields.listed(json, where):
         kind = part.text("type")
         if kind is None:
             raise part.refuse("type", "is missing")
