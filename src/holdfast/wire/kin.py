@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from holdfast.facts.losses import Lost
 from holdfast.wire.fields import NOTHING, Fields, string
-from holdfast.wire.speech import Ask, BadFieldError, ToolChoice
+from holdfast.wire.speech import Ask, BadFieldError, Reasoning, ToolChoice
 
 KIN = frozenset({"openai", "openai-responses"})
 VERBOSITY = "verbosity"
@@ -37,6 +37,9 @@ _USUAL = {
     _STORE: (b"true", b"false"),
     VERBOSITY: (b'"medium"',),
 }
+# The effort of who does not think; budgets of thinking up to which an effort is meant.
+OFF = "none"
+_EFFORTS = ((2048, "low"), (8192, "medium"))
 MODES = {"auto": ToolChoice("auto"), "none": ToolChoice("none"), "required": ToolChoice("any")}
 # How tools are chosen, and the names of those that may be, where that is said.
 Chosen = tuple[ToolChoice, frozenset[str] | None]
@@ -58,6 +61,29 @@ def tool_choice(
         return msgspec.structs.replace(word, parallel=parallel), None
     choice, names = read(Fields(value, "tool_choice"))
     return msgspec.structs.replace(choice, parallel=parallel), names
+
+
+def choose(choice: ToolChoice, named: dict[str, Any], body: dict[str, Any]) -> None:
+    """Say how tools are chosen; `named` is how the dialect names one of them."""
+    if choice.mode == "named":
+        body["tool_choice"] = {"type": "function", **named}
+    else:
+        body["tool_choice"] = "required" if choice.mode == "any" else choice.mode
+    if choice.parallel is not None:
+        body["parallel_tool_calls"] = choice.parallel
+
+
+def effort(reasoning: Reasoning | None) -> str:
+    """The word for how much is thought; "" where it is the model's own choice."""
+    if reasoning is None:
+        return ""
+    if reasoning.mode == "off":
+        return OFF
+    if reasoning.effort:
+        return reasoning.effort
+    if reasoning.budget is None:
+        return ""
+    return next((name for most, name in _EFFORTS if reasoning.budget <= most), "high")
 
 
 def shared(fields: Fields, verbosity: bytes) -> tuple[str, Settings]:

@@ -30,6 +30,12 @@ def needs(ask: Ask) -> frozenset[str]:
     return frozenset(found)
 
 
+def is_marked(ask: Ask) -> bool:
+    """Whether anything in it is marked for the provider's cache."""
+    parts = (part for turn in ask.turns for part in turn.parts)
+    return any(getattr(part, "cache", b"") for part in (*ask.system, *ask.tools, *parts))
+
+
 def _parts(ask: Ask) -> Iterator[Part]:
     for turn in ask.turns:
         for part in turn.parts:

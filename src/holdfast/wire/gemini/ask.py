@@ -32,6 +32,7 @@ from holdfast.wire.gemini.parts import (
     unsealed,
 )
 from holdfast.wire.gemini.schema import camel, fits, is_empty, json_schema
+from holdfast.wire.needs import is_marked
 from holdfast.wire.speech import (
     TAKES_ALL,
     UNREADABLE,
@@ -631,14 +632,9 @@ def write_ask(ask: Ask, model: str) -> Written:
         body["generationConfig"] = drawing
     if ask.user:
         lost.append(Lost("user", "this dialect has no word for who asks"))
-    if _is_marked(ask):
+    if is_marked(ask):
         lost.append(Lost("cache_control", "targets of this dialect cache by themselves"))
     return Written(_encode(body), tuple(lost))
-
-
-def _is_marked(ask: Ask) -> bool:
-    parts = (part for turn in ask.turns for part in turn.parts)
-    return any(getattr(part, "cache", b"") for part in (*ask.system, *ask.tools, *parts))
 
 
 def _drawing(sampling: Sampling, lost: list[Lost]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from holdfast.facts.losses import Lost
 from holdfast.wire.fields import Fields
 from holdfast.wire.fitting import remembered, rounded
 from holdfast.wire.forms import Schema, rewritten
+from holdfast.wire.needs import is_marked
 from holdfast.wire.speech import (
     ALONE,
     UNREADABLE,
@@ -343,7 +344,7 @@ def write_ask(ask: Ask, model: str) -> Written:
     _write_thinking(ask.reasoning, body, lost)
     if ask.user:
         lost.append(Lost("user", "this dialect does not say who asks"))
-    if _is_marked(ask):
+    if is_marked(ask):
         lost.append(Lost("cache_control", "targets of this dialect cache by themselves"))
     if any(getattr(part, "detail", "") for turn in ask.turns for part in turn.parts):
         lost.append(Lost("detail", "this dialect does not say how closely a picture is seen"))
@@ -432,11 +433,6 @@ def _write_thinking(reasoning: Reasoning | None, body: dict[str, Any], lost: lis
         body["think"] = True
     if reasoning.mode != "off" and reasoning.budget is not None:
         lost.append(Lost("budget_tokens", "this dialect bounds no thinking"))
-
-
-def _is_marked(ask: Ask) -> bool:
-    parts = (part for turn in ask.turns for part in turn.parts)
-    return any(getattr(part, "cache", b"") for part in (*ask.system, *ask.tools, *parts))
 
 
 def _messages(turn: Turn, names: dict[str, str], lost: list[Lost]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from holdfast.wire.files import PDF, document, file_name, picture
 from holdfast.wire.fitting import fitted, flat, is_flat, itemised
 from holdfast.wire.forms import IN_JSON, NOT_ENFORCED, enforced, wants_word
 from holdfast.wire.freeform import arguments_of, freeform
+from holdfast.wire.needs import is_marked
 from holdfast.wire.schemas import named_once
 from holdfast.wire.speech import (
     ALONE,
@@ -56,13 +57,10 @@ NAME_CHARS_MAX = 64
 USER_CHARS_MAX = 64
 TOKENS_MIN = 16  # the least that `max_output_tokens` may be
 FORM_NAME = "answer"
-OFF = "none"  # the effort of not thinking at all
 SEALED = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
 CACHE = b'{"type":"ephemeral"}'
 NOT_HERE = "what was said before is not known here"
-# Budgets of thinking up to which an effort is meant.
-_EFFORTS = ((2048, "low"), (8192, "medium"))
 _encode = msgspec.json.encode
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,;]*)*;base64,", re.IGNORECASE)
 # Fields that say nothing by themselves, or that only ask for what crossing gives anyhow.
@@ -667,10 +665,10 @@ def write_ask(ask: Ask, model: str) -> Written:
         body["text"] = {"format": _written_form(form)}
         if form.strict != ask.form.strict:
             lost.append(Lost("response_format", NOT_ENFORCED))
-    effort = _effort(ask.reasoning)
+    effort = kin.effort(ask.reasoning)
     if effort:
         body["reasoning"] = {"effort": effort}
-    if effort not in ("", OFF) or any(item.get("type") == "reasoning" for item in items):
+    if effort not in ("", kin.OFF) or any(item.get("type") == "reasoning" for item in items):
         include.append(SEALED)  # models that do not think refuse to be asked for it
     if include:
         body["include"] = include
@@ -680,7 +678,7 @@ def write_ask(ask: Ask, model: str) -> Written:
     verbosity = kin.say(ask, body)
     if verbosity:
         body["text"] = {**body.get("text", {}), kin.VERBOSITY: Raw(verbosity)}
-    if _is_marked(ask):
+    if is_marked(ask):
         lost.append(Lost("cache_control", "targets of this dialect cache by themselves"))
     return Written(_encode(body), tuple(lost))
 
@@ -715,16 +713,9 @@ def _write_tools(ask: Ask, body: dict[str, Any], lost: list[Lost]) -> None:
     body["tools"] = [_written_tool(tool) for tool in ask.tools]
     if not all(is_flat(tool.schema) for tool in ask.tools):
         lost.append(Lost("tools", LOOSER))
-    choice = ask.tool_choice
-    if choice is None:
-        return
-    if choice.mode == "named":
-        name = fitted(choice.name, NAME_CHARS_MAX)
-        body["tool_choice"] = {"type": "function", "name": name}
-    else:
-        body["tool_choice"] = "required" if choice.mode == "any" else choice.mode
-    if choice.parallel is not None:
-        body["parallel_tool_calls"] = choice.parallel
+    if ask.tool_choice is not None:
+        named = {"name": fitted(ask.tool_choice.name, NAME_CHARS_MAX)}
+        kin.choose(ask.tool_choice, named, body)
 
 
 def _written_tool(tool: Tool) -> dict[str, Any]:
@@ -743,23 +734,6 @@ def _written_form(form: Form) -> dict[str, Any]:
     if form.strict is not None:
         found["strict"] = form.strict
     return found
-
-
-def _effort(reasoning: Reasoning | None) -> str:
-    if reasoning is None:
-        return ""
-    if reasoning.mode == "off":
-        return OFF
-    if reasoning.effort:
-        return reasoning.effort
-    if reasoning.budget is None:
-        return ""
-    return next((name for most, name in _EFFORTS if reasoning.budget <= most), "high")
-
-
-def _is_marked(ask: Ask) -> bool:
-    parts = (part for turn in ask.turns for part in turn.parts)
-    return any(getattr(part, "cache", b"") for part in (*ask.system, *ask.tools, *parts))
 
 
 def _written_turn(turn: Turn, lost: list[Lost]) -> list[dict[str, Any]]:
