@@ -67,6 +67,18 @@ def test_they_cross_too(recorded: Recorded) -> None:
     assert tap.usage == recorded.usage
 
 
+@pytest.mark.parametrize("headers", [NOTHING, TEXT])
+@given(recorded=st.sampled_from([one for one in STREAMS if one.crosses]))
+def test_one_that_nobody_asked_for_is_gathered(headers: Headers, recorded: Recorded) -> None:
+    for client in (recorded.dialect, OTHER[recorded.dialect]):
+        tap, right = (
+            speak.tap(call(client, stream=False), leg(recorded.dialect), 200, said)
+            for said in (headers, EVENTS)
+        )
+        assert pieces_of(tap, [recorded.stream]) == pieces_of(right, [recorded.stream])
+        assert tap.head == right.head
+
+
 def test_one_that_came_compressed_has_a_head_of_plain_events() -> None:
     recorded = STREAMS[0]
     headers = (*TEXT, (b"content-encoding", b"gzip"))

@@ -408,30 +408,43 @@ def _tap(
         return ErrorTap(there, status, headers, crossed=crosses, kind=how)
     if counts:
         return _counting(here, there, headers)
-    streams = kind.startswith(_type_of(there))
-    if call.stream and not streams and EVENTS.startswith(_type_of(there)):
-        whole = _crossing(call, _Way(call, leg, here, there, crossings), headers, streams=False)
-        others = (pair for pair in headers if pair[0] != b"content-type")
-        return SniffingTap(
-            whole,
-            lambda: _tap(call, leg, status, headers, EVENTS, crossings),
-            (*others, (b"content-type", EVENTS)),
-        )
-    if call.stream and not crosses and streams:
+    if not call.stream and not crosses:
+        if call.surface != here.SURFACE:
+            return WholeTap(there, "nothing" if call.surface == "batches" else "json")
+        there = _ALSO.get((call.dialect, call.surface)) or DIALECTS.get(leg.dialect, openai)
+        if _is_json(kind):
+            return WholeTap(there, "answer")
+    way = _Way(call, leg, here, there, crossings)
+    type_ = _type_of(there)
+    if kind.startswith(type_):
+        return _answering(call, way, headers, streams=True)
+    whole = _answering(call, way, headers, streams=False)
+    if not EVENTS.startswith(type_) or (_is_json(kind) and not call.stream):
+        return whole
+    # Relays name no content type, or a wrong one.
+    others = (pair for pair in headers if pair[0] != b"content-type")
+    return SniffingTap(
+        whole,
+        lambda: _answering(call, way, headers, streams=True),
+        (*others, (b"content-type", EVENTS)),
+    )
+
+
+def _answering(call: Call, way: _Way, headers: Headers, *, streams: bool) -> Tap:
+    """The tap for an answer; `streams`: it comes as events."""
+    there = way.there
+    if call.stream and streams and not way.crosses:
         frames = there.frames()
-        if leg.local:
+        if way.local:
             frames = MendedFrames(frames, there.event_mender(call.model, int(call.wall)))
         return PassingTap(there.stream_reader(call.model), frames)
-    if call.stream or crosses:  # also where the target does not stream
-        way = _Way(call, leg, here, there, crossings)
+    if call.stream or way.crosses:  # also where the target does not stream
         return _crossing(call, way, headers, streams=streams)
-    if call.surface == here.SURFACE:
-        there = _ALSO.get((call.dialect, call.surface)) or DIALECTS.get(leg.dialect, openai)
-        if kind.startswith(_type_of(there)):
-            way = _Way(call, leg, here, there, crossings)
-            return _gathering(call, way, about_call(headers))
-        return WholeTap(there, "answer")
-    return WholeTap(there, "nothing" if call.surface == "batches" else "json")
+    return _gathering(call, way, about_call(headers)) if streams else WholeTap(there, "answer")
+
+
+def _is_json(kind: bytes) -> bool:
+    return kind.startswith(b"application/json")
 
 
 def _type_of(there: Speaking) -> bytes:
@@ -454,6 +467,14 @@ class _Way:
         self._quiet = here is not there and not here.shows_thoughts(call.body)
         # Clients that hand signatures back need no memory of ours, where they are given any.
         self._crossings = None if here.SIGNS and not self._quiet else crossings
+
+    @property
+    def crosses(self) -> bool:
+        return self._leg.dialect != self._call.dialect
+
+    @property
+    def local(self) -> bool:
+        return self._leg.local
 
     @property
     def remembers(self) -> bool:
