@@ -26,7 +26,9 @@ COMMANDS = {
     "replay": "the observatory over a recorded history of observations",
     "logs": "exchanges, with their attempts and why",
     "drill": "rehearse an outage through a real gateway",
+    "completion": "what makes a shell complete these commands, to be read by it",
 }
+SHELLS = ("bash", "zsh", "fish")
 OK, FAILED, USAGE = 0, 1, 2
 
 
@@ -90,6 +92,10 @@ def _drill_words(add: Add, _: argparse.ArgumentParser) -> None:
     add("--speed", type=float, default=4.0, help="how many times as fast as the clock (default 4)")
 
 
+def _completion_words(add: Add, _: argparse.ArgumentParser) -> None:
+    add("shell", choices=SHELLS, help="for which shell")
+
+
 # What a command takes besides `--config` and `--json`.
 WORDS: dict[str, Callable[[Add, argparse.ArgumentParser], None]] = {
     "run": _run_words,
@@ -100,6 +106,7 @@ WORDS: dict[str, Callable[[Add, argparse.ArgumentParser], None]] = {
     "replay": _replay_words,
     "logs": _logs_words,
     "drill": _drill_words,
+    "completion": _completion_words,
 }
 
 
