@@ -303,6 +303,9 @@ def test_an_engine_on_this_machine_is_nobody_else_s_fault() -> None:
     reset = judge(Failure(kind="reset", where="before_headers"), here)
     assert reset.whose == "local"
     assert transient(reset)
+    odd = Failure(kind="not_json", where="body", text="text where JSON was due", status=200)
+    assert judge(odd, QUIET).whose == "intermediary"
+    assert judge(odd, here).whose == "local"
 
 
 # ------------------------------------------------------------ waiting

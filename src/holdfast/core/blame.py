@@ -313,6 +313,10 @@ def _here(shares: list[float], row: Signature) -> None:
     moved = shares[provider] + 0.8 * shares[unknown]
     shares[local] += moved
     shares[provider], shares[unknown] = 0.0, 0.2 * shares[unknown]
+    if row.whose == "intermediary":  # nobody stands in between
+        between = _INDEX["intermediary"]
+        shares[local] += shares[between]
+        shares[between] = 0.0
     if row.cause in _LOCAL_DOWN and row.cause != "local_network":
         network = _INDEX["network"]
         shares[local] += 0.5 * shares[network]
