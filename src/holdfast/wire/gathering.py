@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from holdfast.facts.calls import Headers
-from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import CONTENT, END, Piece, PieceKind, Usage
 from holdfast.wire.deltas import (
     BlockEnded,
@@ -37,7 +36,7 @@ from holdfast.wire.speech import (
     Thinking,
     ToolCall,
 )
-from holdfast.wire.tap import Tap, fault
+from holdfast.wire.tap import AroundTap, Tap, fault
 
 
 class _Gathered:
@@ -119,25 +118,21 @@ class Gatherer:
         )
 
 
-class GatheringTap:
-    """Another tap, of a stream that a `Gatherer` keeps; `written` gives its answer as bytes."""
+class GatheringTap(AroundTap):
+    """Around a stream that a `Gatherer` keeps; `written` gives its answer as bytes."""
 
     stopped = True
-    __slots__ = ("_tap", "_written", "head")
+    __slots__ = ("_head", "_written")
 
     def __init__(self, tap: Tap, written: Callable[[], bytes], head: Headers) -> None:
         """`written` may raise CannotCrossError."""
-        self._tap = tap
+        super().__init__(tap)
         self._written = written
-        self.head: Headers | None = head
+        self._head = head
 
     @property
-    def usage(self) -> Usage:
-        return self._tap.usage
-
-    @property
-    def lost(self) -> tuple[Lost, ...]:
-        return self._tap.lost
+    def head(self) -> Headers | None:
+        return self._head
 
     def feed(self, data: bytes) -> list[Piece]:
         return self._held(self._tap.feed(data))
