@@ -7,7 +7,7 @@ stays in its bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Self
 
 import msgspec
@@ -20,7 +20,7 @@ NOTHING = (b"null", b"[]", b"{}", b'""')
 _object = msgspec.json.Decoder(dict[str, Raw]).decode
 _list = msgspec.json.Decoder(list[Raw]).decode
 _objects = msgspec.json.Decoder(list[dict[str, Raw]]).decode
-_str = msgspec.json.Decoder(str).decode
+_str: Callable[[Raw], str | None] = msgspec.json.Decoder(str | None).decode
 _strs = msgspec.json.Decoder(list[str]).decode
 _int = msgspec.json.Decoder(int).decode
 _float = msgspec.json.Decoder(float).decode
@@ -60,6 +60,11 @@ class Fields:
         """Whether nobody took it yet."""
         return field in self._left
 
+    @property
+    def taken(self) -> bool:
+        """Whether nothing is left."""
+        return not self._left
+
     def name(self, field: str) -> str:
         """The field's name from the top of the body."""
         return f"{self.where}.{field}" if self.where else field
@@ -81,7 +86,7 @@ class Fields:
 
     def text(self, field: str) -> str | None:
         value = self._left.pop(field, None)
-        if value is None or bytes(value) == b"null":
+        if value is None:
             return None
         try:
             return _str(value)

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any
 
 import msgspec
@@ -67,12 +67,14 @@ def remembered(write: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
     """
     known = lru_cache(_SCHEMAS_MAX)(write)
 
+    @wraps(write)
     def remembering(schema: bytes) -> bytes:
         return known(schema) if len(schema) <= _SCHEMA_BYTES_MAX else write(schema)
 
     return remembering
 
 
+@remembered
 def flat(schema: bytes) -> bytes:
     """A tool's schema, rounded, and without alternatives at its top or a reference there,
     which some dialects refuse.

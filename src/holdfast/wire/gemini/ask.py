@@ -275,7 +275,11 @@ def _is_shown(part: Part) -> bool:
 
 
 def _part(part: _Proto, lost: list[Lost], calls: _Calls) -> Iterator[Part]:
-    text, signature = part.text("text"), part.text("thoughtSignature") or ""
+    text = part.text("text")
+    if text is not None and part.taken:  # mostly there is nothing else
+        yield Text(text)
+        return
+    signature = part.text("thoughtSignature") or ""
     part.raw("partMetadata")
     before = unsealed(signature) if signature else ()
     if part.flag("thought"):
