@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from holdfast.app.gateway import Gateway
 from holdfast.config.problems import ConfigError
@@ -97,20 +98,21 @@ async def serve(config: Config, words: argparse.Namespace, notes: list[str], beg
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, gateway.reload)
-    if words.json:
-        say_json(
-            {
-                "ok": True,
-                "url": gateway.url,
-                "pid": os.getpid(),
-                "config": str(config.source or ""),
-                "data_dir": str(config.gateway.data_dir),
-                "notes": [*notes, *config.notices],
-            }
-        )
-    else:
-        sys.stdout.write(greeting(gateway, notes, time.monotonic() - began))
-        sys.stdout.flush()
+    with suppress(OSError):  # as in `say`
+        if words.json:
+            say_json(
+                {
+                    "ok": True,
+                    "url": gateway.url,
+                    "pid": os.getpid(),
+                    "config": str(config.source or ""),
+                    "data_dir": str(config.gateway.data_dir),
+                    "notes": [*notes, *config.notices],
+                }
+            )
+        else:
+            sys.stdout.write(greeting(gateway, notes, time.monotonic() - began))
+            sys.stdout.flush()
     await stop.wait()
     # A second signal means it: no more waiting for calls in the air.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -118,7 +120,17 @@ async def serve(config: Config, words: argparse.Namespace, notes: list[str], beg
     flying = len(gateway.desk.flying)
     say("stopping" + (f"; {flying} calls in the air may end first" if flying else ""))
     await gateway.stop()
+    for stream in (sys.stdout, sys.stderr):
+        give_up(stream)
     return 0
+
+
+def give_up(stream: TextIO) -> None:
+    """What could not be said by now is let go: Python would try once more, and end with 120."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def say(sentence: str) -> None:
