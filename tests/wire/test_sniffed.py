@@ -95,6 +95,14 @@ def test_a_whole_answer_is_still_streamed(cut: int) -> None:
         assert read("openai", joined(pieces_of(tap, split(body, [cut]))))[0] == "Hi"
 
 
+@pytest.mark.parametrize("headers", [NOTHING, TEXT])
+def test_a_whole_answer_that_was_asked_for_passes_under_its_own_head(headers: Headers) -> None:
+    body = b'{"id":"x","choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'
+    tap = speak.tap(call("openai", stream=False), leg("openai"), 200, headers)
+    assert joined(pieces_of(tap, [body])) == body
+    assert tap.head is None
+
+
 @pytest.mark.parametrize(
     ("body", "kind"),
     [

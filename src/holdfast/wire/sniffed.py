@@ -21,13 +21,14 @@ LOOKED_AT_BYTES_MAX = 1024
 class SniffingTap(AroundTap):
     """Waits for the first bytes, then is the tap for events that `streamed` makes, or `whole`."""
 
-    __slots__ = ("_first", "_head", "_streamed", "_told")
+    __slots__ = ("_first", "_head", "_headers", "_streamed", "_told")
 
     def __init__(self, whole: Tap, streamed: Callable[[], Tap], headers: Headers) -> None:
         """`headers`: the upstream's, as they are right for events."""
         super().__init__(whole)
         self._streamed = streamed
-        self._head = headers
+        self._headers = headers
+        self._head: Headers | None = None  # what stands for the tap's own, where it has none
         self._first = b""
         self._told = False
 
@@ -46,6 +47,7 @@ class SniffingTap(AroundTap):
         self._first = b""
         if _EVENTS.match(first):
             self._tap = self._streamed()
+            self._head = self._headers
         return self._tap.feed(first)
 
     def close(self) -> list[Piece]:
