@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.doubles.holes import free_port
@@ -13,21 +15,28 @@ from tests.gateway import Gateway, configuration, environment
 FULL = Path("/dev/full")
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="no device here on which nothing can be written")
-@pytest.mark.parametrize("more", [[], ["--json"]])
-def test_a_log_on_a_full_disk_stops_nobody(tmp_path: Path, more: list[str]) -> None:
+def ends_well(folder: Path, *around: str, more: Sequence[str] = (), **streams: Any) -> None:
+    """A gateway that is started so is ready, answers, and ends with 0."""
     port = free_port()
-    text = configuration(tmp_path, port, [], [], {}) + "[providers.sim]\n"
-    one = Gateway(tmp_path, text, port, {})
-    words = [sys.executable, "-m", "holdfast", "up", "--config", str(one.file), *more]
-    with (
-        FULL.open("wb") as full,
-        subprocess.Popen(
-            words, env=environment(tmp_path, []), stdin=subprocess.DEVNULL, stdout=full, stderr=full
-        ) as process,
-    ):
+    text = configuration(folder, port, [], [], {}) + "[providers.sim]\n"
+    one = Gateway(folder, text, port, {})
+    words = [*around, sys.executable, "-m", "holdfast", "up", "--config", str(one.file), *more]
+    with subprocess.Popen(words, env=environment(folder, []), **streams) as process:
         while not one.ready():
             assert process.poll() is None
         assert one.get("/-/status.json")
         process.terminate()
         assert process.wait(15) == 0
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no device here on which nothing can be written")
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_log_on_a_full_disk_stops_nobody(tmp_path: Path, more: list[str]) -> None:
+    with FULL.open("wb") as full:
+        ends_well(tmp_path, more=more, stdin=subprocess.DEVNULL, stdout=full, stderr=full)
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_nobody_need_listen(tmp_path: Path, closed: str) -> None:
+    """As some supervisors start their programs; a connection must not get such a number."""
+    ends_well(tmp_path, "sh", "-c", f'exec "$@" {closed}', "sh", stdout=subprocess.DEVNULL)
