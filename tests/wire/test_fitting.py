@@ -127,7 +127,7 @@ def test_every_array_says_what_its_items_are() -> None:
 @settings(max_examples=25)
 @given(ASKS)
 def test_calls_in_order_stay_as_they_are(ask: Ask) -> None:
-    assert paired(ask) == ask
+    assert paired(ask, "messages") == ask
 
 
 def ask(*turns: tuple[object, ...]) -> Ask:
@@ -152,8 +152,8 @@ def ask(*turns: tuple[object, ...]) -> Ask:
 def test_results_stand_right_behind_their_calls(between: list[Turn], expected: list[Turn]) -> None:
     """Most providers refuse whatever else is said first."""
     ask = Ask(turns=(WORDS, CALLED, *between))
-    assert paired(ask).turns == (WORDS, CALLED, *expected)
-    assert paired(paired(ask)) == paired(ask)
+    assert paired(ask, "messages").turns == (WORDS, CALLED, *expected)
+    assert paired(paired(ask, "messages"), "messages") == paired(ask, "messages")
 
 
 @given(st.lists(st.lists(st.sampled_from(["", "a", "b", "a_2"]), max_size=3), max_size=5))
@@ -161,7 +161,7 @@ def test_every_call_gets_an_id_of_its_own(turns: list[list[str]]) -> None:
     said = []
     for ids in filter(None, turns):
         said += [tuple(ToolCall(i, "f") for i in ids), tuple(ToolResult(i) for i in ids)]
-    found = paired(ask(*said))
+    found = paired(ask(*said), "messages")
     calls = [p.id for turn in found.turns for p in turn.parts if isinstance(p, ToolCall)]
     results = [p.id for turn in found.turns for p in turn.parts if isinstance(p, ToolResult)]
     assert calls == results
@@ -181,5 +181,5 @@ def test_every_call_gets_an_id_of_its_own(turns: list[list[str]]) -> None:
 def test_calls_and_results_that_do_not_belong_together_are_named(
     turns: list[tuple[object, ...]], says: str
 ) -> None:
-    with pytest.raises(BadFieldError, match=says):
-        paired(ask(*turns))
+    with pytest.raises(BadFieldError, match=f"^input: .*{says}"):
+        paired(ask(*turns), "input")

@@ -576,7 +576,7 @@ def carried(here: str, there: str, ask: Ask) -> Ask:
     """The ask as it arrives on the other side. Raises CannotCrossError."""
     one, other = speak.DIALECTS[here], speak.DIALECTS[there]
     path = one.path("m", stream=ask.sampling.stream).partition("?")[0]
-    body = one.write_ask(paired(ask), "m").body
+    body = one.write_ask(paired(ask, "messages"), "m").body
     asked = Call(
         id="x", at=0.0, wall=0.0, dialect=here, surface=one.SURFACE, path=path, body=body,
         model="m", stream=ask.sampling.stream,
@@ -1023,6 +1023,22 @@ def refused(way: tuple[str, str], extra: dict, names: str) -> None:
     with pytest.raises(CannotCrossError, match=names) as raised:
         crossed(way, {"model": "m", "max_tokens": 5, "messages": HI} | extra)
     assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ([{"type": "item_of_tomorrow"}], r"input\[0\]: item_of_tomorrow"),
+        ([{"type": "function_call_output", "call_id": "c1", "output": "x"}], "input: a tool"),
+        ([{"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
+          {"role": "user", "content": "hi"}], "input: the tool call 'c1' has no result"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_said_is_named_in_the_clients_own_words(said: object, names: str) -> None:
+    body = json.dumps({"model": "m", "input": said}).encode()
+    asked = call("openai", body, surface="responses", path="/v1/responses")
+    with pytest.raises((CannotCrossError, BadBodyError), match=names):
+        speak.compose(asked, leg("anthropic"))
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -24,7 +24,7 @@ def picture(media: str, taken: frozenset[str] = PICTURES) -> str:
     media = media.lower() or "image/png"
     media = _NAMES.get(media, media)
     if media not in taken:
-        raise CannotCrossError(f"messages: a picture of type {media[:40]} cannot be said here")
+        raise CannotCrossError(f"a picture of type {media[:40]} cannot be said here")
     return media
 
 
@@ -35,7 +35,7 @@ def pdf(document: Document) -> str:
     """
     media = document.media_type.lower() or PDF
     if media != PDF:
-        raise CannotCrossError(f"messages: a document of type {media[:40]} cannot be said here")
+        raise CannotCrossError(f"a document of type {media[:40]} cannot be said here")
     return media
 
 

@@ -161,25 +161,25 @@ def looks_fitted(name: str) -> bool:
     return len(name) > _DIGEST and name[-_DIGEST - 1] == "_"
 
 
-def paired(ask: Ask) -> Ask:
+def paired(ask: Ask, field: str) -> Ask:
     """The ask with an id of its own for every call, and its results right behind it.
 
     Engines give the same id twice, in one turn or in several; clients say something else first.
     Raises BadFieldError for a result that no call asked for, and for a call whose result is missing
-    when the conversation goes on: every dialect refuses those.
+    when the conversation goes on: every dialect refuses those. `field` is where its client said it.
     """
     seen: set[str] = set()
     waiting: dict[str, deque[str]] = {}
     turns: list[Turn] = []
     for turn in _results_first(ask.turns):
         if turn.role == "assistant" and waiting:
-            raise _unanswered(waiting)
+            raise _unanswered(field, waiting)
         if any(isinstance(part, ToolCall | ToolResult) for part in turn.parts):
-            parts = tuple(_own(part, seen, waiting) for part in turn.parts)
+            parts = tuple(_own(field, part, seen, waiting) for part in turn.parts)
             turn = msgspec.structs.replace(turn, parts=parts)  # noqa: PLW2901 - the same turn
         turns.append(turn)
     if waiting:
-        raise _unanswered(waiting)
+        raise _unanswered(field, waiting)
     return msgspec.structs.replace(ask, turns=tuple(turns))
 
 
@@ -209,7 +209,7 @@ def _is_no_result(part: Part) -> bool:
     return not isinstance(part, ToolResult)
 
 
-def _own(part: Part, seen: set[str], waiting: dict[str, deque[str]]) -> Part:
+def _own(field: str, part: Part, seen: set[str], waiting: dict[str, deque[str]]) -> Part:
     if isinstance(part, ToolCall):
         own, number = part.id, len(seen)
         while own in seen or not own:
@@ -222,7 +222,7 @@ def _own(part: Part, seen: set[str], waiting: dict[str, deque[str]]) -> Part:
         due = waiting.get(part.id)
         if not due:
             raise BadFieldError(
-                f"messages: a tool result names the call {part.id[:80]!r},"
+                f"{field}: a tool result names the call {part.id[:80]!r},"
                 " which is not in the turn before it"
             )
         own = due.popleft()
@@ -232,5 +232,5 @@ def _own(part: Part, seen: set[str], waiting: dict[str, deque[str]]) -> Part:
     return part
 
 
-def _unanswered(waiting: dict[str, deque[str]]) -> BadFieldError:
-    return BadFieldError(f"messages: the tool call {next(iter(waiting))[:80]!r} has no result")
+def _unanswered(field: str, waiting: dict[str, deque[str]]) -> BadFieldError:
+    return BadFieldError(f"{field}: the tool call {next(iter(waiting))[:80]!r} has no result")

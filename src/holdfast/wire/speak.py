@@ -125,7 +125,7 @@ def reshaped(dialect: str, surface: str, body: bytes) -> Written | None:
     try:
         model = peeking.peek(body).model
         ask = responses.read_ask(body)
-        written = openai.write_ask(paired(ask), model)
+        written = openai.write_ask(paired(ask, responses.TURNS), model)
         lost = _borne((*ask.lost, *written.lost))
     except CannotCrossError as error:
         raise BadBodyError(f"holdfast: {error}.") from None
@@ -184,7 +184,7 @@ def compose(call: Call, leg: Leg, crossings: Crossings | None = None) -> Outgoin
     _borne(ask.lost)
     if crossings is not None:
         ask = crossings.restored(ask, leg.target.provider, call.at, owner=call.credential_mark)
-    ask, model = paired(_suited(ask, leg)), leg.target.model
+    ask, model = paired(_suited(ask, leg), here.TURNS), leg.target.model
     if call.stream and not ask.sampling.stream:  # the path says it, not the body
         sampling = msgspec.structs.replace(ask.sampling, stream=True)
         ask = msgspec.structs.replace(ask, sampling=sampling)

@@ -358,18 +358,19 @@ class Framer(Protocol):
 class Speaking(Protocol):
     """What a dialect's module gives. A new dialect is such a module and a row in `wire.speak`.
 
-    `DIALECT` is its name; `SURFACE` that of a request for an answer; `HEADERS` go with a request
-    that was written anew, in place of the client's own whose names begin with one of
-    `OWN_PREFIXES`. `OVERLOADED` is the status by which its providers say that they cannot, for
-    now. `STREAM` is the content type of its streams. `ID_CHARS_MAX` and `NAME_CHARS_MAX` bound the
-    ids of calls and the names of tools. `SIGNS`: its clients hand back what a provider signed.
-    `MODELS_PATH` is where its models are listed, all at once as far as that can be asked for.
-    `COUNT_PATH` is where tokens are counted, `{model}` in the place of its name where the path
-    has it; "" where nobody does.
+    `DIALECT` is its name; `SURFACE` that of a request for an answer, and `TURNS` that of the field
+    that holds what was said so far; `HEADERS` go with a request that was written anew, in place of
+    the client's own whose names begin with one of `OWN_PREFIXES`. `OVERLOADED` is the status by
+    which its providers say that they cannot, for now. `STREAM` is the content type of its streams.
+    `ID_CHARS_MAX` and `NAME_CHARS_MAX` bound the ids of calls and the names of tools. `SIGNS`: its
+    clients hand back what a provider signed. `MODELS_PATH` is where its models are listed, all at
+    once as far as that can be asked for. `COUNT_PATH` is where tokens are counted, `{model}` in the
+    place of its name where the path has it; "" where nobody does.
     """
 
     DIALECT: str
     SURFACE: str
+    TURNS: str
     HEADERS: tuple[tuple[bytes, bytes], ...]
     OWN_PREFIXES: tuple[bytes, ...]
     OVERLOADED: int

@@ -374,6 +374,8 @@ def test_a_question_for_tokens_is_read_in_both_shapes() -> None:
         ({"generationConfig": {"mediaResolution": "X"}}, "generationConfig.mediaResolution", True),
         ({"contents": [{"parts": [{"fieldOfTomorrow": {"a": 1}}]}]},
          "contents[0].parts[0].fieldOfTomorrow", False),
+        ({"contents": [{"parts": [{"fieldOfTomorrow": {}}]}, HI]},
+         "contents[0].parts[0].fieldOfTomorrow", False),
         ({"contents": [{"parts": [{"text": "x", "videoMetadata": {"fps": 1}}]}]},
          "contents[0].parts[0].videoMetadata", True),
         ({"contents": [{"parts": [{"inlineData": {"mimeType": "audio/mp3", "data": "x"}}]}]},

@@ -320,6 +320,7 @@ def test_tools_that_are_not_allowed_are_not_offered() -> None:
         ({"input": [HI, {"type": "item_reference", "id": "msg_1"}]}, False),
         ({"input": [HI, {"type": "compaction", "encrypted_content": "x"}]}, False),
         ({"input": [HI, {"type": "item_of_tomorrow"}]}, False),
+        ({"input": [{"type": "item_of_tomorrow"}]}, False),
         ({"input": [{"role": "user", "content": [{"type": "input_audio"}]}]}, False),
         ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}, False),
         ({"field_of_tomorrow": False}, True),

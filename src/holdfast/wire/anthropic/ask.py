@@ -612,7 +612,7 @@ def _messages(ask: Ask, lost: list[Lost]) -> list[dict[str, Any]]:
         blocks = [_written(part, lost) for part in turn.parts if not _is_empty(part, lost)]
         if not blocks:
             if turn.role == "user":
-                raise CannotCrossError("messages: this dialect takes no empty message")
+                raise CannotCrossError("this dialect takes no empty message")
             continue
         if messages and messages[-1]["role"] == turn.role == "user":
             before = messages[-1]["content"]

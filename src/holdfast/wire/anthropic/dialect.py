@@ -55,6 +55,7 @@ from holdfast.wire.sse import SseReader
 DIALECT = anthropic_ask.DIALECT
 PATH = "/v1/messages"
 SURFACE = "messages"
+TURNS = "messages"
 STREAM = b"text/event-stream; charset=utf-8"
 # The version this module writes; requests that are passed on keep their own.
 HEADERS: Headers = ((b"anthropic-version", b"2023-06-01"),)

@@ -11,6 +11,7 @@ from holdfast.wire.gemini.stream import StreamWriter
 
 DIALECT = gemini.DIALECT
 SURFACE = gemini.SURFACE
+TURNS = gemini.TURNS
 STREAM = b"application/json"
 HEADERS = gemini.HEADERS
 OWN_PREFIXES = gemini.OWN_PREFIXES

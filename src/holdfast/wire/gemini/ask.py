@@ -321,7 +321,7 @@ def _shown(part: _Proto, lost: list[Lost], calls: _Calls, *, signs: bool) -> Ite
         if part.raw(name):
             lost.append(Lost(part.name(name), "a step of the provider's own tools"))
             return
-    left = part.left()
+    left = part.left() or ([] if signs else part.held())
     if left:
         lost.append(Lost(left[0], "it has no word outside its dialect", tolerable=False))
         part.forget()
@@ -758,7 +758,7 @@ def _contents(ask: Ask, model: str, lost: list[Lost]) -> list[dict[str, Any]]:
             lost.append(Lost("system", why))
         parts = _written_turn(turn, names, lost)
         if not parts and turn.role == "user":
-            raise CannotCrossError("contents: this dialect takes no empty message")
+            raise CannotCrossError("this dialect takes no empty message")
         if contents and contents[-1]["role"] == "user":
             both = [*contents[-1]["parts"], *parts]
             both.sort(key=lambda part: "functionResponse" not in part)

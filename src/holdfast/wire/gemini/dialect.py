@@ -57,6 +57,7 @@ from holdfast.wire.sse import SseReader
 DIALECT = gemini_ask.DIALECT
 VERSION = "/v1beta"
 SURFACE = "generate_content"
+TURNS = "contents"
 STREAM = b"text/event-stream"
 HEADERS: Headers = ()
 OWN_PREFIXES: tuple[bytes, ...] = (b"x-goog-",)

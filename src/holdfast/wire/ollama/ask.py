@@ -468,12 +468,12 @@ def _shown(parts: Iterable[Part]) -> dict[str, Any]:
             texts.append(part.text)
         elif isinstance(part, Image):
             if not part.data:
-                raise CannotCrossError("messages: an image by its URL cannot be said here")
+                raise CannotCrossError("an image by its URL cannot be said here")
             pictures.append(part.data)
         elif isinstance(part, Document) and part.text:
             texts.append(f"{part.name}\n\n{part.text}" if part.name else part.text)
         else:
-            raise CannotCrossError(f"messages: a {type(part).__name__} cannot be said here")
+            raise CannotCrossError(f"a {type(part).__name__} cannot be said here")
     said: dict[str, Any] = {"content": "\n\n".join(texts)}
     return {**said, "images": pictures} if pictures else said
 

@@ -54,6 +54,7 @@ from holdfast.wire.speech import (
 DIALECT = ollama_ask.DIALECT
 PATH = "/api/chat"
 SURFACE = "chat"
+TURNS = "messages"
 STREAM = b"application/x-ndjson"
 HEADERS: Headers = ()
 OWN_PREFIXES: tuple[bytes, ...] = (b"ollama-",)

@@ -57,6 +57,7 @@ __all__ = [
     "SIGNS",
     "STREAM",
     "SURFACE",
+    "TURNS",
     "delta_reader",
     "error_body",
     "error_event",
@@ -83,6 +84,7 @@ __all__ = [
 ]
 
 SURFACE = "generate"
+TURNS = "prompt"
 # Fields without which the answer would be another one: they speak to the engine itself.
 _GRAVE = {
     "context": "the state of an engine",

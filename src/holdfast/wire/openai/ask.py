@@ -566,12 +566,12 @@ def _written(part: Part) -> dict[str, Any]:
         url = part.url or f"data:{picture(part.media_type)};base64,{part.data}"
         return {"type": "image_url", "image_url": _detailed(url, part.detail)}
     if not isinstance(part, Document):
-        raise CannotCrossError(f"messages: a {type(part).__name__} where people speak")
+        raise CannotCrossError(f"a {type(part).__name__} where people speak")
     if part.text:
         head = f"{part.name}\n\n" if part.name else ""
         return {"type": "text", "text": head + part.text}
     if part.url:
-        raise CannotCrossError("messages: a document by its URL cannot be said in this dialect")
+        raise CannotCrossError("a document by its URL cannot be said in this dialect")
     data = f"data:{pdf(part)};base64,{part.data}"
     return {"type": "file", "file": {"filename": file_name(part), "file_data": data}}
 

@@ -51,6 +51,7 @@ from holdfast.wire.sse import SseReader
 DIALECT = openai_ask.DIALECT
 PATH = "/v1/chat/completions"
 SURFACE = "chat"
+TURNS = "messages"
 STREAM = b"text/event-stream; charset=utf-8"
 HEADERS: Headers = ()
 OWN_PREFIXES: tuple[bytes, ...] = (b"openai-",)

@@ -256,7 +256,8 @@ def _read(body: bytes, names: Names) -> Ask:
         user=user,
         shared=shared,
     )
-    if not ask.turns or ask.turns[-1].role == "assistant":
+    unsaid = not ask.turns or ask.turns[-1].role == "assistant"
+    if unsaid and all(loss.tolerable for loss in lost):  # else what is lost is why
         raise CannotCrossError("input: the conversation does not end with the user's words")
     lost += fields.losses()
     return msgspec.structs.replace(ask, lost=tuple(lost)) if lost else ask
@@ -767,7 +768,7 @@ def _written(part: Part) -> dict[str, Any]:
         url = part.url or f"data:{picture(part.media_type)};base64,{part.data}"
         return {"type": "input_image", "image_url": url, "detail": part.detail or "auto"}
     if not isinstance(part, Document):
-        raise CannotCrossError(f"messages: a {type(part).__name__} where people speak")
+        raise CannotCrossError(f"a {type(part).__name__} where people speak")
     if part.text:
         head = f"{part.name}\n\n" if part.name else ""
         return {"type": "input_text", "text": head + part.text}
@@ -831,7 +832,7 @@ def _written_act(part: Part, lost: list[Lost]) -> dict[str, Any] | None:
             "arguments": part.arguments,
         }
     if not isinstance(part, Thinking):
-        raise CannotCrossError(f"messages: a {type(part).__name__} where the model speaks")
+        raise CannotCrossError(f"a {type(part).__name__} where the model speaks")
     id_, content = sealed(part)
     if part.origin != DIALECT or not content:
         lost.append(Lost("thinking", "thoughts that this provider did not seal stay behind"))

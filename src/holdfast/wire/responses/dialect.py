@@ -34,6 +34,7 @@ from holdfast.wire.sse import SseReader
 DIALECT: Final = responses_ask.DIALECT
 PATH = "/v1/responses"
 SURFACE = "responses"
+TURNS = "input"
 STREAM = b"text/event-stream; charset=utf-8"
 HEADERS: Headers = ()
 OWN_PREFIXES: tuple[bytes, ...] = (b"openai-",)
