@@ -44,11 +44,26 @@ class Cork:
             asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
-        """Write all of it now."""
+        """Write all of it now.
+
+        Each connection has its own trouble: what others wrote leaves all the same. One that was
+        closed meanwhile gets nothing (some loops raise for it, others forget it).
+        """
         self._roused = False
-        if self.before is not None:
-            self.before()
         held, self._held = self._held, []
         self._held_bytes = 0
-        for transport, data in held:
+        try:
+            if self.before is not None:
+                self.before()
+        finally:
+            for transport, data in held:
+                if not transport.is_closing():
+                    self._write(transport, data)
+
+    def _write(self, transport: asyncio.WriteTransport, data: bytes) -> None:
+        try:
             transport.write(data)
+        except Exception as error:  # noqa: BLE001 - of one connection, and of no other
+            transport.abort()
+            what = {"message": "holdfast: a connection could not be written to", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(what)
