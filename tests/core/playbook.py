@@ -127,10 +127,10 @@ class Playbook:
         *,
         standing: Stands | None = None,
         passed_over: tuple[tuple[str, str], ...] = (),
+        last_resort: tuple[Leg, ...] = (),
         **options: object,
     ) -> None:
         stream = bool(options.pop("stream", True))
-        last_resort = bool(options.pop("last_resort", False))
         retries = bool(options.pop("retries", True))
         self.flight = Flight(
             call(stream=stream),

@@ -128,9 +128,8 @@ def test_when_all_rest_the_one_that_failed_longest_ago_is_asked_once() -> None:
     down = {"a": answer(403), "b": answer(403)}
     live(b, 0.0, down)
     chosen = plan(asked(0.5), LEGS, b)
-    assert chosen.last_resort
-    assert len(chosen.legs) == 1
-    assert chosen.legs[0].limits.connect_s == 1.0
+    assert not chosen.legs
+    assert [leg.limits.connect_s for leg in chosen.last_resort] == [1.0, 1.0]
 
 
 def test_a_trial_after_silence_has_little_patience() -> None:
@@ -181,13 +180,12 @@ def test_a_resting_target_is_never_asked_but_by_one_trial(course: list) -> None:
     for status, pause in course:
         at += pause
         chosen = plan(asked(at), LEGS, b)
-        assert chosen.legs
         trials = [leg for leg in chosen.legs if leg.trial]
+        assert len(chosen.legs) + len(chosen.last_resort) == len(LEGS)
         for leg in trials:
             b.claim(leg, at)
         again = plan(asked(at), LEGS, b)
-        if not again.last_resort:
-            assert not [leg for leg in again.legs if leg.trial]
+        assert not [leg for leg in again.legs if leg.trial]
         for leg in trials:
             tell(b, leg, at, None if status is None else answer(status))
         if not trials:

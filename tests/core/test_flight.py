@@ -267,21 +267,53 @@ def test_a_target_that_wants_no_retry_gets_none_and_neither_does_the_client() ->
 def test_one_target_alone_speaks_for_itself_at_the_last_resort_too() -> None:
     only = legs("a")
     for others, told in (((), "Decline 429"), ((("b/m", "rests"),), "Decline own words")):
-        play = Playbook(only, last_resort=True, passed_over=(("a/m", "rests"), *others))
+        play = Playbook((), last_resort=only, passed_over=(("a/m", "rests"), *others))
         play >> Started(0.0) << "Dial 1 a/m"
         opened(play) >> Heard(0.0, 1, [status(429, Said(code="7"))])
         play << "HangUp 1" << "Ended 1 failed" << told << "Flight declined"
 
 
 def test_without_budget_or_as_a_last_resort_nobody_is_asked_twice() -> None:
-    for options in ({"retries": False}, {"last_resort": True}):
-        play = Playbook(legs("a"), **options)
+    for play in (Playbook(legs("a"), retries=False), Playbook((), last_resort=legs("a", "b"))):
         play >> Started(0.0) << "Dial 1 a/m"
         play >> failed(1, "reset", 0.0)
         play << "Ended 1 failed"
         if play.flight.phase is Phase.PAUSING:
             play >> Rang(0.3)
         play << "Decline own words" << "Flight declined"
+
+
+def test_who_rests_is_asked_where_no_other_can_carry_the_call_and_only_one_of_them() -> None:
+    """A stand-in that sees no pictures is no reason not to ask the first choice for one."""
+    rests = (("a/m", "rests"), ("c/m", "rests"))
+    play = Playbook(legs("b"), last_resort=legs("a", "c"), passed_over=rests)
+    play >> Started(0.0) << "Dial 1 b/m"
+    play >> Unfit(0.0, 1, "no pictures there") << "Ended 1 unfit" << "Dial 2 a/m"
+    play >> failed(2, "reset", 0.1) << "Ended 2 failed" << "Decline own words" << "Flight declined"
+    assert play.flight.attempts == 1
+    told = play.commands[-2]
+    assert isinstance(told, Decline)
+    assert [target for target, _ in told.tried] == ["b/m", "a/m"]
+    assert told.verdict.whose == "provider"
+
+
+def test_where_nobody_can_carry_the_call_not_even_who_rests_it_is_the_calls_fault() -> None:
+    play = Playbook(legs("b"), last_resort=legs("a", "c"))
+    play >> Started(0.0) << "Dial 1 b/m"
+    play >> Unfit(0.0, 1, "no pictures there") << "Ended 1 unfit" << "Dial 2 a/m"
+    play >> Unfit(0.0, 2, "none there") << "Ended 2 unfit" << "Dial 3 c/m"
+    play >> Unfit(0.0, 3, "none there") << "Ended 3 unfit" << "Decline own words"
+    play << "Flight declined"
+    told = play.commands[-2]
+    assert isinstance(told, Decline)
+    assert (told.verdict.whose, len(told.tried)) == ("request", 3)
+
+
+def test_who_rests_is_left_alone_where_anybody_was_asked() -> None:
+    play = Playbook(legs("b"), last_resort=legs("a"), retries=False)
+    play >> Started(0.0) << "Dial 1 b/m"
+    play >> failed(1, "reset", 0.0) << "Ended 1 failed"
+    play >> Rang(0.3) << "Decline own words" << "Flight declined"
 
 
 def test_a_short_wait_is_taken_inside_and_a_long_one_is_the_clients() -> None:

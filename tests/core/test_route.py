@@ -398,7 +398,7 @@ def test_who_rests_is_passed_over_with_the_reason() -> None:
     assert target == "a/m"
     assert "rest" in why
     assert "a/m" in chosen.because
-    assert not chosen.last_resort
+    assert [leg.target.provider for leg in chosen.last_resort] == ["a"]
 
 
 def test_after_its_rest_one_call_tries_it_in_its_old_place_and_the_others_do_not() -> None:
@@ -412,15 +412,15 @@ def test_after_its_rest_one_call_tries_it_in_its_old_place_and_the_others_do_not
     assert order(b, legs("a", "b"), 4.5) == "a b"
 
 
-def test_when_all_rest_only_the_one_that_failed_longest_ago_is_asked() -> None:
+def test_when_all_rest_the_one_that_failed_longest_ago_is_the_first_to_be_asked() -> None:
     b = board()
     for at, leg in enumerate(legs("a", "b", "c")):
         told(b, leg, float(2 - at))
     told(b, legs("c")[0], 0.5)
     chosen = plan(msgspec.structs.replace(call(), at=2.5), legs("a", "b", "c"), b)
-    assert chosen.last_resort
-    (last,) = chosen.legs
-    assert last.target.provider == "c"
+    assert not chosen.legs
+    last = chosen.last_resort[0]
+    assert [leg.target.provider for leg in chosen.last_resort] == ["c", "b", "a"]
     assert last.trial
     assert last.limits.connect_s == LAST_RESORT_CONNECT_S
     assert len(chosen.passed_over) == 3
@@ -433,8 +433,8 @@ def test_the_last_resort_is_not_who_asked_to_be_left_alone() -> None:
     told(watched, two[0], 0.0, rest_s=60.0)
     told(watched, two[1], 1.0, rest_s=0.5)
     chosen = plan(msgspec.structs.replace(call(), at=2.0), two, watched)
-    assert chosen.last_resort
-    assert [leg.target.provider for leg in chosen.legs] == ["b"]
+    assert not chosen.legs
+    assert [leg.target.provider for leg in chosen.last_resort] == ["b", "a"]
 
 
 def test_a_last_resort_beside_a_trial_is_none_and_leaves_it_alone() -> None:
@@ -446,8 +446,8 @@ def test_a_last_resort_beside_a_trial_is_none_and_leaves_it_alone() -> None:
     assert first.trial
     b.claim(first, 9.0)
     beside = plan(msgspec.structs.replace(call(), at=9.1), (leg,), b)
-    assert beside.last_resort
-    assert not beside.legs[0].trial
+    assert not beside.legs
+    assert not beside.last_resort[0].trial
 
 
 def test_a_last_resort_that_was_silent_gets_little_patience() -> None:
@@ -457,12 +457,12 @@ def test_a_last_resort_that_was_silent_gets_little_patience() -> None:
         (leg,) = legs("a")
         told(b, leg, 0.0, kind="", first_content_s=pace_s)
         told(b, leg, 1.0, kind="headers_timeout")
-        (last,) = plan(msgspec.structs.replace(call(), at=1.5), (leg,), b).legs
+        (last,) = plan(msgspec.structs.replace(call(), at=1.5), (leg,), b).last_resort
         assert last.limits.headers_s == patience_s
         assert last.limits.content_s <= max(patience_s, 60.0)
     b = board()
     told(b, leg, 1.0, kind="headers_timeout")
-    (last,) = plan(msgspec.structs.replace(call(), at=1.5), (leg,), b).legs
+    (last,) = plan(msgspec.structs.replace(call(), at=1.5), (leg,), b).last_resort
     assert last.limits.headers_s == SILENCE_S
     # Its rest over, it is heard out: who never answered may just be slow.
     (trial,) = plan(msgspec.structs.replace(call(), at=9.0), (leg,), b).legs
@@ -490,7 +490,7 @@ steps = st.lists(
 
 
 @given(steps, st.sampled_from([None, "a", "b", "c"]))
-def test_a_plan_is_never_empty_and_keeps_the_order_of_the_route(
+def test_a_plan_has_everybody_once_and_keeps_the_order_of_the_route(
     course: list[tuple[str, str, float]], sticky: str | None
 ) -> None:
     b, at = board(), 0.0
@@ -502,14 +502,10 @@ def test_a_plan_is_never_empty_and_keeps_the_order_of_the_route(
     kept = by_name[sticky].target if sticky else None
     chosen = plan(msgspec.structs.replace(call(), at=at), three, b, sticky=kept)
     names = [leg.target.provider for leg in chosen.legs]
-    assert names
+    last = [leg.target.provider for leg in chosen.last_resort]
+    assert sorted(names + last) == ["a", "b", "c"]
     assert chosen.because
     open_ones = [leg.target.provider for leg in three if b.standing(leg, at).open]
-    if not open_ones:
-        assert chosen.last_resort
-        assert len(names) == 1
-        return
-    assert not chosen.last_resort
     assert sorted(names) == open_ones
     if sticky in open_ones:
         assert names[0] == sticky

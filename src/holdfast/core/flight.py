@@ -169,6 +169,7 @@ class Flight:
         "_legs",
         "_plan",
         "_policy",
+        "_resorted",
         "_retries",
         "_sent_at",
         "_stale_leg",
@@ -185,6 +186,7 @@ class Flight:
         self._policy = policy
         self._legs = list(plan.legs)
         self._retries: list[tuple[Leg, float]] = []
+        self._resorted = False  # to somebody who rests
         self._attempt = 0
         self._dialled = 0
         self._leg: Leg | None = None
@@ -400,7 +402,7 @@ class Flight:
     def _elsewhere(self, at: float, leg: Leg, verdict: Verdict, *, again: bool) -> list[Command]:
         """Obey the verdict. `again`: this leg may be asked once more."""
         action = verdict.action
-        if action == "surface_to_user":
+        if action == "surface_to_user" or self._resorted:
             return self._decline(at)
         if action == "shrink_or_larger_context":
             window = leg.context_tokens
@@ -410,7 +412,7 @@ class Flight:
                 for other in self._legs
                 if window is not None and (other.context_tokens or 0) > window
             ]
-        elif again and self._policy.transient(verdict) and not self._plan.last_resort:
+        elif again and self._policy.transient(verdict):
             wait_s = verdict.rest_s if verdict.rest_s is not None else 0.0
             if wait_s <= WAIT_INSIDE_S:
                 jitter = 1.0 + 0.5 * self._policy.dice()
@@ -425,6 +427,11 @@ class Flight:
                 leg = self._as_it_stands(self._legs.pop(0), at)
                 if leg is not None:
                     return self._dial(at, leg)
+            if self._plan.last_resort and not self._declined and not self._resorted:
+                # Nobody could even be asked: then one of those who rest, and only one.
+                self._resorted = True
+                self._legs = list(self._plan.last_resort)
+                return self._dial(at, self._legs.pop(0))
             while self._retries:
                 leg, not_before = self._retries[0]
                 if at < not_before:

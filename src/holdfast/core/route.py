@@ -198,8 +198,8 @@ def _nothing(
 def plan(call: Call, legs: tuple[Leg, ...], board: Board, *, sticky: Target | None = None) -> Plan:
     """The order in which these legs are asked now.
 
-    Resting legs are left out. When all rest, the one that failed longest ago is asked once, with
-    little patience: better a last try than an instant refusal, and the truth within two seconds.
+    Resting legs are left out. Where all rest, or the others cannot carry the call, the one that
+    failed longest ago is asked once, with little patience: the truth within two seconds.
     """
     if sticky is None and all(map(board.quiet, legs)):
         return Plan(legs=legs, because=FIRST)
@@ -208,9 +208,11 @@ def plan(call: Call, legs: tuple[Leg, ...], board: Board, *, sticky: Target | No
     if sticky is None and all(s.open and not s.trial for s in standings):
         return Plan(legs=legs, because=FIRST)
     open_legs: list[Leg] = []
+    shut: list[tuple[Leg, Standing]] = []
     passed: list[tuple[str, str]] = []
     for leg, standing in zip(legs, standings, strict=True):
         if not standing.open:
+            shut.append((leg, standing))
             passed.append((str(leg.target), standing.why))
         elif standing.trial:
             limits = _impatient(leg, standing, board, WHOLE_TRIAL_FACTOR)
@@ -218,39 +220,27 @@ def plan(call: Call, legs: tuple[Leg, ...], board: Board, *, sticky: Target | No
             open_legs.append(msgspec.structs.replace(leg, trial=True, limits=limits, why=why))
         else:
             open_legs.append(leg)
+    # Who asked to be left alone comes last, however long ago he failed.
+    shut.sort(key=lambda pair: (pair[1].asked, pair[1].failed_at))
+    last = tuple(_last_resort(leg, standing, board) for leg, standing in shut)
     if not open_legs:
-        return _last_resort(legs, standings, board, tuple(passed))
+        because = "all targets rest: " + "; ".join(f"{target} {why}" for target, why in passed)
+        return Plan(passed_over=tuple(passed), because=because, last_resort=last)
     because = "; ".join(f"{target} is {why}" for target, why in passed) or open_legs[0].why
     kept = next((leg for leg in open_legs if leg.target == sticky), None)
     if kept is not None:
         open_legs.remove(kept)
         open_legs.insert(0, msgspec.structs.replace(kept, why="the conversation is here"))
         because = f"the conversation stays with {kept.target}"
-    return Plan(legs=tuple(open_legs), passed_over=tuple(passed), because=because)
+    return Plan(legs=tuple(open_legs), passed_over=tuple(passed), because=because, last_resort=last)
 
 
-def _last_resort(
-    legs: tuple[Leg, ...],
-    standings: list[Standing],
-    board: Board,
-    passed: tuple[tuple[str, str], ...],
-) -> Plan:
-    # Who asked to be left alone comes last, however long ago he failed.
-    leg, standing = min(
-        zip(legs, standings, strict=True), key=lambda pair: (pair[1].asked, pair[1].failed_at)
-    )
-    limits = msgspec.structs.replace(
-        _impatient(leg, standing, board, 1.0, unknown_s=0.0), connect_s=LAST_RESORT_CONNECT_S
-    )
-    last = msgspec.structs.replace(
-        leg, limits=limits, trial=standing.rests, why="last resort: all rest"
-    )
-    return Plan(
-        legs=(last,),
-        passed_over=passed,
-        because="all targets rest: " + "; ".join(f"{target} {why}" for target, why in passed),
-        last_resort=True,
-    )
+def _last_resort(leg: Leg, standing: Standing, board: Board) -> Leg:
+    """The leg as it is asked although it rests."""
+    limits = _impatient(leg, standing, board, 1.0, unknown_s=0.0)
+    limits = msgspec.structs.replace(limits, connect_s=LAST_RESORT_CONNECT_S)
+    why = "last resort: no other could be asked"
+    return msgspec.structs.replace(leg, limits=limits, trial=standing.rests, why=why)
 
 
 def _impatient(

@@ -59,12 +59,16 @@ class Leg(Struct, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """The order in which targets are asked, with the reasons for those left out."""
+    """The order in which targets are asked, with the reasons for those left out.
+
+    `last_resort` are those left out because they rest, in the order in which one of them is asked
+    after all where none of `legs` could be: better a last try than an instant refusal.
+    """
 
     legs: tuple[Leg, ...] = ()
     passed_over: tuple[tuple[str, str], ...] = ()
     because: str = ""
-    last_resort: bool = False
+    last_resort: tuple[Leg, ...] = ()
 
 
 # ---------------------------------------------------------------- events

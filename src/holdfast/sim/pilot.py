@@ -87,7 +87,9 @@ class Pilot:
         "flight",
     )
 
-    def __init__(self, sky: Sky, call: Call, flight: Flight, *, last_resort: bool) -> None:
+    def __init__(
+        self, sky: Sky, call: Call, flight: Flight, *, last_resort: tuple[Leg, ...]
+    ) -> None:
         self._sky = sky
         self.call = call
         self.flight = flight
@@ -171,7 +173,7 @@ class Pilot:
         except speak.CannotCrossError as reason:
             self.feed(Unfit(sky.now_s, command.attempt, str(reason)))
             return
-        sky.before_dial(call, command, last_resort=self._last_resort)
+        sky.before_dial(call, command, last_resort=any(leg is one for one in self._last_resort))
         self._intend(leg, command.attempt, len(outgoing.body))
         self._attempt = Attempt(sky, call, leg, command.attempt, self.feed)
         # As the door of a provider has it: one dialect says in the path that it wants a stream.
