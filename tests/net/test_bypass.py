@@ -126,6 +126,42 @@ def test_the_raw_request_is_as_clean_as_any(monkeypatch: pytest.MonkeyPatch) -> 
     assert head.count(KEY) == 1
     assert b"canary" not in seen.replace(KEY, b"")
 
+    told = {name: answer.header(f"x-holdfast-{name}") for name in ("served-by", "attempts")}
+    assert told == {"served-by": "first/m", "attempts": "1"}
+    assert answer.header("x-holdfast-stand-in") is None
+
+
+def test_the_raw_request_names_the_model_as_its_target_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with passing(read(), send(response(200, GOOD)), monkeypatch=monkeypatch) as plane:
+        answer = plane.ask(asking(BODY | {"model": "first/its own"}))
+        (seen,) = plane.server.requests  # type: ignore[attr-defined]
+    assert answer.header("x-holdfast-served-by") == "first/its own"
+    sent = json.loads(seen.partition(b"\r\n\r\n")[2])
+    assert sent == BODY | {"model": "its own"}
+
+
+@pytest.mark.parametrize("name", ["plan", "peek"])
+def test_what_is_said_to_one_provider_is_told_to_no_other(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Where it cannot be read whom a call was meant for, nobody gets it."""
+    with ScriptServer([read(), send(response(200, GOOD))]) as server, ScriptServer([]) as other:
+        named = {"other": other.url, "meant": server.url}
+        providers = [
+            Provider(name=n, dialects=("anthropic",), base_url=u) for n, u in named.items()
+        ]
+        with DataPlane({"*": ("meant/*", "other/*")}, *providers, key=KEY) as plane:
+            monkeypatch.setattr(front_module if name == "plan" else speak, name, broken)
+            answer = plane.ask(asking(BODY))
+        assert len(other.peers) == 0
+        if name == "plan":
+            assert (answer.status, answer.body) == (200, GOOD)
+        else:
+            assert answer.status == 500
+            assert b"holdfast's own code failed" in answer.body
+
 
 def test_the_raw_answer_sets_nothing_on_our_origin_and_echoes_no_key(
     monkeypatch: pytest.MonkeyPatch,

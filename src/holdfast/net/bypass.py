@@ -16,6 +16,7 @@ from holdfast.net.desk import Desk
 from holdfast.net.dial import Line
 from holdfast.net.entries import attempt_id, exchange_of, intent_of
 from holdfast.net.mask import masked, masked_failure, masked_headers
+from holdfast.net.onward import signature
 from holdfast.net.reply import Reply
 from holdfast.wire import speak
 from holdfast.wire.headers import (
@@ -58,20 +59,32 @@ class Bypass:
             headers += credential_headers(call.dialect, secret, own)
         query = f"?{call.query}" if call.query else ""
         wall = self._desk.wall()
-        self._desk.intend(intent_of(call, self._leg, 0, wall, len(call.body), "passed through raw"))
+        try:
+            path, body = self._named()
+        except Exception:  # noqa: BLE001 - the same fault, or another
+            self._decline("nor could the request be addressed to its model")
+            return
+        self._desk.intend(intent_of(call, self._leg, 0, wall, len(body), "passed through raw"))
         self._reply.on_gone = self._gone
         self._reply.on_writable = self._resume
         self._line = self._desk.dialer.ask(
             place.origin,
             call.method,
-            f"{place.prefix}{call.path}{query}",
+            f"{place.prefix}{path}{query}",
             headers,
-            call.body,
+            body,
             self,
             connect_s=self._leg.limits.connect_s,
             fresh=True,
             keep=False,
         )
+
+    def _named(self) -> tuple[str, bytes]:
+        """The path and the body, untouched but for the name that the target has for the model."""
+        call, model = self._call, self._leg.target.model
+        if model == call.model:
+            return call.path, call.body
+        return speak.renamed(call.path, call.body, call.model, model)
 
     def _gone(self) -> None:
         if self._line is not None:
@@ -88,7 +101,11 @@ class Bypass:
         """Nothing to do: nobody waits for it."""
 
     def head(self, status: int, headers: Headers) -> None:
-        ours = ((b"x-holdfast-exchange", self._call.id.encode()),)
+        ours = (
+            (b"x-holdfast-exchange", self._call.id.encode()),
+            (b"x-holdfast-attempts", b"1"),
+            *signature(self._leg.target, self._leg.stand_in),
+        )
         self._status = status
         self._reply.begin(status, (*masked_headers(to_client(headers), self._secret), *ours))
         self._record("bypassed", status)
@@ -141,6 +158,7 @@ class Bypass:
                 duration_s=self._desk.clock() - self._call.at,
                 attempts=1,
                 served_by=str(self._leg.target),
+                stand_in=self._leg.stand_in,
                 because=self._why,
             )
         )

@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import unquote
 
 import msgspec
@@ -57,6 +58,8 @@ ACTIONS: dict[str, Surface] = {
     "embedContent": "embeddings",
     "batchEmbedContents": "embeddings",
 }
+# What is asked of a provider, and of no model.
+NAMELESS: frozenset[Surface] = frozenset({"batches", "stored"})
 BATCHES = "/v1/messages/batches"
 STORED = (f"{stored.RESPONSES}/", f"{stored.CONVERSATIONS}/")
 MODELS = "/v1/models"
@@ -181,14 +184,21 @@ class Front:
         try:
             self._call(request, reply, dialect, surface)
         except Exception as error:  # noqa: BLE001 - the house fails open, before the flight too
-            caller = self._callers.of(request)
-            call = self._ask(request, caller, dialect, surface, "", stream=False)
-            self._pass_raw(call, reply, error)
+            self._pass_raw(self._bare(request, dialect, surface), reply, error)
+
+    def _bare(self, request: Request, dialect: Dialect, surface: Surface) -> Call:
+        """The call as far as it can be told when our own code is broken somewhere in here."""
+        model, stream = "", False
+        if surface not in NAMELESS:
+            with suppress(Exception):
+                peek = speak.peek(dialect, request.body, request.path)
+                model, stream = peek.model, peek.stream
+        return self._ask(request, self._callers.of(request), dialect, surface, model, stream=stream)
 
     def _call(self, request: Request, reply: Reply, dialect: Dialect, surface: Surface) -> None:
         model, stream, body = "", False, request.body
         lost: tuple[Lost, ...] = ()
-        if request.method == "POST" and surface not in ("batches", "stored"):
+        if request.method == "POST" and surface not in NAMELESS:
             try:
                 written = speak.reshaped(dialect, surface, body)
                 if written is not None:
@@ -299,14 +309,27 @@ class Front:
     def _pass_raw(self, call: Call, reply: Reply, error: Exception) -> None:
         """Our own code broke: the raw request goes to the original provider, and that is told."""
         self.crashes.append(f"{type(error).__name__}: {error}")
-        legs = self.rules.legs(call)
-        native = [leg for leg in legs if leg.dialect == call.dialect] if type(legs) is tuple else []
         if reply.begun:
             return
-        if native:
-            Bypass(self.desk, call, native[0], reply, error).start()
-            return
-        self._own_fault(call.dialect, reply, error)
+        leg = self._meant(call)
+        if leg is None:
+            self._own_fault(call.dialect, reply, error)
+        else:
+            Bypass(self.desk, call, leg, reply, error).start()
+
+    def _meant(self, call: Call) -> Leg | None:
+        """The first target of the call that takes it as it is; None where there is none, or where
+        its model could not be read and several might be meant: what is said to one of them is no
+        other's to know.
+        """
+        providers = self.rules.providers.values()
+        speaking = sum(call.dialect in provider.dialects for provider in providers)
+        if not call.model and call.surface not in NAMELESS and speaking > 1:
+            return None
+        legs = self.rules.legs(call)
+        if isinstance(legs, NoRoute):
+            return None
+        return next((leg for leg in legs if leg.dialect == call.dialect), None)
 
     def _own_fault(self, dialect: Dialect, reply: Reply, error: Exception) -> None:
         text = f"holdfast's own code failed ({type(error).__name__}); please report it."

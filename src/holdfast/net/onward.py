@@ -6,9 +6,12 @@ the names. Where anything is odd in the values, each is looked at by itself. Pur
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import compress
 
+from holdfast.core.words import ascii_header
 from holdfast.facts.calls import Headers
+from holdfast.facts.places import Target
 from holdfast.net.mask import masked_headers
 from holdfast.net.reply import Lines, template_of
 from holdfast.wire.headers import all_fit, named_by_connection, passing_down, to_client
@@ -44,6 +47,13 @@ def onward(headers: Headers, secret: bytes | None, ours: Headers) -> Headers | L
         if all_fit(said) and (secret is None or said.find(secret) < 0):
             return Lines(form.template % kept, dated=form.dated)
     return masked_headers(to_client(headers), secret) + ours
+
+
+@lru_cache(1024)
+def signature(target: Target, stand_in: bool) -> Headers:  # noqa: FBT001 - the cache's key
+    """Who answered, as headers."""
+    served = (b"x-holdfast-served-by", ascii_header(str(target)))
+    return (served, (b"x-holdfast-stand-in", b"true")) if stand_in else (served,)
 
 
 def _form(ours: int, names: tuple[bytes, ...]) -> _Form:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from holdfast.core.flight import Flight
@@ -47,13 +46,12 @@ from holdfast.facts.flights import (
 from holdfast.facts.losses import Lost
 from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Failure, Usage
-from holdfast.facts.places import Target
 from holdfast.net.caller import Caller
 from holdfast.net.desk import Desk
 from holdfast.net.dial import Line
 from holdfast.net.entries import attempt_id, exchange_of, intent_of
 from holdfast.net.mask import masked_failure, masked_pieces
-from holdfast.net.onward import onward
+from holdfast.net.onward import onward, signature
 from holdfast.net.reply import Lines, Reply
 from holdfast.wire import speak
 from holdfast.wire.headers import lost_told, lost_value, to_client
@@ -437,7 +435,7 @@ class Pilot:
             return ours
         found = self._losses()
         lost = ((b"x-holdfast-lost", lost_value(found)),) if found else ()
-        return ours + _signature(leg.target, leg.stand_in) + lost
+        return ours + signature(leg.target, leg.stand_in) + lost
 
     def _losses(self) -> tuple[Lost, ...]:
         """What of the request did not reach this target, and of its answer not the client."""
@@ -606,13 +604,6 @@ class Pilot:
 def answered(failure: Failure) -> Evidence:
     """What an error shows of who answered it."""
     return Evidence(headers=marks_of(failure.headers), error=shape_of(failure.body))
-
-
-@lru_cache(1024)
-def _signature(target: Target, stand_in: bool) -> Headers:  # noqa: FBT001 - the cache's key
-    """Who answered, as headers."""
-    served = (b"x-holdfast-served-by", ascii_header(str(target)))
-    return (served, (b"x-holdfast-stand-in", b"true")) if stand_in else (served,)
 
 
 # The class's own table, outside it because it names its methods.

@@ -76,6 +76,7 @@ __all__ = [
     "models_reply",
     "overload_status",
     "peek",
+    "renamed",
     "reshaped",
     "said",
     "tap",
@@ -262,10 +263,13 @@ def _passed(call: Call, leg: Leg, crossings: Crossings | None) -> Outgoing:
         if own is not body:
             body, lost = own, (*lost, _LEFT_BEHIND)
     if model != call.model:
-        path = _renamed(path, call.model, model)
-        if body:
-            body = peeking.renamed(body, model)
+        path, body = renamed(path, body, call.model, model)
     return Outgoing(path + query, (), body, lost=_borne(lost, leg) if lost else ())
+
+
+def renamed(path: str, body: bytes, was: str, model: str) -> tuple[str, bytes]:
+    """The path and the body of a call for `was`, with this model's name where theirs name one."""
+    return _renamed(path, was, model), peeking.renamed(body, model) if body else body
 
 
 def _takes(leg: Leg, crossings: Crossings | None) -> Takes:
