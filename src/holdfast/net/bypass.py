@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+from holdfast.core.entries import attempt_id, exchange_of, intent_of
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import Leg, Settled
 from holdfast.facts.outcomes import Failure
 from holdfast.net.desk import Desk
 from holdfast.net.dial import Line
-from holdfast.net.entries import attempt_id, exchange_of, intent_of
 from holdfast.net.mask import masked, masked_failure, masked_headers
 from holdfast.net.onward import signature
 from holdfast.net.reply import Reply

@@ -18,6 +18,7 @@ import msgspec
 
 from holdfast.core.blame import judge, transient
 from holdfast.core.budget import Budget
+from holdfast.core.entries import exchange_of
 from holdfast.core.flight import Flight, Judge, Policy
 from holdfast.core.route import TALK, Affinity, NoRoute, candidates, plan
 from holdfast.core.words import ascii_header
@@ -29,7 +30,6 @@ from holdfast.facts.places import Dialect, Provider, Route, Surface, Target
 from holdfast.net.bypass import Bypass
 from holdfast.net.caller import Caller, Callers
 from holdfast.net.desk import Desk
-from holdfast.net.entries import exchange_of
 from holdfast.net.pilot import Pilot
 from holdfast.net.reply import Reply, Request
 from holdfast.net.shelf import PATIENCE_S, Shelf, listed

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from holdfast.core.entries import attempt_id, exchange_of, intent_of, observation_of, settled_of
 from holdfast.core.flight import Flight
 from holdfast.core.words import ascii_header, declined_status, refusal, sentence
 from holdfast.facts.calls import Call, Headers
@@ -44,12 +45,10 @@ from holdfast.facts.flights import (
     Unfit,
 )
 from holdfast.facts.losses import Lost
-from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Failure, Usage
 from holdfast.net.caller import Caller
 from holdfast.net.desk import Desk
 from holdfast.net.dial import Line
-from holdfast.net.entries import attempt_id, exchange_of, intent_of
 from holdfast.net.mask import masked_failure, masked_pieces
 from holdfast.net.onward import onward, signature
 from holdfast.net.reply import Lines, Reply
@@ -514,36 +513,20 @@ class Pilot:
         if note.outcome == "unfit":
             return  # no intent was written: nothing left the machine
         desk, call, leg, target = self._desk, self.call, note.leg, note.leg.target
-        tap, failure, verdict = self._tap, note.failure, note.verdict
-        wall = desk.wall()
-        status, kind, text = self._status or None, "", ""
+        tap, failure, status, wall = self._tap, note.failure, self._status or None, desk.wall()
+        if failure is not None and failure.status is not None:
+            desk.shown(target.provider, leg.surface, answered(failure))
+        usage = tap.usage if tap is not None else Usage()
         lost = self._losses()
-        if failure is not None:
-            status, kind, text = failure.status, failure.kind, failure.text
-            if status is not None:
-                desk.shown(target.provider, leg.surface, answered(failure))
+        told = lost_told(lost) if lost else ()
         desk.book.settle(
-            Settled(
-                id=attempt_id(call, note.attempt),
-                outcome=note.outcome,
-                wall=wall,
-                status=status,
-                failure_kind=kind,
-                failure_text=text,
-                verdict=str(verdict) if verdict is not None else "",
-                because=verdict.because if verdict is not None else (),
-                usage=tap.usage if tap is not None else Usage(),
-                times=note.times,
-                bytes_in=self._bytes_in,
-                lost=lost_told(lost) if lost else (),
-            )
+            settled_of(call, note, status, wall, usage=usage, bytes_in=self._bytes_in, lost=told)
         )
         if note.outcome == "abandoned":
             if leg.trial:
                 desk.board.unclaim(leg, attempt_id(call, note.attempt))
             return
-        ok = note.outcome == "ok"
-        if ok:
+        if note.outcome == "ok":
             desk.credit(target.provider, note.at)
             if leg.stand_in:
                 desk.affinity(call, leg, note.at)
@@ -551,25 +534,7 @@ class Pilot:
             usual = not (leg.trial or leg.stand_in)
             if usual and desk.counted(leaf, note.at, wall, status, note.times.content):
                 return
-        desk.observe(
-            Observation(
-                at=note.at,
-                wall=wall,
-                kind="traffic",
-                provider=target.provider,
-                surface=leg.surface,
-                model=target.model,
-                credential=target.credential,
-                ok=ok,
-                trial=leg.trial,
-                trial_of=attempt_id(call, note.attempt) if leg.trial else "",
-                status=status,
-                failure_kind=kind,
-                verdict=verdict,
-                first_content_s=note.times.content,
-                stand_in=leg.stand_in,
-            )
-        )
+        desk.observe(observation_of(call, note, status, wall))
 
     def _flight_ended(self, note: FlightEnded) -> None:
         desk, call = self._desk, self.call

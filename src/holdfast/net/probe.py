@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from holdfast.core.entries import attempt_id, exchange_of, intent_of
 from holdfast.core.probing import Probe
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import Leg, Limits, Settled
@@ -22,7 +23,6 @@ from holdfast.facts.outcomes import Failure, Piece, PieceKind, Times, Usage, Ver
 from holdfast.facts.places import Surface, Target
 from holdfast.net.desk import Desk, Place
 from holdfast.net.dial import Line, Origin
-from holdfast.net.entries import attempt_id, exchange_of, intent_of
 from holdfast.net.mask import masked_failure
 from holdfast.wire import speak
 from holdfast.wire.headers import credential_headers, is_subscription

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from holdfast.core.entries import intent_of, settled_of
 from holdfast.core.flight import Flight
 from holdfast.core.words import declined_status, refusal, sentence
 from holdfast.facts.calls import Call, Headers
@@ -23,14 +24,12 @@ from holdfast.facts.flights import (
     Finish,
     FlightEnded,
     HangUp,
-    Intent,
     Left,
     Leg,
     Rang,
     Release,
     Say,
     SayError,
-    Settled,
     Started,
     Unfit,
 )
@@ -174,29 +173,12 @@ class Pilot:
             self.feed(Unfit(sky.now_s, command.attempt, str(reason)))
             return
         sky.before_dial(call, command, last_resort=any(leg is one for one in self._last_resort))
-        self._intend(leg, command.attempt, len(outgoing.body))
+        intent = intent_of(call, leg, command.attempt, sky.wall(), len(outgoing.body), leg.why)
+        sky.trace.intents[intent.id] = intent
         self._attempt = Attempt(sky, call, leg, command.attempt, self.feed)
         # As the door of a provider has it: one dialect says in the path that it wants a stream.
         stream = ":stream" in outgoing.path
         self._attempt.begin(outgoing.body, fresh=command.fresh, stream=stream)
-
-    def _intend(self, leg: Leg, attempt: int, size: int) -> None:
-        call, target = self.call, leg.target
-        id_ = f"{call.id}.{attempt}"
-        self._sky.trace.intents[id_] = Intent(
-            id=id_,
-            exchange=call.id,
-            attempt=attempt,
-            wall=self._sky.wall(),
-            provider=target.provider,
-            model=target.model,
-            surface=leg.surface,
-            credential=target.credential,
-            asked_model=call.model,
-            tool=call.tool,
-            bytes_out=size,
-            why=leg.why,
-        )
 
     def _hang_up(self, _: HangUp) -> None:
         self._now.hang_up()
@@ -262,26 +244,20 @@ class Pilot:
     def _attempt_ended(self, note: AttemptEnded) -> None:
         if note.outcome == "unfit":
             return  # no intent was written: nothing left the machine
-        trace, call, attempt = self._sky.trace, self.call, self._now
-        id_ = f"{call.id}.{note.attempt}"
-        if id_ in trace.settled:
-            trace.settled_twice.append(id_)
-        failure, verdict = note.failure, note.verdict
-        trace.settled[id_] = Settled(
-            id=id_,
-            outcome=note.outcome,
-            wall=self._sky.wall(),
-            status=failure.status if failure is not None else (self._status or None),
-            failure_kind=failure.kind if failure is not None else "",
-            failure_text=failure.text if failure is not None else "",
-            verdict=str(verdict) if verdict is not None else "",
-            because=verdict.because if verdict is not None else (),
+        sky, call, attempt = self._sky, self.call, self._now
+        settled = settled_of(
+            call,
+            note,
+            self._status or None,
+            sky.wall(),
             usage=attempt.tap.usage if attempt.tap is not None else Usage(),
-            times=note.times,
             bytes_in=attempt.bytes_in,
         )
-        trace.mark(note.at, f"{id_} {note.outcome} {failure.kind if failure else ''}")
-        self._sky.attempt_ended(call, note, attempt.status)
+        if settled.id in sky.trace.settled:
+            sky.trace.settled_twice.append(settled.id)
+        sky.trace.settled[settled.id] = settled
+        sky.trace.mark(note.at, f"{settled.id} {note.outcome} {settled.failure_kind}")
+        sky.attempt_ended(call, note, attempt.status)
 
     def _flight_ended(self, note: FlightEnded) -> None:
         sky, ears = self._sky, self._ears

@@ -21,6 +21,7 @@ from msgspec import Struct
 from holdfast.core.blame import judge, transient
 from holdfast.core.board import Board
 from holdfast.core.budget import Budget
+from holdfast.core.entries import attempt_id, observation_of
 from holdfast.core.flight import Flight, Policy
 from holdfast.core.probing import Probe, Probing, View
 from holdfast.core.route import Affinity, NoRoute, candidates, plan
@@ -333,10 +334,10 @@ class World:
         leg = command.leg
         standing = self.board.standing(leg, self.now_s)
         if leg.trial:
-            self.board.claim(leg, self.now_s, f"{call.id}.{command.attempt}")
+            self.board.claim(leg, self.now_s, attempt_id(call, command.attempt))
         self.trace.dialled.append(
             Dialled(
-                id=f"{call.id}.{command.attempt}",
+                id=attempt_id(call, command.attempt),
                 at_s=self.now_s,
                 attempt=command.attempt,
                 target=str(leg.target),
@@ -374,36 +375,17 @@ class World:
 
     def attempt_ended(self, call: Call, note: AttemptEnded, status: int) -> None:
         """Let the board learn from an attempt."""
-        leg, failure = note.leg, note.failure
+        leg = note.leg
         if note.outcome == "abandoned":
             if leg.trial:
-                self.board.unclaim(leg, f"{call.id}.{note.attempt}")
+                self.board.unclaim(leg, attempt_id(call, note.attempt))
             return
-        target, ok = leg.target, note.outcome == "ok"
-        if ok:
-            self.budget.credit(target.provider, note.at)
+        if note.outcome == "ok":
+            self.budget.credit(leg.target.provider, note.at)
             digest = speak.conversation(call.dialect, call.body) if leg.stand_in else ""
             if digest:
-                self.affinity.note(digest, target, note.at)
-        self.learn(
-            Observation(
-                at=note.at,
-                wall=self.wall(),
-                kind="traffic",
-                provider=target.provider,
-                surface=leg.surface,
-                model=target.model,
-                credential=target.credential,
-                ok=ok,
-                trial=leg.trial,
-                trial_of=f"{call.id}.{note.attempt}" if leg.trial else "",
-                status=failure.status if failure is not None else status,
-                failure_kind=failure.kind if failure is not None else "",
-                verdict=note.verdict,
-                first_content_s=note.times.content,
-                stand_in=leg.stand_in,
-            )
-        )
+                self.affinity.note(digest, leg.target, note.at)
+        self.learn(observation_of(call, note, status, self.wall()))
 
     # ------------------------------------------------------------- the policy
 
