@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.playbook import call
@@ -14,7 +15,7 @@ from holdfast.core.board import Board
 from holdfast.core.route import plan
 from holdfast.facts.flights import Leg
 from holdfast.facts.observations import Observation
-from holdfast.facts.outcomes import Failure
+from holdfast.facts.outcomes import Failure, Times
 from holdfast.facts.places import Target
 
 LEGS = tuple(
@@ -116,6 +117,21 @@ def test_flapping_does_not_flap_the_user() -> None:
     assert switches <= 40
 
 
+@pytest.mark.parametrize(
+    "failures", [[answer(403)], [answer(529)] * 2, [Failure(kind="refused", where="connect")]]
+)
+def test_an_answer_that_was_begun_before_the_fall_does_not_end_it(failures: list) -> None:
+    """A long one that ends well tells of when it was asked for; one begun later tells of now."""
+    b, leg = board(), LEGS[0]
+    leaf = (leg.target.provider, leg.surface, leg.target.model, leg.target.credential)
+    for failure in failures:
+        tell(b, leg, 10.0, failure)
+    b.answered(leaf, 11.0, 11.0, Times(content=0.5, end=6.0))
+    assert b.standing(leg, 11.0).rests
+    b.answered(leaf, 11.5, 11.5, Times(content=0.5, end=1.0))
+    assert b.standing(leg, 11.5).open
+
+
 def test_one_error_among_many_good_answers_changes_nothing() -> None:
     b = board()
     live(b, 0.0, {})
@@ -204,7 +220,7 @@ def test_a_good_answer_is_folded_as_its_observation_would_be(course: list, watch
         at += pause
         tell(one, leg, at, None if status is None else answer(status))
         if status is None:
-            other.answered(leaf, at, at, 0.1)
+            other.answered(leaf, at, at, Times(content=0.1))
         else:
             tell(other, leg, at, answer(status))
         assert one.rows(at) == other.rows(at)

@@ -29,6 +29,7 @@ from holdfast.facts.fingerprints import Change, Evidence, Print
 from holdfast.facts.flights import Decline
 from holdfast.facts.incidents import Event, Incident
 from holdfast.facts.observations import Observation
+from holdfast.facts.outcomes import Times
 from holdfast.net.desk import Desk
 from holdfast.net.probe import Judge
 from holdfast.store.home import StoreError
@@ -133,15 +134,13 @@ class Observatory:
         if len(self._inbox) >= CROWDED:
             self._dropped += self._inbox.keep(WAITING_MAX)
 
-    def counted(
-        self, leaf: Leaf, at: float, wall: float, status: int | None, content_s: float | None
-    ) -> bool:
+    def counted(self, leaf: Leaf, at: float, wall: float, status: int | None, times: Times) -> bool:
         """A client had a good answer of the first choice, which was no trial. False: it wants an
         observation of its own; else it was counted to one like it, and routing has heard of it.
         """
-        found = self._inbox.count(leaf, at, status, content_s)
+        found = self._inbox.count(leaf, at, status, times.content)
         if found:
-            self._desk.board.answered(leaf, at, wall, content_s)
+            self._desk.board.answered(leaf, at, wall, times)
         return found
 
     def shown(self, provider: str, surface: str, evidence: Evidence | None) -> None:

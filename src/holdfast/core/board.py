@@ -27,7 +27,7 @@ from holdfast.core.sampling import Leaf
 from holdfast.facts.evidence import Circumstances
 from holdfast.facts.flights import Leg
 from holdfast.facts.observations import Observation
-from holdfast.facts.outcomes import Verdict
+from holdfast.facts.outcomes import Times, Verdict
 from holdfast.facts.places import Segment
 
 # "Lately", for evidence.
@@ -118,7 +118,9 @@ class Board:
             case "traffic" | "probe":
                 if obs.ok:
                     leaf = (obs.provider, obs.surface, obs.model, obs.credential)
-                    self._succeeded(leaf, obs.at, obs.wall, obs.first_content_s, obs.trial_of)
+                    self._succeeded(
+                        leaf, obs.at, obs.wall, obs.took_s, obs.first_content_s, obs.trial_of
+                    )
                 elif obs.verdict is not None:
                     self._failed(obs, obs.verdict)
             case "knock":
@@ -134,15 +136,21 @@ class Board:
         elif place in self._aside or len(self._aside) < KNOWN_MAX:
             self._aside[place] = obs.at
 
-    def answered(self, leaf: Leaf, at: float, wall: float, content_s: float | None) -> None:
+    def answered(self, leaf: Leaf, at: float, wall: float, times: Times) -> None:
         """Fold one good answer, which was no trial, without an observation of its own."""
         if leaf[1] in self._watched:
             self._aside.pop(leaf[:2], None)
         else:
-            self._succeeded(leaf, at, wall, content_s)
+            self._succeeded(leaf, at, wall, times.end or 0.0, times.content)
 
     def _succeeded(
-        self, leaf: Leaf, at: float, wall: float, content_s: float | None, trial_of: str = ""
+        self,
+        leaf: Leaf,
+        at: float,
+        wall: float,
+        took_s: float,
+        content_s: float | None,
+        trial_of: str = "",
     ) -> None:
         provider, surface, model, credential = leaf
         self._last_ok[provider, credential, surface] = at
@@ -152,7 +160,7 @@ class Board:
             self._seen[leaf] = wall
         if self._health.knows(provider):
             for segment in covering(*leaf):
-                self._health.succeed(segment, at, wall, trial_of=trial_of)
+                self._health.succeed(segment, at, wall, took_s=took_s, trial_of=trial_of)
 
     def _learn(self, provider: str, model: str, first_content_s: float) -> None:
         typical = self._typical
@@ -190,7 +198,7 @@ class Board:
                 continue
             if obs.status is not None and node.kind in CONNECT_KINDS:
                 # Nobody could be reached there, and now somebody answered, if only with an error.
-                health.succeed(segment, obs.at, obs.wall, trial_of=obs.trial_of)
+                health.succeed(segment, obs.at, obs.wall, took_s=obs.took_s, trial_of=obs.trial_of)
             elif obs.trial and named is not None:
                 fail(health, segment, obs, verdict)
             elif obs.trial:

@@ -77,6 +77,7 @@ def observation_of(call: Call, note: AttemptEnded, status: int | None, wall: flo
         status=failure.status if failure is not None else status,
         failure_kind=failure.kind if failure is not None else "",
         verdict=note.verdict,
+        took_s=note.times.end or 0.0,
         first_content_s=note.times.content,
         stand_in=leg.stand_in,
     )

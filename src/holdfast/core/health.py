@@ -299,8 +299,16 @@ class Health:
         if not self._providers[segment.provider]:
             del self._providers[segment.provider]
 
-    def succeed(self, segment: Segment, at: float, wall: float, *, trial_of: str = "") -> None:
-        """One good answer that went through this segment."""
+    def succeed(
+        self,
+        segment: Segment,
+        at: float,
+        wall: float,
+        *,
+        took_s: float = 0.0,
+        trial_of: str = "",
+    ) -> None:
+        """One good answer that went through this segment, to a call of `took_s` ago."""
         node = self.nodes.get(segment)
         if node is None:
             return
@@ -313,6 +321,8 @@ class Health:
             if at - node.failed_at > params.memory_s:
                 self._forget(segment)
             return
+        if at - took_s < node.failed_at and not trial_of:
+            return  # begun before it fell, it tells of then
         relapses = node.recent(node.relapses, at, params.memory_s)
         apart_s = params.apart_s if relapses < FLAPPING_RELAPSES else params.apart_flapping_s
         if node.goods and at - node.good_at < apart_s:

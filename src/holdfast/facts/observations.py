@@ -21,8 +21,9 @@ class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
 
     - `traffic`, `probe`: one attempt ended (`count` of them, where good samples of one segment and
       one second were put together); for failures `verdict` says what was made of it at that moment.
-      `first_content_s` is the time to the first content of a good answer, `stand_in`: it came from
-      another than the first choice; `trial`: it was one, of the attempt `trial_of`.
+      It took `took_s` until `at`. `first_content_s` is the time to the first content of a good
+      answer, `stand_in`: it came from another than the first choice; `trial`: it was one, of the
+      attempt `trial_of`.
     - `knock`: a bare connection was made, or not.
     - `status_page`: the provider's page was read, `page` is its claim; `ok` if all is well there.
     - `network`: the way was looked at, to reference hosts (`provider` empty) or to a provider;
@@ -47,6 +48,7 @@ class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     failure_kind: str = ""
     text: str = ""
     verdict: Verdict | None = None
+    took_s: float = 0.0
     first_content_s: float | None = None
     stand_in: bool = False
     page: PageClaim | None = None

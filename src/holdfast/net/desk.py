@@ -14,6 +14,7 @@ from holdfast.facts.calls import Call, Headers
 from holdfast.facts.fingerprints import Evidence
 from holdfast.facts.flights import Decline, Exchange, Intent, Leg, Settled
 from holdfast.facts.observations import Observation
+from holdfast.facts.outcomes import Times
 from holdfast.facts.places import Dialect, Provider
 from holdfast.net.caller import CALLERS_MAX, Caller
 from holdfast.net.dial import Block, Dialer, Origin
@@ -153,7 +154,7 @@ class Desk:
         self.credit = credit
         self.affinity = affinity
         self.observe: Callable[[Observation], None] = board.observe
-        self.counted: Callable[[Leaf, float, float, int | None, float | None], bool]
+        self.counted: Callable[[Leaf, float, float, int | None, Times], bool]
         self.counted = lambda *_: False
         self.outlook: Callable[[Decline], str] = lambda _: ""
         self.crossings = Crossings()

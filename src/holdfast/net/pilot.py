@@ -532,7 +532,7 @@ class Pilot:
                 desk.affinity(call, leg, note.at)
             leaf = (target.provider, leg.surface, target.model, target.credential)
             usual = not (leg.trial or leg.stand_in)
-            if usual and desk.counted(leaf, note.at, wall, status, note.times.content):
+            if usual and desk.counted(leaf, note.at, wall, status, note.times):
                 return
         desk.observe(observation_of(call, note, status, wall))
 

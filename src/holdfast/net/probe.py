@@ -183,13 +183,13 @@ class Prober:
         self._desk.shown(probe.provider, probe.surface, evidence)
 
     def _observation(self, probe: Probe, answer: _Answer, secret: bytes | None) -> Observation:
-        failure = answer.failure
+        at, failure = self._desk.clock(), answer.failure
         verdict = None
         if failure is not None:
             failure = masked_failure(failure, secret)
             verdict = self._judge(failure, answer.leg)
         return Observation(
-            at=self._desk.clock(),
+            at=at,
             wall=self._desk.wall(),
             kind="probe",
             provider=probe.provider,
@@ -201,6 +201,7 @@ class Prober:
             failure_kind=failure.kind if failure is not None else "",
             text=failure.text[:TEXT_CHARS_MAX] if failure is not None else "",
             verdict=verdict,
+            took_s=at - answer.began_at,
             first_content_s=answer.content_s if probe.way == "generation" else None,
         )
 
@@ -251,11 +252,11 @@ class _Answer:
     """Reads one answer as far as is needed (a `Sink`). Without a call, its head is enough."""
 
     __slots__ = (
-        "_began",
         "_call",
         "_clock",
         "_first",
         "_tap",
+        "began_at",
         "begun",
         "bytes_in",
         "content_s",
@@ -270,7 +271,7 @@ class _Answer:
 
     def __init__(self, clock: Callable[[], float], call: Call | None, leg: Leg) -> None:
         self._clock = clock
-        self._began = clock()
+        self.began_at = clock()
         self._call = call
         self._tap: Tap | None = None
         self._first = b""
@@ -304,7 +305,7 @@ class _Answer:
 
     def head(self, status: int, headers: Headers) -> None:
         self.status = status
-        self.headers_s = self._clock() - self._began
+        self.headers_s = self._clock() - self.began_at
         self.begun.set()
         if self._call is not None:
             self._tap = speak.tap(self._call, self.leg, status, headers)
@@ -341,7 +342,7 @@ class _Answer:
                 self.finish(piece.failure)
             elif piece.kind in (PieceKind.CONTENT, PieceKind.END) and not self.over.is_set():
                 # A model that reasons may come to the end of its few tokens before it says a word.
-                self.content_s = self._clock() - self._began
+                self.content_s = self._clock() - self.began_at
                 if self.leg.surface == "models":
                     self.listed = piece.data
                 self.finish(None)

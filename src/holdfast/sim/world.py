@@ -288,6 +288,7 @@ class World:
                 status=found.status or None,
                 failure_kind=failure.kind if failure is not None else "",
                 verdict=self._verdict(failure, scout.leg_of(probe)) if failure else None,
+                took_s=found.took_s,
             )
         )
 
