@@ -37,6 +37,7 @@ from holdfast.facts.outcomes import Failure, Piece, PieceKind, Said, Verdict, Wh
 
 OPENING = Piece(PieceKind.OPENING, b"<open>")
 PING = Piece(PieceKind.PING, b"<ping>")
+THOUGHT = Piece(PieceKind.THINKING, b"<think>")
 END = Piece(PieceKind.END, b"<end>")
 
 
@@ -197,6 +198,23 @@ def test_pings_do_not_prolong_the_wait_for_content_but_events_prolong_a_stream()
     assert play.flight.deadline == 115.0
     play >> Heard(100.0, 1, [PING]) << "Say <ping>"
     assert play.flight.deadline == 160.0
+
+
+def test_who_says_that_it_thinks_has_as_long_as_a_whole_answer_takes() -> None:
+    """Some models show nothing of what they think for minutes, with pings or without."""
+    play = Playbook(legs("a"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(1.0, 1, [OPENING, THOUGHT])
+    assert play.flight.deadline == 601.0
+    play >> Heard(90.0, 1, [PING])
+    assert play.flight.deadline == 601.0
+    play >> Heard(200.0, 1, [words("hi")]) << "Begin 1" << "Say <open><think><ping>" << "Say hi"
+    assert play.flight.deadline == 260.0
+    play >> Heard(210.0, 1, [THOUGHT, PING]) << "Say <think>" << "Say <ping>"
+    assert play.flight.deadline == 810.0
+    play >> Rang(300.0)
+    play >> Heard(400.0, 1, [words("!")]) << "Say !"
+    assert play.flight.deadline == 460.0
 
 
 def test_the_headers_limit_grows_with_the_body_and_is_long_when_not_streamed() -> None:

@@ -476,13 +476,24 @@ def test_a_call_that_is_no_json_is_a_fault_before_anything_is_said() -> None:
 def test_thoughts_cross_and_show_that_the_model_is_at_work() -> None:
     thinks = ANTHROPIC["thinking"].stream
     pieces = play("openai", "anthropic", [thinks[: thinks.index(b"signature_delta")]])
-    assert kinds(pieces[:-1])[:2] == [PieceKind.OPENING, PieceKind.CONTENT]
+    begins = [PieceKind.OPENING, PieceKind.THINKING, PieceKind.CONTENT]
+    assert kinds(pieces[:-1])[:3] == begins
     assert read("openai", joined(pieces))[0] == ""
     assert b'"reasoning_content":"Let me solve' in joined(pieces)
     wants = call("anthropic", body=b'{"thinking":{"type":"adaptive"}}')
     pieces = pieces_of(speak.tap(wants, leg("openai"), 200, SSE), [OPENAI["reasoning"].stream])
     assert b'"thinking":"The user says hi."' in joined(pieces)
     assert b'"signature":"holdfast.openai."' in joined(pieces)
+
+
+@pytest.mark.parametrize("here", ["openai-responses", "anthropic"])
+def test_thoughts_are_announced_before_there_are_any(here: str) -> None:
+    """Of some models that is all for minutes; whoever crosses waits as one of their dialect."""
+    item = {"id": "rs_1", "type": "reasoning", "summary": []}
+    begun = event({"type": "response.output_item.added", "output_index": 0, "item": item})
+    pieces = play(here, "openai-responses", [begun])
+    assert PieceKind.THINKING in kinds(pieces)
+    assert PieceKind.CONTENT not in kinds(pieces)
 
 
 def test_pings_cross_once_the_reply_has_begun() -> None:

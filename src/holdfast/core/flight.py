@@ -13,9 +13,12 @@ merely stops is never ended cleanly, because both official SDKs take that for a 
     phase      event                 next
     ---------  --------------------  -----------------------------------------------
     dialling   Sent                  waiting
+    dialling   Unfit                 next leg, or landed (Decline)
     waiting    Answered              as Opened, Heard and Closed in one
     waiting    Opened                opened
+    the rest   stale                 dialling   (the same leg, once, on a fresh connection)
     opened     CONTENT               speaking   (commit)
+    opened     END                   landed     (commit, Finish)
     speaking   END                   landed     (Finish)
     speaking   FAULT, Failed, silence, Closed   landed (SayError, Break)
     the rest   FAULT, Failed, silence, Closed   next leg, or pausing, or landed (Decline)
@@ -73,6 +76,7 @@ from holdfast.facts.outcomes import (
     CONTENT,
     END,
     FAULT,
+    THINKING,
     Failure,
     FailureKind,
     Piece,
@@ -175,6 +179,7 @@ class Flight:
         "_stale_leg",
         "_started_at",
         "_status",
+        "_thinks",
         "_tried",
         "deadline",
         "phase",
@@ -196,6 +201,7 @@ class Flight:
         # What each failed attempt was judged to be, first choice first.
         self._declined: list[tuple[Leg, Failure, Verdict]] = []
         self._status = 0
+        self._thinks = False
         self._started_at = 0.0
         self._sent_at: float | None = None
         self._headers_at: float | None = None
@@ -270,15 +276,31 @@ class Flight:
                 failure = piece.failure
                 assert failure is not None  # noqa: S101 - a FAULT says how
                 return commands + self._failed(event.at, failure, piece.data, hang_up=True)
-            elif self.phase is SPEAKING:
-                commands.append(Say(piece.data))
             else:
-                self._held.append(piece.data)
-        if self.phase is SPEAKING and self._leg is not None:
-            self.deadline = event.at + self._leg.limits.idle_s
+                if kind is THINKING:
+                    self._think(event.at)
+                if self.phase is not SPEAKING:
+                    self._held.append(piece.data)
+                elif piece.data:
+                    commands.append(Say(piece.data))
+        if self.phase is SPEAKING:
+            self.wait_anew(event.at)
         return commands
 
+    def _think(self, at: float) -> None:
+        """Thinking that is not shown is no silence: it has as long as a whole answer."""
+        self._thinks = True
+        if self._leg is not None:
+            self.deadline = at + self._leg.limits.whole_s
+
+    def wait_anew(self, at: float) -> None:
+        """The target has shown life, or could not: its time to go on begins now."""
+        leg = self._leg
+        if leg is not None and self.deadline is not None:
+            self.deadline = at + (leg.limits.whole_s if self._thinks else leg.limits.idle_s)
+
     def _content(self, at: float, piece: Piece, commands: list[Command]) -> None:
+        self._thinks = False
         if self.phase is not SPEAKING:
             self._commit(at, commands)
         if piece.data:
@@ -468,6 +490,7 @@ class Flight:
         self._leg = leg
         self._started_at = at
         self._status = 0
+        self._thinks = False
         self.phase = DIALLING
         self.deadline = at + leg.limits.connect_s
         return [Dial(self._attempt, leg, fresh)]

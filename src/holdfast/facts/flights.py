@@ -23,7 +23,8 @@ class Limits(Struct, frozen=True):
     """Patience, in seconds. There is no total limit on a stream.
 
     `headers_s` grows by one second for each 32 kB of body. `whole_s` is the headers limit of a
-    call that is not streamed: its head only comes when the answer is complete.
+    call that is not streamed: its head only comes when the answer is complete. A model that says
+    that it thinks has as long, each time.
     """
 
     connect_s: float = 5.0

@@ -125,13 +125,14 @@ class PieceKind(IntEnum):
 
     OPENING = 0  # envelope before content (message_start, role chunk): held until content
     PING = 1  # keeps alive, says nothing
-    CONTENT = 2  # the first of these is the commit point
-    END = 3  # the terminal event: the answer is whole
-    FAULT = 4  # the answer failed; `failure` says how
+    THINKING = 2  # says that the model thinks, perhaps for long; held like the envelope
+    CONTENT = 3  # the first of these is the commit point
+    END = 4  # the terminal event: the answer is whole
+    FAULT = 5  # the answer failed; `failure` says how
 
 
 # For every piece of every answer: by the class it takes ten times as long.
-OPENING, PING, CONTENT, END, FAULT = PieceKind
+OPENING, PING, THINKING, CONTENT, END, FAULT = PieceKind
 
 
 class Piece(Struct, frozen=True, gc=False):

@@ -312,8 +312,8 @@ class Pilot:
 
     def _be_patient(self) -> None:
         """Wait for the target anew: while a client does not read, its silence is our doing."""
-        if self._leg is not None and self.flight.deadline is not None:
-            self.flight.deadline = self._desk.clock() + self._leg.limits.idle_s
+        self.flight.wait_anew(self._desk.clock())
+        if self.flight.deadline is not None:
             self._desk.wake_by(self.flight.deadline)
 
     # -------------------------------------------------------------- obeying

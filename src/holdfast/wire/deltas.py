@@ -44,7 +44,8 @@ class RefusalDelta(Struct, frozen=True, gc=False):
 
 
 class ThinkingDelta(Struct, frozen=True, gc=False):
-    """More thoughts; or the signature, or the encrypted payload, of this block.
+    """More thoughts; or the signature, or the encrypted payload, of this block. One with nothing
+    in it announces thoughts, which may not be shown.
 
     `origin` is the dialect whose provider thinks, as in `speech.Thinking`.
     """
@@ -54,6 +55,11 @@ class ThinkingDelta(Struct, frozen=True, gc=False):
     signature: str = ""
     data: str = ""
     origin: str = ""
+
+    @property
+    def announces(self) -> bool:
+        """Whether there is nothing in it yet."""
+        return not (self.text or self.signature or self.data)
 
 
 class ToolCallBegun(Struct, frozen=True, gc=False):

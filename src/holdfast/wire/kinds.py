@@ -54,6 +54,8 @@ class Passing:
                 self.usage = delta.usage
             elif _speaks(delta):
                 self.spoke = True
+            elif isinstance(delta, ThinkingDelta):
+                return PieceKind.THINKING
         if self.spoke and kind is PieceKind.OPENING:
             return PieceKind.CONTENT
         return kind
@@ -77,7 +79,7 @@ def _speaks(delta: Delta) -> bool:
     if isinstance(delta, _QUIET):
         return False
     if isinstance(delta, ThinkingDelta):
-        return bool(delta.text or delta.signature or delta.data)
+        return not delta.announces
     if isinstance(delta, ToolCallBegun):
         return True
     return bool(delta.json if isinstance(delta, ToolArgsDelta) else getattr(delta, "text", ""))

@@ -140,7 +140,7 @@ class Mender:
         if isinstance(delta, RefusalDelta):
             return [RefusalDelta(index, delta.text)] if delta.text else []
         assert isinstance(delta, ThinkingDelta)  # noqa: S101 - the kinds of blocks that are open
-        if not (delta.text or delta.signature or delta.data):
+        if delta.announces:
             return []
         return [msgspec.structs.replace(delta, index=index)]
 

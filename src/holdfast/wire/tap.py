@@ -39,6 +39,7 @@ from holdfast.wire.deltas import (
     Opened,
     Ping,
     Stopped,
+    ThinkingDelta,
     UsageSeen,
 )
 from holdfast.wire.mend import Mender
@@ -295,6 +296,9 @@ class CrossingTap:
     def _take(self, deltas: Sequence[Delta], pieces: list[Piece]) -> bool:
         """Add what these deltas give; True where the last of them is the end."""
         for delta in deltas:
+            if isinstance(delta, ThinkingDelta) and delta.announces:
+                pieces.append(Piece(PieceKind.THINKING))
+                continue
             mended = self._mended(delta)
             for found in mended:
                 self._say(found, pieces)

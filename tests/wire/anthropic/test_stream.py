@@ -67,6 +67,20 @@ def test_each_event_is_what_the_flight_takes_it_for() -> None:
     assert kinds(START, b": comment\n\n", event({"type": "tomorrow"})) == [opening, ping, ping]
 
 
+def test_thinking_is_announced_before_and_between_the_words() -> None:
+    thought = {"type": "thinking", "thinking": "", "signature": ""}
+    begun = event({"type": "content_block_start", "index": 0, "content_block": thought})
+    signed = event(
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "signature_delta", "signature": "x"},
+        }
+    )
+    thinking, content = PieceKind.THINKING, PieceKind.CONTENT
+    assert kinds(START, begun, signed, begun) == [PieceKind.OPENING, thinking, content, thinking]
+
+
 @pytest.mark.parametrize(
     "delta",
     [

@@ -25,7 +25,7 @@ from holdfast.wire.gemini.stream import DeltaReader, StreamReader, StreamWriter
 from holdfast.wire.mend import Mender
 from holdfast.wire.sse import SseEvent
 
-OPENING, PING, CONTENT, END, FAULT = PieceKind
+OPENING, PING, THINKING, CONTENT, END, FAULT = PieceKind
 Json = dict[str, Any]
 USAGE = {
     "promptTokenCount": 100,

@@ -26,7 +26,7 @@ from holdfast.wire.deltas import (
 from holdfast.wire.lines import LineReader
 from holdfast.wire.ollama.stream import DeltaReader, StreamWriter
 
-OPENING, PING, CONTENT, END, FAULT = PieceKind
+OPENING, PING, THINKING, CONTENT, END, FAULT = PieceKind
 HEAD = {"model": "llama3.2", "created_at": "2023-08-04T08:52:19.385406455-07:00"}
 COUNTS = {
     "total_duration": 4883583458,

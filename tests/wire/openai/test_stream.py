@@ -28,7 +28,7 @@ from holdfast.wire.deltas import Delta, Of, Opened, Stopped, TextDelta
 from holdfast.wire.openai.stream import DeltaReader, StreamReader, StreamWriter
 from holdfast.wire.sse import SseReader
 
-OPENING, PING, CONTENT, END, FAULT = PieceKind
+OPENING, PING, THINKING, CONTENT, END, FAULT = PieceKind
 
 
 def kinds(*events: bytes) -> list[PieceKind]:

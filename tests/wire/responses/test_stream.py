@@ -36,7 +36,7 @@ from holdfast.wire.responses.dialect import delta_reader, stream_reader, stream_
 from holdfast.wire.speech import Answer, Choice, Text, Thinking
 from holdfast.wire.sse import SseReader
 
-OPENING, PING, CONTENT, END, FAULT = PieceKind
+OPENING, PING, THINKING, CONTENT, END, FAULT = PieceKind
 SSE = ((b"content-type", b"text/event-stream; charset=utf-8"),)
 SURFACES = {"anthropic": "messages", "openai": "chat", "openai-responses": "responses"}
 Json = dict[str, Any]

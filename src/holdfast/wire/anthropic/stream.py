@@ -19,6 +19,7 @@ from holdfast.facts.outcomes import (
     END,
     OPENING,
     PING,
+    THINKING,
     Failure,
     FailureKind,
     PieceKind,
@@ -100,9 +101,14 @@ class _Delta(Struct):
     stop_details: Raw = Raw()
 
 
+class _Kind(Struct):
+    type: str = ""
+
+
 class _Event(Struct):
     message: _Message | None = None
     delta: _Delta | None = None
+    content_block: _Kind | None = None
     usage: Raw = Raw()
     index: int = 0
 
@@ -111,10 +117,6 @@ class _Flowing(Struct, gc=False):
     """Nearly every event of an answer; no other type of event can be read as one."""
 
     type: Literal["content_block_delta"]
-
-
-class _Kind(Struct):
-    type: str = ""
 
 
 class _Payload(Struct):
@@ -236,7 +238,13 @@ class StreamReader:
             self.usage = merged(self.usage, message.usage)
         return OPENING
 
-    def _block_start(self, _: bytes) -> PieceKind:
+    def _block_start(self, data: bytes) -> PieceKind:
+        block = _loosely(data).content_block
+        if block is not None and block.type == "thinking":
+            return THINKING
+        return CONTENT if self.spoke else OPENING
+
+    def _block_stop(self, _: bytes) -> PieceKind:
         return CONTENT if self.spoke else OPENING
 
     def _block_delta(self, data: bytes) -> PieceKind:
@@ -296,7 +304,7 @@ class StreamReader:
 _STEPS: dict[str, Callable[[StreamReader, bytes], PieceKind]] = {
     "content_block_delta": StreamReader._block_delta,
     "content_block_start": StreamReader._block_start,
-    "content_block_stop": StreamReader._block_start,
+    "content_block_stop": StreamReader._block_stop,
     "message_start": StreamReader._message_start,
     "message_delta": StreamReader._message_delta,
     "message_stop": StreamReader._message_stop,

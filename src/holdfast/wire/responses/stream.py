@@ -308,6 +308,8 @@ class DeltaReader:
         item, index = found.item, found.output_index * _PARTS_MAX
         if item.type in ("function_call", "custom_tool_call"):
             return self._begin(index, item)
+        if item.type == "reasoning":
+            return (ThinkingDelta(index, origin=DIALECT),)
         return _PINGS
 
     def _summary(self, data: bytes) -> Sequence[Delta]:
