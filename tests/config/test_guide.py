@@ -18,8 +18,7 @@ from holdfast.config.provide import DIALECTS, provider
 from holdfast.config.read import GatewayConfig, default_path, parse
 from holdfast.config.tables import Sheet, Table
 from holdfast.core.telling import Entry, Message
-from holdfast.facts.flights import Limits
-from holdfast.facts.places import ModelFacts, Route
+from holdfast.facts.places import Limits, ModelFacts, Route
 
 FOLDER = Path(__file__).parents[2] / "docs" / "guide"
 GUIDE = (FOLDER / "configuration.md").read_text(encoding="utf-8")
@@ -42,7 +41,7 @@ def test_the_example_is_read_as_it_stands(tmp_path: Path, monkeypatch: pytest.Mo
 def test_every_key_stands_in_the_guide() -> None:
     """Those of a provider are learnt by asking: whatever its table looks at."""
     table = Table(Sheet("x", Lines("")), ("providers", "x"), {})
-    provider("x", table, KNOWN, {})
+    provider("x", table, KNOWN, {}, {})
     keys = {*table._asked, *GatewayConfig.__struct_fields__, *Limits.__struct_fields__}
     keys |= {*ModelFacts.__struct_fields__, *Route.__struct_fields__} - {"models"}
     keys |= {*Observatory.__struct_fields__}

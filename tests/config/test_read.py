@@ -16,8 +16,7 @@ from tests.config.checking import CANARY, ENVIRON, GOOD, KNOWN, good, problem, p
 from holdfast.config import read as reading
 from holdfast.config.problems import ConfigError, Problem
 from holdfast.config.read import locate, parse, read
-from holdfast.facts.flights import Limits
-from holdfast.facts.places import Route
+from holdfast.facts.places import Limits, Route
 
 SIM = "[providers.sim]\n"
 
@@ -45,6 +44,33 @@ def test_what_is_left_out_has_its_default() -> None:
     assert gateway.data_dir == Path(platformdirs.user_data_dir("holdfast", appauthor=False))
     assert config.limits == Limits()
     assert config.routes == ()
+
+
+def test_engines_of_ones_own_have_time_to_load_and_to_read() -> None:
+    """Unless something else is said, for one of them or for all; a mere address says nothing."""
+    text = """
+        [limits]
+        content_s = 7
+        [providers.ollama]
+        [providers.mine]
+        dialect = "openai"
+        base_url = "http://127.0.0.1:9"
+        kind = "local"
+        limits = {headers_s = 9, idle_s = 8}
+        [providers.address]
+        dialect = "openai"
+        base_url = "http://127.0.0.1:8"
+        [providers.openai]
+        limits.whole_s = 3
+    """
+    config = good(text)
+    assert config.limits == Limits(content_s=7)
+    assert {name: provider.limits for name, provider in config.providers.items()} == {
+        "ollama": Limits(headers_s=300, content_s=7),
+        "mine": Limits(headers_s=9, content_s=7, idle_s=8),
+        "address": None,
+        "openai": Limits(content_s=7, whole_s=3),
+    }
 
 
 # Text → (line, key, part of what is said, part of the remedy).
@@ -95,6 +121,8 @@ ONE_PROBLEM: dict[str, tuple[int | None, str, str, str]] = {
     # ranges
     SIM + "[gateway]\nport = 0": (3, "gateway.port", "between 1 and 65535", "range"),
     SIM + "[gateway]\nport = 65536": (3, "gateway.port", "between 1 and 65535", "range"),
+    SIM + "limits.idle = 1": (2, "providers.sim.limits.idle", "not a key", "mean idle_s?"),
+    SIM + "limits = 5": (2, "providers.sim.limits", "must be a table", "Write a table"),
     SIM + "[limits]\nidle_s = 0": (3, "limits.idle_s", "between", "range"),
     SIM + "[limits]\nidle_s = inf": (3, "limits.idle_s", "between", "range"),
     SIM + "[limits]\nidle_s = nan": (3, "limits.idle_s", "between", "range"),

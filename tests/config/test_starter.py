@@ -16,8 +16,7 @@ from tests.config.checking import CANARY, KNOWN
 from holdfast.config.read import parse, read
 from holdfast.config.starter import Found, default, look_around, starter, write_starter
 from holdfast.facts.engines import Engine, Marks
-from holdfast.facts.flights import Limits
-from holdfast.facts.places import Route
+from holdfast.facts.places import Limits, Route
 
 OLLAMA = Engine(
     provider="ollama",

@@ -27,10 +27,10 @@ from holdfast.core.route import (
     plan,
 )
 from holdfast.facts.calls import Call
-from holdfast.facts.flights import Leg, Limits
+from holdfast.facts.flights import Leg
 from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Verdict
-from holdfast.facts.places import Dialect, ModelFacts, Provider, Route, Surface, Target
+from holdfast.facts.places import Dialect, Limits, ModelFacts, Provider, Route, Surface, Target
 
 LIMITS = Limits()
 
@@ -383,6 +383,18 @@ def board() -> Board:
 def order(board: Board, legs: tuple[Leg, ...], at: float, sticky: Target | None = None) -> str:
     chosen = plan(msgspec.structs.replace(call(), at=at), legs, board, sticky=sticky)
     return " ".join(leg.target.provider + ("?" if leg.trial else "") for leg in chosen.legs)
+
+
+def test_a_provider_has_its_own_patience_where_it_has_any() -> None:
+    own = Limits(headers_s=300.0)
+    providers = {
+        "a": Provider(name="a", dialects=("anthropic",), base_url="", limits=own),
+        "b": Provider(name="b", dialects=("anthropic",), base_url=""),
+    }
+    usual = Limits(headers_s=1.0)
+    found = candidates((Route("*", ("a/*", "b/*")),), providers, call(), usual)
+    assert isinstance(found, tuple)
+    assert [leg.limits for leg in found] == [own, usual]
 
 
 def test_while_all_is_well_the_order_is_the_route_s() -> None:

@@ -14,9 +14,9 @@ from tests.net.visiting import Answer, Visitor
 from holdfast.core.board import Board
 from holdfast.core.budget import Budget
 from holdfast.core.route import Affinity
-from holdfast.facts.flights import Exchange, Intent, Limits, Settled
+from holdfast.facts.flights import Exchange, Intent, Settled
 from holdfast.facts.losses import Losses
-from holdfast.facts.places import Provider, Route
+from holdfast.facts.places import Limits, Provider, Route
 from holdfast.net.desk import Desk, Place
 from holdfast.net.dial import Dialer
 from holdfast.net.doorman import Doorman

@@ -17,8 +17,7 @@ from tests.net.flying import DataPlane, asking
 from tests.net.script_server import ScriptServer, Step, read, send, tell, until_gone, wait
 from tests.net.visiting import Answer, Visitor, at_rest, eventually
 
-from holdfast.facts.flights import Limits
-from holdfast.facts.places import Provider
+from holdfast.facts.places import Limits, Provider
 from holdfast.net import pilot as pilot_module
 
 MODEL = GRAMMARS["anthropic"].models[0]

@@ -21,10 +21,10 @@ from holdfast.core.probing import Probe
 from holdfast.core.route import TALK
 from holdfast.facts.evidence import Circumstances
 from holdfast.facts.fingerprints import Evidence
-from holdfast.facts.flights import Leg, Limits
+from holdfast.facts.flights import Leg
 from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Failure, Verdict
-from holdfast.facts.places import Provider
+from holdfast.facts.places import Limits, Provider
 from holdfast.net.desk import Desk, Place
 from holdfast.net.dial import Dialer
 from holdfast.net.probe import ENOUGH_BYTES, TOOL, Prober

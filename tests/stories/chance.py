@@ -6,8 +6,7 @@ import random
 
 from tests.stories.tellings import SPEAKERS
 
-from holdfast.facts.flights import Limits
-from holdfast.facts.places import Dialect, Route, Surface
+from holdfast.facts.places import Dialect, Limits, Route, Surface
 from holdfast.sim.client import Asking
 from holdfast.sim.faults import BEHAVIOURS, Pace
 from holdfast.sim.provider import SimProvider

@@ -10,10 +10,9 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from holdfast.facts.flights import Limits
 from holdfast.facts.incidents import Incident
 from holdfast.facts.observations import Observation
-from holdfast.facts.places import Dialect, Route
+from holdfast.facts.places import Dialect, Limits, Route
 from holdfast.sim.client import Asking
 from holdfast.sim.faults import TOO_LONG, Pace
 from holdfast.sim.invented import expected_text

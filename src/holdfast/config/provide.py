@@ -19,6 +19,7 @@ from holdfast.facts.places import (
     Dialect,
     Effort,
     Kind,
+    Limits,
     ModelFacts,
     Provider,
     Setting,
@@ -29,14 +30,22 @@ from holdfast.wire.headers import is_subscription
 DIALECTS: tuple[str, ...] = get_args(Dialect)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST_TOKENS = 1_000_000_000
+# An engine on one's own machine loads its model first, and reads a long prompt for minutes, in
+# silence: as long as coding tools wait for a gateway.
+ENGINE_PATIENCE = {"headers_s": 300.0, "content_s": 300.0}
 
 
 def provider(
-    name: str, table: Table, entries: Catalogue, environ: Mapping[str, str]
+    name: str,
+    table: Table,
+    entries: Catalogue,
+    environ: Mapping[str, str],
+    patience: Mapping[str, float],
 ) -> tuple[Provider, Secret | None]:
     """The provider that a table describes; what is wrong with it is noted in the table's sheet.
 
     A known one (by its name, else by its address) needs nothing but what differs from the data.
+    `patience` is what the configuration says of all providers' limits.
     """
     if not _NAME.fullmatch(name):
         table.sheet.wrong(
@@ -49,8 +58,10 @@ def provider(
     dialects = tuple(table.texts("dialect", DIALECTS, lone=True))
     url = own_url or (entry.base_url if entry else "")
     kind = cast("Kind | None", table.text("kind", ("cloud", "local")))
+    engine = kind == "local" or (kind is None and entry is not None and entry.kind == "local")
     if kind is None:
         kind = _kind(entry, own_url)
+    said = {**(ENGINE_PATIENCE if engine else {}), **patience, **limits(table.table("limits"))}
     if entry is None:
         _demand(table, entries, "dialect")
         _demand(table, entries, "base_url")
@@ -74,9 +85,22 @@ def provider(
         serves=serves or (entry.serves if entry else ()),
         models=(*_models(table), *(entry.models if entry else ())),
         allow_subscription=allow_subscription,
+        limits=Limits(**said) if said != patience else None,
     )
     table.close()
     return found, secret
+
+
+def limits(table: Table) -> dict[str, float]:
+    """The limits that a table names."""
+    found = {}
+    for name in Limits.__struct_fields__:
+        # Ten minutes are the longest that today's clients wait; a day is the longest we believe.
+        value = table.number(name, 0.001, 86_400)
+        if value is not None:
+            found[name] = value
+    table.close()
+    return found
 
 
 def _kind(entry: Entry | None, own_url: str | None) -> Kind:

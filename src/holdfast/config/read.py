@@ -23,9 +23,8 @@ from holdfast.config.observatory import Observatory, observatory
 from holdfast.config.problems import ConfigError, one
 from holdfast.config.tables import Sheet, Table
 from holdfast.config.whereabouts import HOST, PORT, VARIABLE, default_path, locate
-from holdfast.facts.flights import Limits
 from holdfast.facts.losses import Losses
-from holdfast.facts.places import Provider, Route
+from holdfast.facts.places import Limits, Provider, Route
 
 _MAX_BYTES = 1_000_000
 _AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
@@ -122,12 +121,13 @@ def parse(
     root = _root(text, name)
     known = catalogue() if entries is None else entries
     gateway = _gateway(root.table("gateway"))
-    limits = _limits(root.table("limits"))
+    said = provide.limits(root.table("limits"))
     providers: dict[str, Provider] = {}
     secrets: dict[str, Secret] = {}
     tables = root.table("providers")
     for each in tables.names():
-        providers[each], secret = provide.provider(each, tables.table(each), known, environ)
+        table = tables.table(each)
+        providers[each], secret = provide.provider(each, table, known, environ, said)
         if secret is not None:
             secrets[each] = secret
     routes = _routes(root.tables("routes"), providers)
@@ -144,7 +144,7 @@ def parse(
         gateway=gateway,
         providers=providers,
         routes=routes,
-        limits=limits,
+        limits=Limits(**said),
         source=source,
         notices=tuple(sheet.notices),
         secrets=secrets,
@@ -222,17 +222,6 @@ def _data_dir(table: Table) -> Path:
             "data_dir", f"{path} {what}", "Choose one where you may write, or change its rights."
         )
     return path
-
-
-def _limits(table: Table) -> Limits:
-    base = Limits()
-    found = {}
-    for name in Limits.__struct_fields__:
-        # Ten minutes are the longest that today's clients wait; a day is the longest we believe.
-        value = table.number(name, 0.001, 86_400)
-        found[name] = getattr(base, name) if value is None else value
-    table.close()
-    return Limits(**found)
 
 
 def _routes(tables: list[Table], providers: dict[str, Provider]) -> tuple[Route, ...]:

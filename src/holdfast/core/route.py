@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from holdfast.core.board import Board, Standing
 from holdfast.facts.calls import Call
-from holdfast.facts.flights import Leg, Limits, Plan
-from holdfast.facts.places import Dialect, ModelFacts, Provider, Route, Surface, Target
+from holdfast.facts.flights import Leg, Plan
+from holdfast.facts.places import Dialect, Limits, ModelFacts, Provider, Route, Surface, Target
 
 FIRST = "first choice"
 LAST_RESORT_CONNECT_S = 1.0
@@ -131,7 +131,7 @@ def _leg(provider: Provider, model: str, call: Call, limits: Limits) -> Leg | No
         dialect=dialect,
         surface=surface,
         context_tokens=facts.context_tokens if facts is not None else None,
-        limits=limits,
+        limits=provider.limits or limits,
         lacks=_lacks(facts) if facts is not None else frozenset(),
         facts=facts,
         local=provider.kind == "local",

@@ -16,22 +16,7 @@ from msgspec import Struct
 
 from holdfast.facts.losses import Losses
 from holdfast.facts.outcomes import Failure, Piece, Times, Usage, Verdict
-from holdfast.facts.places import Dialect, ModelFacts, Surface, Target
-
-
-class Limits(Struct, frozen=True):
-    """Patience, in seconds. There is no total limit on a stream.
-
-    `headers_s` grows by one second for each 32 kB of body. `whole_s` is the headers limit of a
-    call that is not streamed: its head only comes when the answer is complete. A model that says
-    that it thinks has as long, each time.
-    """
-
-    connect_s: float = 5.0
-    headers_s: float = 30.0
-    content_s: float = 60.0
-    idle_s: float = 60.0
-    whole_s: float = 600.0
+from holdfast.facts.places import Dialect, Limits, ModelFacts, Surface, Target
 
 
 class Leg(Struct, frozen=True, kw_only=True):

@@ -98,6 +98,21 @@ class ModelFacts(Struct, frozen=True, kw_only=True):
 NOTHING_KNOWN = ModelFacts(model="*")
 
 
+class Limits(Struct, frozen=True):
+    """Patience, in seconds. There is no total limit on a stream.
+
+    `headers_s` grows by one second for each 32 kB of body. `whole_s` is the headers limit of a
+    call that is not streamed: its head only comes when the answer is complete. A model that says
+    that it thinks has as long, each time.
+    """
+
+    connect_s: float = 5.0
+    headers_s: float = 30.0
+    content_s: float = 60.0
+    idle_s: float = 60.0
+    whole_s: float = 600.0
+
+
 class Provider(Struct, frozen=True, kw_only=True):
     """Who serves models: a cloud, a local engine, or the simulator.
 
@@ -108,6 +123,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     not known, so each that has words for it is tried. `serves` are globs of the models it is known
     for.
     `status_page` is the page for people, `page` where a program reads it, if that is known.
+    `limits` are its own, None where the usual ones hold.
     """
 
     name: str
@@ -121,6 +137,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     serves: tuple[str, ...] = ()
     models: tuple[ModelFacts, ...] = ()
     allow_subscription: bool = False
+    limits: Limits | None = None
 
 
 class Target(Struct, frozen=True, cache_hash=True, gc=False):

@@ -23,10 +23,10 @@ from holdfast.core.flight import Flight, Judge, Policy
 from holdfast.core.route import TALK, Affinity, NoRoute, candidates, plan
 from holdfast.core.words import ascii_header
 from holdfast.facts.calls import Call, Headers
-from holdfast.facts.flights import Leg, Limits
+from holdfast.facts.flights import Leg
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, Verdict
-from holdfast.facts.places import Dialect, Provider, Route, Surface, Target
+from holdfast.facts.places import Dialect, Limits, Provider, Route, Surface, Target
 from holdfast.net.bypass import Bypass
 from holdfast.net.caller import Caller, Callers
 from holdfast.net.desk import Desk

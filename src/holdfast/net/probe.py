@@ -17,10 +17,10 @@ import msgspec
 from holdfast.core.entries import attempt_id, exchange_of, intent_of
 from holdfast.core.probing import Probe
 from holdfast.facts.calls import Call, Headers
-from holdfast.facts.flights import Leg, Limits, Settled
+from holdfast.facts.flights import Leg, Settled
 from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Failure, Piece, PieceKind, Times, Usage, Verdict
-from holdfast.facts.places import Surface, Target
+from holdfast.facts.places import Limits, Surface, Target
 from holdfast.net.desk import Desk, Place
 from holdfast.net.dial import Line, Origin
 from holdfast.net.mask import masked_failure

@@ -27,11 +27,11 @@ from holdfast.core.probing import Probe, Probing, View
 from holdfast.core.route import Affinity, NoRoute, candidates, plan
 from holdfast.core.sampling import merged
 from holdfast.facts.calls import Call
-from holdfast.facts.flights import AttemptEnded, Dial, Leg, Limits
+from holdfast.facts.flights import AttemptEnded, Dial, Leg
 from holdfast.facts.incidents import Event
 from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Failure, Verdict
-from holdfast.facts.places import Dialect, ModelFacts, Provider, Route, Target
+from holdfast.facts.places import Dialect, Limits, ModelFacts, Provider, Route, Target
 from holdfast.sim import scout
 from holdfast.sim.client import Asking, retries_in_s
 from holdfast.sim.pilot import Ear, Pilot
