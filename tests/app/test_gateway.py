@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
+from tests.doubles import acts
 from tests.doubles.holes import free_port
+from tests.doubles.provider import Provider as Double
+from tests.net.visiting import eventually
 
 from holdfast.app.control import Control
 from holdfast.app.gateway import Gateway
@@ -25,6 +31,15 @@ key = "{key}"
 model = "{model}"
 targets = ["cloud/*"]
 """
+
+
+def ask(url: str) -> int:
+    """The status of one plain call."""
+    body = {"model": "x", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+    headers = {"content-type": "application/json", "anthropic-version": "2023-06-01"}
+    request = urllib.request.Request(f"{url}/v1/messages", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        return int(reply.status)
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> None:
@@ -53,6 +68,49 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> N
     os.mkfifo(pipe)
     write("first")
     assert asyncio.run(story()) == ("third",)
+
+
+def test_a_call_that_is_under_way_ends_by_the_configuration_it_began_with(tmp_path: Path) -> None:
+    """Its stand-in got another name meanwhile; it is asked all the same."""
+    file, port = tmp_path / "config.toml", free_port()
+    with Double("one", "anthropic") as one, Double("two", "anthropic") as two:
+
+        def write(name: str) -> None:
+            file.write_text(
+                f"""[gateway]
+                port = {port}
+                data_dir = "{tmp_path / "data"}"
+                [providers.one]
+                dialect = "anthropic"
+                base_url = "{one.url}"
+                key = "env:ONE"
+                [providers.{name}]
+                dialect = "anthropic"
+                base_url = "{two.url}"
+                key = "env:TWO"
+                [[routes]]
+                model = "*"
+                targets = ["one/{one.models[0]}", "{name}/{two.models[0]}"]"""
+            )
+
+        async def story() -> int:
+            environ = {"ONE": one.key, "TWO": two.key}
+            gateway = await Gateway.start(read(file, environ), environ)
+            try:
+                asked = asyncio.create_task(asyncio.to_thread(ask, gateway.url))
+                await asyncio.to_thread(eventually, lambda: one.calls)
+                write("zwei")
+                gateway.reload()
+                assert gateway._reloading is not None
+                await gateway._reloading
+                assert gateway.desk.flying
+                return await asked
+            finally:
+                await gateway.stop(0)
+
+        one.always(replace(acts.status(529), headers_s=0.7))
+        write("two")
+        assert asyncio.run(story()) == 200
 
 
 def test_who_asks_on_and_on_is_an_alarm(tmp_path: Path) -> None:

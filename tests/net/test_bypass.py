@@ -23,6 +23,7 @@ from holdfast.facts.places import Provider
 from holdfast.net import front as front_module
 from holdfast.wire import speak
 from holdfast.wire.tap import PassingTap
+from holdfast.wire.whole import WholeTap
 
 BODY = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}]}
 
@@ -256,6 +257,24 @@ def test_a_slow_client_slows_the_bypass_down(monkeypatch: pytest.MonkeyPatch) ->
         assert at_rest(lambda: len(sent), 0.5) < count - 50
         answer = visitor.answer()
         assert (len(answer.body), answer.whole) == (len(piece) * count, True)
+
+
+@pytest.mark.parametrize("before", [0, 2], ids=["read by the parser", "of a known shape"])
+def test_a_fault_on_an_answer_leaves_no_attempt_open(
+    monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    """It was sent, so the book says that its end is not known."""
+    steps = [read(), send(response())] * (before + 1)
+    with ScriptServer(steps, [read(), send(response())]) as server:
+        provider = Provider(name="first", dialects=("anthropic",), base_url=server.url)
+        with DataPlane({"*": ("first/*",)}, provider, key=KEY) as plane:
+            for _ in range(before):
+                assert plane.ask(asking(BODY)).status == 200
+            monkeypatch.setattr(WholeTap, "feed", broken)
+            assert plane.ask(asking(BODY)).status == 200
+            settled = plane.book.settled
+            assert {each.id for each in settled} == {each.id for each in plane.book.intents}
+            assert [each.outcome for each in settled[before:]] == ["unknown", "ok"]
 
 
 def test_a_fault_within_the_answer_breaks_it_and_does_not_say_it_twice(

@@ -695,6 +695,19 @@ def test_what_is_too_long_or_went_wrong_is_not_kept(monkeypatch: pytest.MonkeyPa
         assert len(double.calls) == 2
 
 
+def test_who_reads_along_is_not_kept_in_memory_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of streams are open at once, and their clients hardly ever come back."""
+    monkeypatch.setattr("holdfast.net.pilot.READ_ALONG_BYTES_MAX", 300)
+    with flying() as (plane, double):
+        double.always(acts.slow(gap_s=0.03))
+        with Returning(plane, double) as client:
+            eventually(lambda: double.calls[0].words > 6)
+            assert plane.do(lambda: [p.joinable for p in plane.desk.flying]) == [False]
+            client.again(RETRY).answer()
+            assert client.first.answer().whole
+        assert len(double.calls) == 2
+
+
 def test_who_joins_in_mid_stream_gets_it_from_the_first_byte() -> None:
     with flying() as (plane, double):
         double.always(acts.slow(gap_s=0.03))

@@ -467,6 +467,7 @@ def test_who_joins_a_call_that_stood_still_sets_it_going_again(
 ) -> None:
     """The slow one has gone and the target is paused: whoever comes back reads on."""
     monkeypatch.setattr(pilot_module, "TRANSCRIPT_BYTES_MAX", 1 << 28)
+    monkeypatch.setattr(pilot_module, "READ_ALONG_BYTES_MAX", 1 << 28)
     piece = DELTA % (b"x" * 4_000)
     end = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
     steps = [read(), send(stream_head() + START), send(piece * 4000), send(end)]

@@ -62,6 +62,8 @@ from holdfast.wire.tap import Tap
 JOIN_GRACE_S = 0.75
 # Of the answer to a client that may come back. The SDKs do so before its head, seldom after it.
 TRANSCRIPT_BYTES_MAX = 1 << 16
+# Who reads along seldom comes back for it, and there are many of those at once.
+READ_ALONG_BYTES_MAX = 1 << 13
 
 
 class Pilot:
@@ -79,12 +81,13 @@ class Pilot:
         "_line",
         "_lost",
         "_paused",
+        "_places",
         "_secret",
         "_slowed",
         "_status",
         "_tap",
         "_transcript",
-        "_transcript_bytes",
+        "_unsettled",
         "call",
         "caller",
         "flight",
@@ -112,7 +115,9 @@ class Pilot:
         self.plan_because = because
         self.replies: list[Reply] = [reply]
         self.on_crash: Callable[[Pilot, Reply, Exception], None] | None = None
+        self._places = desk.places  # those of now: it ends by the configuration it began with
         self._attempt = 0
+        self._unsettled = False  # whether the book waits for this attempt's end
         self._leg: Leg | None = None
         self._line: Line | None = None
         self._tap: Tap | None = None
@@ -129,8 +134,7 @@ class Pilot:
         self._bytes_out = 0
         # What the client was told so far, kept only for clients that may come back and join.
         self._begun_with: tuple[int, Headers | Lines] | None = None
-        self._transcript: list[bytes] | None = [] if call.retry_count is not None else None
-        self._transcript_bytes = 0
+        self._transcript = bytearray() if call.retry_count is not None else None
         self._listen_to(reply)
 
     def take_off(self) -> None:
@@ -197,6 +201,7 @@ class Pilot:
         line = self._part()
         if line is not None:
             line.hang_up()
+        if self._unsettled:
             desk.promise()
             name = attempt_id(self.call, self._attempt)
             desk.book.settle(Settled(id=name, outcome="unknown", wall=desk.wall()))
@@ -259,7 +264,7 @@ class Pilot:
         """Attach a client's own retry to this call: it gets the answer from its first byte."""
         if self in self._desk.kept:
             status, headers = self._begun_with or (0, ())
-            reply.send(status, headers, b"".join(self._transcript or ()))
+            reply.send(status, headers, bytes(self._transcript or b""))
             return
         if self._grace is not None:
             self._grace.cancel()
@@ -270,7 +275,7 @@ class Pilot:
             status, headers = self._begun_with
             reply.begin(status, headers)
             if self._transcript:
-                reply.say(b"".join(self._transcript))
+                reply.say(bytes(self._transcript))
         self._flow()
 
     @property
@@ -381,7 +386,7 @@ class Pilot:
         self._attempt, self._leg, self._tap = command.attempt, leg, None
         self._head = ()
         self._bytes_in = 0
-        place = desk.places.get(leg.target.provider)
+        place = self._places.get(leg.target.provider)
         at = desk.clock()
         if place is None:
             self.feed(Unfit(at, command.attempt, "it is no longer in the configuration"))
@@ -401,6 +406,7 @@ class Pilot:
         if leg.trial:
             desk.board.claim(leg, at, attempt_id(call, command.attempt))
         desk.intend(intent_of(call, leg, command.attempt, desk.wall(), len(outgoing.body), leg.why))
+        self._unsettled = True
         self._lost = outgoing.lost
         line = self._line = desk.dialer.ask(
             place.origin,
@@ -470,9 +476,9 @@ class Pilot:
     def _say(self, data: bytes) -> None:
         self._bytes_out += len(data)
         if self._transcript is not None:
-            self._transcript.append(data)
-            self._transcript_bytes += len(data)
-            if self._transcript_bytes > TRANSCRIPT_BYTES_MAX:
+            self._transcript += data
+            most = READ_ALONG_BYTES_MAX if self.replies else TRANSCRIPT_BYTES_MAX
+            if len(self._transcript) > most:
                 self._transcript = None
         for reply in self.replies:
             reply.say(data)
@@ -522,6 +528,7 @@ class Pilot:
         desk.book.settle(
             settled_of(call, note, status, wall, usage=usage, bytes_in=self._bytes_in, lost=told)
         )
+        self._unsettled = False
         if note.outcome == "abandoned":
             if leg.trial:
                 desk.board.unclaim(leg, attempt_id(call, note.attempt))
