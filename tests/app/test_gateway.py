@@ -9,6 +9,7 @@ import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from tests.doubles import acts
 from tests.doubles.holes import free_port
 from tests.doubles.provider import Provider as Double
@@ -18,6 +19,7 @@ from holdfast.app.control import Control
 from holdfast.app.gateway import Gateway
 from holdfast.config.read import read
 from holdfast.core.runaway import MANY
+from holdfast.store.ledger import Ledger
 
 FILE = """
 [gateway]
@@ -111,6 +113,79 @@ def test_a_call_that_is_under_way_ends_by_the_configuration_it_began_with(tmp_pa
         one.always(replace(acts.status(529), headers_s=0.7))
         write("two")
         assert asyncio.run(story()) == 200
+
+
+async def reloaded(gateway: Gateway) -> None:
+    gateway.reload()
+    assert gateway._reloading is not None
+    await gateway._reloading
+
+
+def test_an_engine_that_is_added_by_a_reload_is_known_as_one(tmp_path: Path) -> None:
+    """Its failures say nothing of the way to the clouds."""
+    file = tmp_path / "config.toml"
+    text = FILE.format(port=free_port(), data=tmp_path / "data", key="none", model="*")
+    engine = '[providers.llama]\ndialect="openai"\nbase_url="http://127.0.0.1:9"\nkind="local"\n'
+
+    async def story() -> list[frozenset[str]]:
+        gateway = await Gateway.start(read(file, {}), {})
+        try:
+            found = [gateway.board.incidents.local]
+            file.write_text(text + engine)
+            await reloaded(gateway)
+            return [*found, gateway.board.incidents.local]
+        finally:
+            await gateway.stop(0)
+
+    file.write_text(text.replace('key = "none"', 'key = "none"\nkind = "cloud"'))
+    assert asyncio.run(story()) == [frozenset(), frozenset({"cloud", "llama"})]
+
+
+def test_a_configuration_that_cannot_be_taken_over_is_told_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.toml"
+    text = FILE.format(port=free_port(), data=tmp_path / "data", key="none", model="*")
+    file.write_text(text)
+
+    async def story() -> list[list[str]]:
+        told: list[str] = []
+        gateway = await Gateway.start(read(file, {}), {}, say=told.append)
+        try:
+            file.write_text(text + "[providers.sim]\n")
+            with monkeypatch.context() as patch:
+                patch.setattr(gateway.stage, "open", no_files)
+                await reloaded(gateway)
+            alarms = [list(gateway.alarms.values())]
+            await reloaded(gateway)
+            return [told, *alarms, list(gateway.alarms.values()), list(gateway.desk.places)]
+        finally:
+            await gateway.stop(0)
+
+    told, before, after, places = asyncio.run(story())
+    assert "could not be taken over (OSError: [Errno 24] Too many open files)" in before[0]
+    assert before[0] in told
+    assert (after, places) == ([], ["cloud", "sim"])
+
+
+async def no_files(_: str) -> str:
+    raise OSError(24, "Too many open files")
+
+
+def test_what_goes_wrong_at_the_end_does_not_keep_the_ledger_from_being_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(FILE.format(port=free_port(), data=tmp_path / "data", key="none", model="*"))
+
+    async def story() -> None:
+        gateway = await Gateway.start(read(file, {}), {})
+        monkeypatch.setattr(gateway.observatory, "close", lambda: no_files(""))
+        with pytest.raises(OSError, match="Too many"):
+            await gateway.stop(0)
+
+    asyncio.run(story())
+    Ledger.open(tmp_path / "data").close()  # nobody has it any more
 
 
 def test_who_asks_on_and_on_is_an_alarm(tmp_path: Path) -> None:

@@ -225,6 +225,7 @@ import asyncio, resource, sys
 import uvloop
 from tests.net.visiting import echo
 from holdfast.net.doorman import Doorman
+from holdfast.net.guest import Guest
 from holdfast.net.listen import Listener
 
 async def main():
@@ -413,3 +414,27 @@ def test_many_at_once_are_all_served() -> None:
             thread.join(20)
         assert troubles == []
         assert len(home.requests) == 1000
+
+
+def test_trouble_with_one_connection_keeps_nobody_else_from_being_looked_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That one is cut, and told of; the next that says nothing for too long is sent away."""
+    look = Guest.look
+    broken: list[Guest] = []
+
+    def breaks(self: Guest, now: float) -> None:
+        if not broken or self is broken[0]:
+            broken.append(self)
+            raise ZeroDivisionError
+        look(self, now)
+
+    with House(header_s=0.3, idle_s=0.3) as home:
+        home.forgive = True
+        with Visitor(home.bound[0]) as visitor:
+            monkeypatch.setattr(Guest, "look", breaks)
+            assert visitor.sock.recv(10) == b""
+            assert isinstance(home.crashes[0][0], ZeroDivisionError)
+        with Visitor(home.bound[0]) as other:
+            other.send(b"GET / HTTP/1.1\r\n")
+            assert other.answer().status == 408

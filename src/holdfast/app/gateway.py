@@ -7,6 +7,7 @@ need by their constructors and ask nobody.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import random
 import secrets
@@ -26,7 +27,6 @@ from holdfast.config.problems import ConfigError, one
 from holdfast.config.read import Config, read
 from holdfast.core.board import Board
 from holdfast.core.budget import Budget
-from holdfast.core.incident import Incidents
 from holdfast.core.route import Affinity
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg
@@ -70,9 +70,8 @@ class Gateway:
         self.ledger = ledger
         self.wall = wall
         self.started_wall = wall()
-        local = [name for name, one in config.providers.items() if one.kind == "local"]
         watched = {surface for entry in catalogue().values() for surface in entry.watch}
-        self.board = Board(random.random, incidents=Incidents(local=local), watched=watched)
+        self.board = Board(random.random, watched=watched)
         self.dialer = Dialer()
         self.stage = stage
         self.alarms: dict[str, str] = {}
@@ -144,7 +143,7 @@ class Gateway:
 
         `stage` plays these, and is closed with the gateway. `wall` gives UTC seconds; the steady
         clock is the loop's. Raises ConfigError (what it asks for cannot be given), StoreError (the
-        data directory) or OSError (the port); nothing is served then.
+        data directory) or CannotListenError; nothing is served then.
         """
         refuse_open_doors(config)
         ledger = Ledger.open(config.gateway.data_dir, wall=wall)
@@ -183,6 +182,7 @@ class Gateway:
             secret = config.secrets.get(name)
             places[name] = Place(provider, secret.reveal().encode() if secret else None)
         self.desk.places = places
+        self.board.incidents.local = engines_of(config)
         self.front.rules = Rules(providers, config.routes, config.limits)
         self.front.shelf.forget()
         self.config = config
@@ -216,7 +216,6 @@ class Gateway:
             )
             self._say(f"configuration refused, the former one stays:\n{error}")
             return
-        self.alarms.pop("config", None)
         if config.gateway != old.gateway:
             self.alarms["restart"] = (
                 "[gateway] was changed: host, port, data_dir and keys count from the next start."
@@ -225,7 +224,16 @@ class Gateway:
             self._say(self.alarms["restart"])
         else:
             self.alarms.pop("restart", None)
-        await self.take_over(config)
+        try:
+            await self.take_over(config)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is told, and calls go on
+            self.alarms["config"] = (
+                f"The changed configuration could not be taken over ({type(error).__name__}:"
+                f" {error}). Save it again to try once more, or start holdfast anew."
+            )
+            self._say(self.alarms["config"])
+            return
+        self.alarms.pop("config", None)
         self._say(f"configuration taken over: {source}")
 
     async def stop(self, drain_s: float = DRAIN_S) -> None:
@@ -235,11 +243,13 @@ class Gateway:
         for task in (*self._knocking.values(), self._reloading):
             if task is not None:
                 task.cancel()
-        await self.listener.close(drain_s, self.desk.stop)
-        await self.observatory.close()
-        await self.stage.close()
-        self.dialer.close()
-        await asyncio.to_thread(self.ledger.close)
+        # Whatever goes wrong in one of them, the next is done: above all the last.
+        async with contextlib.AsyncExitStack() as steps:
+            steps.push_async_callback(asyncio.to_thread, self.ledger.close)
+            steps.callback(self.dialer.close)
+            steps.push_async_callback(self.stage.close)
+            steps.push_async_callback(self.observatory.close)
+            await self.listener.close(drain_s, self.desk.stop)
 
     # ------------------------------------------------------------ the seams
 
@@ -297,6 +307,11 @@ class Gateway:
             )
         finally:
             del self._knocking[provider]
+
+
+def engines_of(config: Config) -> frozenset[str]:
+    """The providers that are engines on this machine, by their names."""
+    return frozenset(name for name, one in config.providers.items() if one.kind == "local")
 
 
 def refuse_open_doors(config: Config) -> None:

@@ -101,7 +101,8 @@ class Place:
 
 
 class Incidents:
-    """Told everything in order; asks nobody. `local`: providers that are engines on this machine.
+    """Told everything in order; asks nobody. `local`: providers that are engines on this machine,
+    as the configuration of the moment has it.
 
     Memory is bounded: of leaves, providers and ended incidents the oldest are forgotten.
     """
@@ -114,7 +115,7 @@ class Incidents:
     ) -> None:
         self.params = params or Params()
         self.expected = expected or Expected()
-        self._local = frozenset(local)
+        self.local = frozenset(local)
         self._places: dict[str, Place] = {}
         self._leaves: dict[Key, Leaf] = {}
         self._ended: deque[Stretch] = deque(maxlen=self.params.ended_max)
@@ -150,11 +151,11 @@ class Incidents:
         news = not leaf.ever_good
         leaf.ever_good = True
         leaf.last_good = wall
-        if obs.provider not in self._local:
+        if obs.provider not in self.local:
             self._way.reached(obs.provider, wall)
         if not self._troubled:
             return []
-        events = self._net_feed(wall, ok=True) if obs.provider not in self._local else []
+        events = self._net_feed(wall, ok=True) if obs.provider not in self.local else []
         if obs.stand_in:
             self._note_stand_in(obs)
         place = self._places[obs.provider]
@@ -179,7 +180,7 @@ class Incidents:
         wall, provider = obs.wall, obs.provider
         between = obs.verdict is not None and obs.verdict.whose in BETWEEN
         transport = obs.status is None and obs.failure_kind in TRANSPORT_KINDS
-        if provider in self._local:
+        if provider in self.local:
             return self._blame(obs, transport=transport) if counts(obs) else []
         if transport or between:
             # Who answers in the place of others, as a portal does: that reaches nobody.

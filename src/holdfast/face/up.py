@@ -20,6 +20,7 @@ from holdfast.config.starter import default, look_around, starter, write_starter
 from holdfast.config.whereabouts import default_path, locate
 from holdfast.face.reading import complain_of, fail, how_called, say_json, which
 from holdfast.net.engines import find_engines
+from holdfast.net.listen import CannotListenError
 from holdfast.store.home import StoreError
 
 try:  # not on Windows
@@ -53,8 +54,12 @@ def command(words: argparse.Namespace) -> int:
         return 2
     except StoreError as error:
         return fail(str(error), as_json=words.json)
-    except OSError as error:
+    except CannotListenError as error:
         return fail(no_address(config, error), as_json=words.json)
+    except OSError as error:
+        why = error.strerror or str(error) or type(error).__name__
+        text = f"the system refused what holdfast needs ({why}). Nothing is served."
+        return fail(text, as_json=words.json)
 
 
 def first_configuration(notes: list[str]) -> Config:

@@ -190,10 +190,12 @@ class Desk:
 
     def stop(self) -> None:
         """End every call that is held back or in the air, so that each client hears why."""
-        for end in tuple(self.held):
-            end()
-        for pilot in tuple(self.flying):
-            pilot.stop()
+        for end in (*self.held, *(pilot.stop for pilot in self.flying)):
+            try:
+                end()
+            except Exception as error:  # noqa: BLE001 - the others shall hear why, too
+                what = {"message": "holdfast: a call could not be ended", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(what)
 
     def intend(self, intent: Intent) -> None:
         """What is about to be sent. The book has it before a byte of this turn's leaves."""

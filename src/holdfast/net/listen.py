@@ -18,13 +18,17 @@ from holdfast.net.guest import FRESH_S, Guest, Handler
 from holdfast.net.intake import Bounds
 from holdfast.net.reply import Reply, Request
 
-__all__ = ["Bounds", "Handler", "Listener", "Reply", "Request"]
+__all__ = ["Bounds", "CannotListenError", "Handler", "Listener", "Reply", "Request"]
 
 OnCrash = Callable[[Exception, Request | None], None]
 
 BACKLOG = 2048
 # For what is said last to be read; a client that reads at all closes then.
 LAST_WORDS_S = 0.5
+
+
+class CannotListenError(OSError):
+    """The address cannot be had; the system's own number and words say why."""
 
 
 class Listener:
@@ -82,7 +86,7 @@ class Listener:
         """Bind and serve; returns the bound addresses. `port` 0 takes any free one.
 
         `127.0.0.1` and `localhost` mean this machine: `::1` is bound as well where it can be,
-        because some clients try it first. Raises OSError where the address cannot be had.
+        because some clients try it first. Raises CannotListenError.
         """
         loop = asyncio.get_running_loop()
         self.now = loop.time
@@ -103,7 +107,12 @@ class Listener:
 
     async def _bind(self, host: str, port: int) -> list[tuple[str, int]]:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Guest(self), host or None, port, backlog=BACKLOG)
+        try:
+            server = await loop.create_server(
+                lambda: Guest(self), host or None, port, backlog=BACKLOG
+            )
+        except OSError as error:
+            raise CannotListenError(*error.args) from error
         self._servers.append(server)
         return [sock.getsockname()[:2] for sock in server.sockets]
 
@@ -181,11 +190,15 @@ class Listener:
 
     def _sweep(self) -> None:
         self._sweeping = None
-        self._look()
         if self._guests:
             self._schedule()
+        self._look()
 
     def _look(self) -> None:
         now = self.now()
         for guest in tuple(self._guests):
-            guest.look(now)
+            try:
+                guest.look(now)
+            except Exception as error:  # noqa: BLE001 - one connection's trouble is its own
+                guest.abort()
+                self.crashed(error, None)
