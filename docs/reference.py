@@ -15,7 +15,7 @@ from holdfast.core.signatures import SIGNATURES, WHOSE, Signature
 from holdfast.face.cli import COMMANDS, parser
 from holdfast.facts.flights import Limits
 from holdfast.facts.places import ModelFacts
-from holdfast.net.front import ACTIONS, DOORS, MODELS_BETA, door_of
+from holdfast.net.doors import ACTIONS, DOORS, MODELS_BETA, door_of
 from holdfast.sim.faults import BEHAVIOURS
 from holdfast.sim.timeline import SCENARIOS
 

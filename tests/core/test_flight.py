@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.playbook import Playbook, call, legs, policy
 
 from holdfast.core.board import Standing
-from holdfast.core.flight import ATTEMPTS_MAX, Flight, Phase, decline
+from holdfast.core.flight import ATTEMPTS_MAX, Flight, Phase
 from holdfast.facts.flights import (
     Answered,
     AttemptEnded,
@@ -33,7 +32,7 @@ from holdfast.facts.flights import (
     Stopping,
     Unfit,
 )
-from holdfast.facts.outcomes import Failure, Piece, PieceKind, Said, Verdict, Whose
+from holdfast.facts.outcomes import Failure, Piece, PieceKind, Said
 
 OPENING = Piece(PieceKind.OPENING, b"<open>")
 PING = Piece(PieceKind.PING, b"<ping>")
@@ -371,65 +370,6 @@ def test_one_target_alone_is_passed_on_byte_for_byte_and_several_in_our_words() 
     declined = both.commands[-2]
     assert isinstance(declined, Decline)
     assert [target for target, _ in declined.tried] == ["a/m", "b/m"]
-
-
-@pytest.mark.parametrize(
-    ("whose", "confidence", "told", "own_errors", "passed_on"),
-    [
-        ("provider", 0.9, 403, True, False),
-        ("provider", 0.7, 403, True, True),  # not sure enough to speak for somebody else
-        ("provider", 0.9, 403, False, True),  # the route would rather have it as it came
-        ("provider", 0.9, 529, True, True),  # blames nobody but who said it
-        ("account", 0.9, 403, True, True),
-    ],
-)
-def test_words_that_surely_blame_the_wrong_one_are_not_passed_on(
-    whose: Whose, confidence: float, told: int, own_errors: bool, passed_on: bool
-) -> None:
-    (leg,) = legs("a")
-    leg = msgspec.structs.replace(leg, own_errors=own_errors)
-    failure = Failure(kind="status", where="body", text="it is you", status=told, body=b"{}")
-    verdict = Verdict(whose=whose, cause="outage", confidence=confidence, action="fail_over")
-    declined = decline([(leg, failure, verdict)], (("a/m", "it is you"),), several=False)
-    assert (declined.failure is failure) is passed_on
-    assert (declined.instead_of is failure) is not passed_on
-    assert declined.provider == "a"
-
-
-def test_a_route_may_ask_for_the_first_choice_s_own_error_though_several_failed() -> None:
-    first, second = (msgspec.structs.replace(leg, own_errors=False) for leg in legs("a", "b"))
-    verdict = Verdict(whose="provider", cause="outage", confidence=0.9, action="fail_over")
-    failures = [
-        Failure(kind="status", where="body", status=code, body=b"{}") for code in (403, 500)
-    ]
-    both = [(first, failures[0], verdict), (second, failures[1], verdict)]
-    assert decline(both, (), several=True).failure is failures[0]
-
-
-@pytest.mark.parametrize(("said", "told"), [(b"retry-after", None), (b"x-other", 20.0)])
-def test_a_wait_that_stands_in_words_alone_is_said_in_a_header(
-    said: bytes, told: float | None
-) -> None:
-    (leg,) = legs("a")
-    failure = Failure(kind="status", where="body", status=429, body=b"{}", headers=((said, b"20"),))
-    verdict = Verdict(
-        whose="account", cause="rate_limit", confidence=0.8, action="wait_retry_after", rest_s=20.0
-    )
-    declined = decline([(leg, failure, verdict)], (), several=False)
-    assert (declined.failure, declined.retry_after_s) == (failure, told)
-
-
-def test_that_one_of_several_has_no_count_is_no_answer() -> None:
-    first, second = legs("a", "b")
-    absent = Failure(kind="absent", where="body", text="404 Not Found", status=404, body=b"{}")
-    none = Verdict(whose="request", cause="not_offered", confidence=0.9, action="fail_over")
-    busy = Failure(kind="status", where="body", text="529", status=529, body=b"{}")
-    down = Verdict(whose="provider", cause="outage", confidence=0.9, action="fail_over")
-    nobody = decline([(first, absent, none)], (), several=False, counting=True)
-    assert (nobody.verdict.cause, nobody.failure, nobody.should_retry) == (none.cause, None, False)
-    assert decline([], (), several=False, counting=True).verdict.cause == none.cause
-    both = decline([(first, absent, none), (second, busy, down)], (), several=True, counting=True)
-    assert (both.verdict, both.provider) == (down, "b")
 
 
 def test_what_failed_behind_a_status_of_success_is_told_as_an_error() -> None:

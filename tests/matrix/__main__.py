@@ -37,7 +37,7 @@ from tests.matrix.clients import (
 )
 from tests.matrix.model import BEGIN, CITY, END, FOUND, SAID, STATUS, UNICODE, Cell, Model
 
-from holdfast.net.front import DOORS
+from holdfast.net.doors import DOORS
 from holdfast.wire import speak
 
 # To whom the calls of each dialect cross when nothing else is said.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,6 +29,21 @@ from holdfast.facts.places import Dialect, Limits, Provider, Route, Surface, Tar
 from holdfast.net.bypass import Bypass
 from holdfast.net.caller import Caller, Callers
 from holdfast.net.desk import Desk
+from holdfast.net.doors import (
+    BATCHES,
+    DOORS,
+    NAMELESS,
+    OF_A_MODEL,
+    PAGES,
+    STORED,
+    Page,
+    climbs,
+    dialect_of,
+    door_of,
+    keyed,
+    methods_of,
+    no_such_door,
+)
 from holdfast.net.pilot import Pilot
 from holdfast.net.reply import Reply, Request
 from holdfast.net.shelf import PATIENCE_S, Shelf, listed
@@ -38,33 +52,6 @@ from holdfast.wire.ollama import dialect as ollama
 from holdfast.wire.retry_after import retry_after_s
 from holdfast.wire.speech import Model
 
-Door = tuple[Dialect, Surface]
-
-DOORS: dict[tuple[str, str], Door] = {
-    ("POST", "/v1/messages"): ("anthropic", "messages"),
-    ("POST", "/v1/messages/count_tokens"): ("anthropic", "count_tokens"),
-    ("POST", "/v1/chat/completions"): ("openai", "chat"),
-    ("POST", "/v1/responses"): ("openai-responses", "responses"),
-    ("POST", "/v1/responses/input_tokens"): ("openai-responses", "count_tokens"),
-    ("POST", "/v1/embeddings"): ("openai", "embeddings"),
-    ("POST", "/api/chat"): ("ollama", "chat"),
-    ("POST", "/api/generate"): ("ollama", "generate"),
-}
-# What can be asked of a model whose name stands in the path: `/v1beta/models/{m}:generateContent`.
-ACTIONS: dict[str, Surface] = {
-    "generateContent": "generate_content",
-    "streamGenerateContent": "generate_content",
-    "countTokens": "count_tokens",
-    "embedContent": "embeddings",
-    "batchEmbedContents": "embeddings",
-}
-# What is asked of a provider, and of no model.
-NAMELESS: frozenset[Surface] = frozenset({"batches", "stored"})
-BATCHES = "/v1/messages/batches"
-STORED = (f"{stored.RESPONSES}/", f"{stored.CONVERSATIONS}/")
-MODELS = "/v1/models"
-MODELS_BETA = "/v1beta/models"
-_OF_A_MODEL = (f"{MODELS}/", f"{MODELS_BETA}/")
 CACHED_ROUTES_MAX = 4096
 # Who asks for a model's page waits for a moment: SDKs and tools give up after about three seconds.
 DETAILS = {"connect_s": 1.0, "headers_s": 1.5, "content_s": 1.5, "whole_s": 1.5}
@@ -141,14 +128,14 @@ class Front:
         elif path == "/" and request.method in ("GET", "HEAD"):
             reply.send(200, JSON, b'{"holdfast":"ready","see":"/-/status.json"}\n')
         elif (request.method, path) in PAGES:
-            PAGES[request.method, path](self, request, reply)
-        elif _climbs(path):
+            _PAGES[PAGES[request.method, path]](self, request, reply)
+        elif climbs(path):
             self._refuse(request, reply, 404, no_such_door(request))
         elif path == BATCHES or path.startswith(BATCHES + "/"):
             self._answer(request, reply, "anthropic", "batches")
         elif path.startswith(STORED) or path == stored.CONVERSATIONS:
             self._stored(request, reply)
-        elif request.method == "GET" and path.startswith(_OF_A_MODEL) and methods_of(path) == "GET":
+        elif request.method == "GET" and path.startswith(OF_A_MODEL) and methods_of(path) == "GET":
             self._model(request, reply)
         else:
             status = 405 if methods_of(path) else 404
@@ -539,94 +526,11 @@ _NO_USE: Headers = (
     (b"x-holdfast-verdict", b"request;invalid;0.99"),
     (b"x-should-retry", b"false"),
 )
-# What is answered here; outside the class because it names its methods.
+# Outside the class because it names its methods.
 # ruff: noqa: SLF001
-PAGES: dict[tuple[str, str], Callable[[Front, Request, Reply], None]] = {
-    ("GET", MODELS): Front._models,
-    ("GET", MODELS_BETA): Front._models,
-    ("GET", "/api/tags"): Front._models,
-    ("GET", "/api/ps"): Front._loaded,
-    ("GET", "/api/version"): Front._version,
-    ("POST", "/api/show"): Front._show,
+_PAGES: dict[Page, Callable[[Front, Request, Reply], None]] = {
+    "models": Front._models,
+    "loaded": Front._loaded,
+    "version": Front._version,
+    "show": Front._show,
 }
-
-
-def dialect_of(request: Request) -> Dialect:
-    """Whose shapes a client expects where the path does not say: its headers tell."""
-    if request.path.startswith("/api/"):
-        return "ollama"
-    if request.path.startswith("/v1beta/") or door_of("POST", request.path) is not None:
-        return "gemini"
-    if request.header(b"anthropic-version") is not None or request.path.startswith("/v1/messages"):
-        return "anthropic"
-    if any(request.header(name) is not None for name in (b"x-goog-api-key", b"x-goog-api-client")):
-        return "gemini"
-    return "openai"
-
-
-def _climbs(path: str) -> bool:
-    """Whether a path leads elsewhere once its dots are resolved (RFC 3986, 5.2.4).
-
-    It would take our key to another surface of the provider, or out of its base URL's prefix.
-    """
-    return any(segment in (".", "..") for segment in re.split(r"[/\\]", unquote(unquote(path))))
-
-
-def door_of(method: str, path: str) -> Door | None:
-    """The door of a path that names a model and what is asked of it."""
-    if method != "POST" or not path.startswith(_OF_A_MODEL) or _climbs(path):
-        return None
-    surface = ACTIONS.get(path.rpartition(":")[2])
-    return None if surface is None else ("gemini", surface)
-
-
-# Credentials that may stand in a query, and the header that says the same, with its scheme.
-_KEYS = {
-    "key": (b"x-goog-api-key", ""),
-    "access_token": (b"authorization", "Bearer "),
-    "oauth_token": (b"authorization", "Bearer "),
-}
-
-
-def keyed(request: Request) -> Request:
-    """The request with a key that came in its query among its headers instead.
-
-    So it is treated as one: bound to its provider's host, and neither logged nor passed on.
-    """
-    pairs = request.query.split("&")
-    names = [unquote(pair.partition("=")[0]) for pair in pairs]
-    if not _KEYS.keys() & set(names):
-        return request
-    headers = list(request.headers)
-    for name, pair in zip(names, pairs, strict=True):
-        secret = unquote(pair.partition("=")[2]).strip()
-        if name in _KEYS and secret and secret.isascii() and secret.isprintable():
-            header, scheme = _KEYS[name]
-            headers.append((header, f"{scheme}{secret}".encode()))
-    kept = [pair for name, pair in zip(names, pairs, strict=True) if name not in _KEYS]
-    return request.with_headers(tuple(headers), "&".join(kept))
-
-
-def methods_of(path: str) -> str:
-    """The methods that a path takes, as `allow` lists them; empty where there is no such path."""
-    if path == "/":
-        return "GET, HEAD"
-    if door_of("POST", path) is not None:
-        return "POST"
-    if path.startswith(_OF_A_MODEL):
-        return "" if path.startswith(MODELS_BETA) and ":" in path else "GET"
-    return ", ".join(method for method, door in (*DOORS, *PAGES) if door == path)
-
-
-def no_such_door(request: Request) -> str:
-    """What to say to a request for something that is not here, or not by this method."""
-    allowed = methods_of(request.path)
-    if allowed and not _climbs(request.path):
-        return f"holdfast: {request.path} takes {allowed}, not {request.method}."
-    doors = {path for method, path in (*DOORS, *PAGES) if method == request.method}
-    doors |= {MODELS, BATCHES, f"{MODELS_BETA}/MODEL:generateContent"}
-    return (
-        f"holdfast: there is no {request.method} {request.path} here. It answers"
-        f" {', '.join(sorted(doors))}. A base URL usually ends at the port (Anthropic, Gemini)"
-        f" or in /v1 (OpenAI)."
-    )

@@ -146,8 +146,7 @@ def observation_row(observation: Observation) -> Row | None:
     data = written(observation, observation.at, observation.wall)
     if data is None:
         return None
-    good = observation.ok and observation.kind in ("traffic", "probe", "peer")
-    return observation.wall, int(good), data
+    return observation.wall, int(is_sample(observation)), data
 
 
 def incident_row(incident: Incident) -> Row | None:
