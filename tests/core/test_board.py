@@ -132,6 +132,14 @@ def test_an_answer_that_was_begun_before_the_fall_does_not_end_it(failures: list
     assert b.standing(leg, 11.5).open
 
 
+def test_of_many_credentials_the_newest_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.core.board.KNOWN_MAX", 5)
+    b = board()
+    for n in range(20):
+        b.answered(("a", "messages", "m", f"client:{n}"), float(n), float(n), Times())
+    assert [key for _, key, _ in b._last_ok] == [f"client:{n}" for n in range(15, 20)]
+
+
 def test_one_error_among_many_good_answers_changes_nothing() -> None:
     b = board()
     live(b, 0.0, {})

@@ -153,7 +153,10 @@ class Board:
         trial_of: str = "",
     ) -> None:
         provider, surface, model, credential = leaf
-        self._last_ok[provider, credential, surface] = at
+        last_ok = self._last_ok
+        last_ok[provider, credential, surface] = at
+        if len(last_ok) > KNOWN_MAX:  # clients that bring their own keys may bring many
+            del last_ok[next(iter(last_ok))]
         if content_s is not None:
             self._learn(provider, model, content_s)
         if leaf not in self._seen and len(self._seen) < KNOWN_MAX:

@@ -418,7 +418,7 @@ class Pilot:
             connect_s=leg.limits.connect_s,
             fresh=command.fresh,
             # Local engines have been seen to close a kept connection under the next request.
-            keep=place.provider.kind != "local",
+            keep=not leg.local,
             announce=False,
             whole=self.whole,
         )
