@@ -68,6 +68,7 @@ def test_a_fault_of_ours_costs_nobody_the_answer(
         assert book.exchanges[-1].outcome == "bypassed"
         # The tap breaks behind the first answer's head, so its request had left already.
         assert len(double.calls) == (2 if name == "tap" else 1)
+        assert book.exchanges[-1].attempts == len(double.calls)
 
 
 def test_a_provider_that_is_away_as_well_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,9 +30,23 @@ from holdfast.wire.headers import (
 class Bypass:
     """One raw relay. It is the `Sink` of its only attempt."""
 
-    __slots__ = ("_call", "_desk", "_leg", "_line", "_reply", "_secret", "_status", "_why")
+    __slots__ = (
+        "_attempts",
+        "_call",
+        "_desk",
+        "_leg",
+        "_line",
+        "_reply",
+        "_secret",
+        "_status",
+        "_why",
+    )
 
-    def __init__(self, desk: Desk, call: Call, leg: Leg, reply: Reply, error: Exception) -> None:
+    def __init__(
+        self, desk: Desk, call: Call, leg: Leg, reply: Reply, error: Exception, attempts: int
+    ) -> None:
+        """`attempts`: how many had left for this call before."""
+        self._attempts = attempts + 1
         self._desk = desk
         self._call = call
         self._leg = leg
@@ -103,7 +117,7 @@ class Bypass:
     def head(self, status: int, headers: Headers) -> None:
         ours = (
             (b"x-holdfast-exchange", self._call.id.encode()),
-            (b"x-holdfast-attempts", b"1"),
+            (b"x-holdfast-attempts", b"%d" % self._attempts),
             *signature(self._leg.target, self._leg.stand_in),
         )
         self._status = status
@@ -156,7 +170,7 @@ class Bypass:
                 outcome,
                 status,
                 duration_s=self._desk.clock() - self._call.at,
-                attempts=1,
+                attempts=self._attempts,
                 served_by=str(self._leg.target),
                 stand_in=self._leg.stand_in,
                 because=self._why,

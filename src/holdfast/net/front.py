@@ -291,9 +291,9 @@ class Front:
         return pilot
 
     def _fail_open(self, pilot: Pilot, reply: Reply, error: Exception) -> None:
-        self._pass_raw(pilot.call, reply, error)
+        self._pass_raw(pilot.call, reply, error, pilot.flight.attempts)
 
-    def _pass_raw(self, call: Call, reply: Reply, error: Exception) -> None:
+    def _pass_raw(self, call: Call, reply: Reply, error: Exception, attempts: int = 0) -> None:
         """Our own code broke: the raw request goes to the original provider, and that is told."""
         self.crashes.append(f"{type(error).__name__}: {error}")
         if reply.begun:
@@ -302,7 +302,7 @@ class Front:
         if leg is None:
             self._own_fault(call.dialect, reply, error)
         else:
-            Bypass(self.desk, call, leg, reply, error).start()
+            Bypass(self.desk, call, leg, reply, error, attempts).start()
 
     def _meant(self, call: Call) -> Leg | None:
         """The first target of the call that takes it as it is; None where there is none, or where
