@@ -35,9 +35,11 @@ def asked(at: float):
     return msgspec.structs.replace(call(), at=at)
 
 
-def tell(board: Board, leg: Leg, at: float, failure: Failure | None) -> None:
+def tell(
+    board: Board, leg: Leg, at: float, failure: Failure | None, wait_s: float | None = None
+) -> None:
     """What the shell does with the end of an attempt."""
-    around = board.circumstances(leg, at, at, local=False, retry_after_s=None)
+    around = board.circumstances(leg, at, at, local=False, retry_after_s=wait_s)
     board.observe(
         Observation(
             at=at,
@@ -130,6 +132,30 @@ def test_an_answer_that_was_begun_before_the_fall_does_not_end_it(failures: list
     assert b.standing(leg, 11.0).rests
     b.answered(leaf, 11.5, 11.5, Times(content=0.5, end=1.0))
     assert b.standing(leg, 11.5).open
+
+
+def test_a_long_trial_does_not_end_a_rest_that_was_asked_for_meanwhile() -> None:
+    """It was begun before; what is said later counts."""
+    b, (leg, *_) = board(), LEGS
+    tell(b, leg, 0.0, answer(403))
+    trial = plan(asked(5.0), (leg,), b).legs[0]
+    b.claim(trial, 5.0)
+    tell(b, leg, 6.0, answer(429), wait_s=60.0)
+    done = Observation(
+        at=9.0,
+        wall=9.0,
+        kind="traffic",
+        provider="a",
+        surface=leg.surface,
+        model=leg.target.model,
+        credential=leg.target.credential,
+        trial=True,
+        trial_of="x.1",
+        took_s=4.0,
+    )
+    b.observe(done)
+    assert b.standing(leg, 9.0).asked
+    assert b.standing(leg, 9.0).rests
 
 
 def test_of_many_credentials_the_newest_are_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -199,7 +199,7 @@ def test_pings_do_not_prolong_the_wait_for_content_but_events_prolong_a_stream()
     assert play.flight.deadline == 160.0
 
 
-def test_who_says_that_it_thinks_has_as_long_as_a_whole_answer_takes() -> None:
+def test_who_says_that_it_thinks_is_not_silent() -> None:
     """Some models show nothing of what they think for minutes, with pings or without."""
     play = Playbook(legs("a"))
     play >> Started(0.0) << "Dial 1 a/m"

@@ -286,16 +286,16 @@ class Flight:
         return commands
 
     def _think(self, at: float) -> None:
-        """Thinking that is not shown is no silence: it has as long as a whole answer."""
+        """Thinking that is not shown is no silence."""
         self._thinks = True
         if self._leg is not None:
-            self.deadline = at + self._leg.limits.whole_s
+            self.deadline = at + self._leg.limits.thinking_s
 
     def wait_anew(self, at: float) -> None:
         """The target has shown life, or could not: its time to go on begins now."""
         leg = self._leg
         if leg is not None and self.deadline is not None:
-            self.deadline = at + (leg.limits.whole_s if self._thinks else leg.limits.idle_s)
+            self.deadline = at + (leg.limits.thinking_s if self._thinks else leg.limits.idle_s)
 
     def _content(self, at: float, piece: Piece, commands: list[Command]) -> None:
         self._thinks = False

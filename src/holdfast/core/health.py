@@ -321,7 +321,7 @@ class Health:
             if at - node.failed_at > params.memory_s:
                 self._forget(segment)
             return
-        if at - took_s < node.failed_at and not trial_of:
+        if at - took_s < node.failed_at and (not trial_of or at < node.asked_until):
             return  # begun before it fell, it tells of then
         relapses = node.recent(node.relapses, at, params.memory_s)
         apart_s = params.apart_s if relapses < FLAPPING_RELAPSES else params.apart_flapping_s

@@ -103,7 +103,7 @@ class Limits(Struct, frozen=True):
 
     `headers_s` grows by one second for each 32 kB of body. `whole_s` is the headers limit of a
     call that is not streamed: its head only comes when the answer is complete. A model that says
-    that it thinks has as long, each time.
+    that it thinks has `thinking_s`, each time, and with each sign of life anew once it has spoken.
     """
 
     connect_s: float = 5.0
@@ -111,6 +111,7 @@ class Limits(Struct, frozen=True):
     content_s: float = 60.0
     idle_s: float = 60.0
     whole_s: float = 600.0
+    thinking_s: float = 600.0
 
 
 class Provider(Struct, frozen=True, kw_only=True):
