@@ -346,6 +346,17 @@ def test_a_limit_that_names_billing_or_quota_but_ends_soon_is_a_limit() -> None:
         assert found(failure) == ("account", "rate_limit", WAIT)
 
 
+@pytest.mark.parametrize(
+    ("ok_s", "whose"), [(3.0, "intermediary"), (5000.0, "request"), (None, "request")]
+)
+def test_a_page_is_no_matter_of_the_address_where_an_answer_came_just_before(
+    ok_s: float | None, whose: str
+) -> None:
+    page = b"<!DOCTYPE html><html><body>We are down for maintenance</body></html>"
+    failure = Failure(kind="not_json", where="body", text="a page", status=200, body=page)
+    assert judge(failure, Circumstances(credential_last_ok_s=ok_s)).whose == whose
+
+
 def test_a_long_wait_goes_elsewhere_and_is_told() -> None:
     for around, failure in (
         (Circumstances(retry_after_s=3600), status(429)),

@@ -203,6 +203,10 @@ _SHORT = _piece(lambda a: 0 < (a.request_tokens or 0) <= LONG_TOKENS,
 _PAID = _piece(lambda a: a.local_change in MONEY_CHANGES, "just before: {change}",
                {"provider": 1.8})  # fmt: skip
 
+# A page instead of an answer: not the address, where one came from there just before.
+_THERE = _piece(_ok_within(0.0, JUST_NOW_S), "this provider answered {ok} ago",
+                {"intermediary": 1.5, "provider": 1.0, "request": -3.0})  # fmt: skip
+
 _WAY = tuple(piece for piece in EVIDENCE if piece.about in ("any", "way"))
 _KEY = tuple(piece for piece in EVIDENCE if piece.about != "way")
 _ANSWER = tuple(piece for piece in EVIDENCE if piece.about in ("any", "answer"))
@@ -283,6 +287,8 @@ def _pieces(row: Signature) -> tuple[Piece, ...]:
     pieces = _KEY if row.scope == "credential" else _ANSWER
     if row.cause == "quota_or_billing":
         return (*pieces, _LONG, _SHORT) if row.scope == "nothing" else (*pieces, _PAID)
+    if row.cause == "wrong_address" and "not_json" in row.kinds:
+        return (*pieces, _THERE)
     return pieces
 
 

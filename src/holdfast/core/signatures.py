@@ -181,10 +181,13 @@ SIGNATURES: tuple[Signature, ...] = (
          source="Gemini, audio models: a picture or a sound for a client of another dialect"),
     # The site's own pages, or a server that does not know the path: the address is wrong.
     _row("wrong_address", {"request": 0.6, "intermediary": 0.17, "local": 0.1}, GO_TELL, "model",
-         200, 404, "not_json",
+         404,
          says=r"^<page>|unexpected token '?<|doctype html|html page|^404 page not found"
          r"|^cannot (?:post|get) /|no route matched",
          source="a base URL without /v1, or of the web site; Go's and Express's own 404"),
+    _row("wrong_address", {"request": 0.6, "intermediary": 0.17, "local": 0.1}, GO_TELL, "model",
+         200, "not_json", says=r"^<page>|unexpected token '?<|doctype html|html page",
+         source="a base URL without /v1, or of the web site"),
     # --- a local engine --------------------------------------------------------------------
     _row("local_engine_oom", {"local": 0.9}, GO_TELL, "model", 400, *SERVER, says=LOCAL_MEMORY,
          source="Ollama, llama.cpp, LM Studio: the model does not fit"),
