@@ -68,7 +68,7 @@ def test_an_outage_from_the_first_failure_to_its_end(tmp_path: Path) -> None:
             cloud.well()
             await until_back(there, "messages", "count_tokens")
             await there.pass_s(30)
-            assert [letter["kind"] for letter in there.letters] == ["opened", "resolved"]
+            await there.hears("opened", "resolved")
             opened, resolved = there.letters
             assert opened["title"] == "Down: cloud messages m"
             assert "Standing in: spare/m." in opened["text"]
@@ -181,7 +181,7 @@ def test_a_restart_in_the_middle_of_an_incident(tmp_path: Path) -> None:
             await until_declared(there)
             await there.pass_s(30)
             (before,) = there.open()
-            assert [letter["kind"] for letter in there.letters] == ["opened"]
+            await there.hears("opened")
             await there.stop()
             await there.pass_s(40)
             await there.start()
@@ -193,11 +193,11 @@ def test_a_restart_in_the_middle_of_an_incident(tmp_path: Path) -> None:
             )
             await there.minutes(2)
             assert (await there.status())["incidents"][0]["id"] == before.id
-            assert [letter["kind"] for letter in there.letters] == ["opened"]
+            await there.hears("opened")
             cloud.well()
             await until_back(there)
             await there.pass_s(30)
-            assert [letter["kind"] for letter in there.letters] == ["opened", "resolved"]
+            await there.hears("opened", "resolved")
             assert [one.id for one in there.gateway.observatory.known] == [before.id]
 
     turned(story)
@@ -227,7 +227,7 @@ def test_kill_9_in_the_middle_of_an_incident(tmp_path: Path) -> None:
                     assert (one["id"], one["resolved"]) == (before.id, None)
                     assert one["since"] == before.since
                     await asyncio.to_thread(end)
-            assert [letter["kind"] for letter in there.letters] == ["opened"]
+            await there.hears("opened")
 
     turned(story)
 

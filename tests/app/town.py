@@ -192,6 +192,17 @@ class Town:
             self.dialer.close()
         assert self.crashes == []
 
+    async def hears(self, *kinds: str) -> None:
+        """Who is told has heard just these; what a thread of a busy machine still holds is waited
+        for by the wall's clock.
+        """
+        with self.loop.unturned():
+            for _ in range(1000):
+                if len(self.letters) >= len(kinds):
+                    break
+                await self.nap()
+        assert [letter["kind"] for letter in self.letters] == list(kinds)
+
     async def nap(self) -> None:
         """Let the loop look round, for a moment of the wall's."""
         await asyncio.to_thread(time.sleep, 0.005)
