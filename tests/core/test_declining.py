@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.core.playbook import legs
 
-from holdfast.core.declining import decline
+from holdfast.core.declining import SHRINK, decline
 from holdfast.facts.outcomes import Failure, Verdict, Whose
 
 
@@ -41,6 +41,20 @@ def test_a_route_may_ask_for_the_first_choice_s_own_error_though_several_failed(
     ]
     both = [(first, failures[0], verdict), (second, failures[1], verdict)]
     assert decline(both, (), several=True).failure is failures[0]
+
+
+def test_that_a_call_is_too_long_for_a_stand_in_says_nothing_of_the_first_choice() -> None:
+    """A client that shortens its conversation for a spare's window has lost it for nothing."""
+    first, second = legs("a", "b")
+    second = msgspec.structs.replace(second, stand_in=True)
+    busy = Failure(kind="status", where="body", text="529", status=529, body=b"{}")
+    down = Verdict(whose="provider", cause="provider_overload", confidence=0.9, action="fail_over")
+    long = Failure(kind="status", where="body", text="too long", status=400, body=b"{}")
+    small = Verdict(whose="request", cause="context_too_long", confidence=0.9, action=SHRINK)
+    told = decline([(first, busy, down), (second, long, small)], (), several=True)
+    assert (told.provider, told.verdict, told.failure) == ("a", down, None)
+    for failed in ([(first, long, small), (second, busy, down)], [(second, long, small)]):
+        assert decline(failed, (), several=True).verdict is small
 
 
 @pytest.mark.parametrize(("said", "told"), [(b"retry-after", None), (b"x-other", 20.0)])

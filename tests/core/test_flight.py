@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -312,6 +313,30 @@ def test_who_rests_is_asked_where_no_other_can_carry_the_call_and_only_one_of_th
     assert isinstance(told, Decline)
     assert [target for target, _ in told.tried] == ["b/m", "a/m"]
     assert told.verdict.whose == "provider"
+
+
+def test_who_rests_is_asked_where_the_call_was_too_long_for_the_others() -> None:
+    """If its window is larger; what a stand-in's window is too small for is no client's fault."""
+    last = legs("a", "c", windows={"a": 200, "c": 50})
+    (spare,) = legs("b", windows={"b": 100})
+    stand_in = msgspec.structs.replace(spare, stand_in=True)
+    for answer, told in (("hi", "Begin 2"), ("", "Decline own words")):
+        play = Playbook((stand_in,), last_resort=last)
+        play >> Started(0.0) << "Dial 1 b/m"
+        opened(play) >> Heard(0.1, 1, [status(400, Said("context"))])
+        play << "HangUp 1" << "Ended 1 failed" << "Dial 2 a/m"
+        opened(play, 2)
+        if answer:
+            play >> Heard(0.2, 2, [words(answer)]) << told << "Say hi"
+        else:
+            play >> failed(2, "reset", 0.2) << "Ended 2 failed" << told << "Flight declined"
+            declined = play.commands[-2]
+            assert isinstance(declined, Decline)
+            assert (declined.provider, declined.verdict.whose) == ("a", "provider")
+    play = Playbook((stand_in,), last_resort=last[1:])
+    play >> Started(0.0) << "Dial 1 b/m"
+    opened(play) >> Heard(0.1, 1, [status(400, Said("context"))])
+    play << "HangUp 1" << "Ended 1 failed" << "Decline 400" << "Flight declined"
 
 
 def test_where_nobody_can_carry_the_call_not_even_who_rests_it_is_the_calls_fault() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from holdfast.core.signatures import NOT_OFFERED
 from holdfast.facts.flights import Decline, Leg
-from holdfast.facts.outcomes import Failure, Verdict
+from holdfast.facts.outcomes import Action, Failure, Verdict
 
 # So sure that it is the provider's fault, we do not pass on words that say it is the user's.
 SURE = 0.8
+# A prompt that is too long for a target, and for none with a larger window.
+SHRINK: Action = "shrink_or_larger_context"
 
 
 def decline(
@@ -39,8 +41,10 @@ def decline(
         )
         return Decline(verdict=nobody, tried=tried, should_retry=False)
     failed = [one for one in failed if one[2].cause != NOT_OFFERED] or failed
+    # That it is too long for a stand-in says nothing of whom the person asked for.
+    failed = [one for one in failed if not (one[0].stand_in and one[2].action == SHRINK)] or failed
     leg, failure, verdict = failed[-1]
-    if verdict.action not in ("surface_to_user", "shrink_or_larger_context"):
+    if verdict.action not in ("surface_to_user", SHRINK):
         # The first choice is what the person asked for: its verdict speaks.
         leg, failure, verdict = failed[0]
     final = verdict.whose in ("request", "account") and verdict.cause != "rate_limit"

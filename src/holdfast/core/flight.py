@@ -41,7 +41,7 @@ from typing import Any
 import msgspec
 
 from holdfast.core.board import Standing
-from holdfast.core.declining import decline, forbidden
+from holdfast.core.declining import SHRINK, decline, forbidden
 from holdfast.core.words import STOPPED
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import (
@@ -167,6 +167,7 @@ class Flight:
         "_dialled",
         "_headers_at",
         "_held",
+        "_last",
         "_leg",
         "_legs",
         "_plan",
@@ -188,6 +189,7 @@ class Flight:
         self._plan = plan
         self._policy = policy
         self._legs = list(plan.legs)
+        self._last = list(plan.last_resort)
         self._retries: list[tuple[Leg, float]] = []
         self._resorted = False  # to somebody who rests
         self._attempt = 0
@@ -424,14 +426,10 @@ class Flight:
         action = verdict.action
         if action == "surface_to_user" or self._resorted:
             return self._decline(at)
-        if action == "shrink_or_larger_context":
-            window = leg.context_tokens
+        if action == SHRINK:
             self._retries.clear()
-            self._legs = [
-                other
-                for other in self._legs
-                if window is not None and (other.context_tokens or 0) > window
-            ]
+            self._legs = _larger(self._legs, leg)
+            self._last = _larger(self._last, leg)
         elif again and self._policy.transient(verdict):
             wait_s = verdict.rest_s if verdict.rest_s is not None else 0.0
             if wait_s <= WAIT_INSIDE_S:
@@ -447,10 +445,10 @@ class Flight:
                 leg = self._as_it_stands(self._legs.pop(0), at)
                 if leg is not None:
                     return self._dial(at, leg)
-            if self._plan.last_resort and not self._declined and not self._resorted:
-                # Nobody could even be asked: then one of those who rest, and only one.
+            if self._last and not self._resorted and all(map(_was_too_small, self._declined)):
+                # Nobody who could do it was asked: then one of those who rest, and only one.
                 self._resorted = True
-                self._legs = list(self._plan.last_resort)
+                self._legs = self._last
                 return self._dial(at, self._legs.pop(0))
             while self._retries:
                 leg, not_before = self._retries[0]
@@ -592,6 +590,18 @@ _OF_AN_ATTEMPT: dict[type, Callable[[Flight, Any], list[Command]]] = {
     Failed: Flight._broke,
     Unfit: Flight._unfit,
 }
+
+
+def _larger(legs: list[Leg], than: Leg) -> list[Leg]:
+    """Those of them whose window is known to be larger than this one's."""
+    window = than.context_tokens
+    if window is None:
+        return []
+    return [leg for leg in legs if (leg.context_tokens or 0) > window]
+
+
+def _was_too_small(declined: tuple[Leg, Failure, Verdict]) -> bool:
+    return declined[2].action == SHRINK
 
 
 def _not_before(retry: tuple[Leg, float]) -> float:
