@@ -43,7 +43,8 @@ class Standing(Struct, frozen=True):
     """How one leg stands now. `open`: it may be asked; `trial`: as one trial.
 
     Not open: it `rests`, or its trial is under way. `failed_at`: the last failure of what keeps it
-    from being well; `silent`: that was silence. `asked`: it asked to be left alone until later.
+    from being well; `silent`: that was silence, `trips` times lately. `asked`: it asked to be left
+    alone until later.
     """
 
     open: bool
@@ -51,6 +52,7 @@ class Standing(Struct, frozen=True):
     rests: bool = False
     failed_at: float = 0.0
     silent: bool = False
+    trips: int = 0
     asked: bool = False
     why: str = ""
 
@@ -264,6 +266,7 @@ class Board:
             rests=shut is not None and at < shut.rests_until,
             failed_at=failed_at,
             silent=worst.kind in SILENT_KINDS,
+            trips=worst.recent(worst.trips, at, self._health.params.memory_s),
             asked=at < worst.asked_until,
             why=why_resting(worst, at) if shut is not None else "on probation",
         )

@@ -19,8 +19,10 @@ from holdfast.facts.places import Dialect, Limits, ModelFacts, Provider, Route, 
 
 FIRST = "first choice"
 LAST_RESORT_CONNECT_S = 1.0
-# Who was silent before is listened to for three times the usual while, and at least so long.
+# Who was silent before is listened to for three times the usual while, and at least so long; twice
+# as long with each trial in vain, since who comes back may be slower than before.
 SILENCE_S = 1.5
+DOUBLINGS_MAX = 8
 # A trial that is not streamed answers whole, which takes longer than a first word.
 WHOLE_TRIAL_FACTOR = 10.0
 AFFINITY_S = 300.0
@@ -215,7 +217,10 @@ def plan(call: Call, legs: tuple[Leg, ...], board: Board, *, sticky: Target | No
             shut.append((leg, standing))
             passed.append((str(leg.target), standing.why))
         elif standing.trial:
-            limits = _impatient(leg, standing, board, WHOLE_TRIAL_FACTOR)
+            # Who has nobody else is told the truth at once; a probe finds out that one is slower.
+            spare = any(s.open and not s.trial for s in standings)
+            factor = 2.0 ** min(max(standing.trips - 1, 0), DOUBLINGS_MAX) if spare else 1.0
+            limits = _impatient(leg, standing, board, WHOLE_TRIAL_FACTOR, factor=factor)
             why = f"{leg.why}, on trial"
             open_legs.append(msgspec.structs.replace(leg, trial=True, limits=limits, why=why))
         else:
@@ -249,10 +254,12 @@ def _impatient(
     board: Board,
     whole_factor: float,
     unknown_s: float | None = None,
+    factor: float = 1.0,
 ) -> Limits:
     """The leg's limits, shorter where it was silent when last asked and its usual pace is known.
 
-    `unknown_s` is taken for its pace where it is not; None: then its limits stay.
+    `unknown_s` is taken for its pace where it is not; None: then its limits stay. `factor`: so much
+    longer than that.
     """
     typical = board.typical_s(leg.target.provider, leg.target.model)
     if typical is None:
@@ -260,7 +267,7 @@ def _impatient(
     limits = leg.limits
     if not standing.silent or typical is None:
         return limits
-    patience_s = max(SILENCE_S, 3 * typical)
+    patience_s = factor * max(SILENCE_S, 3 * typical)
     return msgspec.structs.replace(
         limits,
         headers_s=min(limits.headers_s, patience_s),
