@@ -19,7 +19,7 @@ from tests.net.script_server import ScriptServer, Step, read, send, tell, until_
 from tests.net.test_pilot import response
 from tests.net.visiting import at_rest, eventually
 
-from holdfast.facts.places import Provider
+from holdfast.facts.places import Dialect, Provider
 from holdfast.net import front as front_module
 from holdfast.wire import speak
 from holdfast.wire.tap import PassingTap
@@ -144,15 +144,20 @@ def test_the_raw_request_names_the_model_as_its_target_does(
     assert sent == BODY | {"model": "its own"}
 
 
-@pytest.mark.parametrize("name", ["plan", "peek"])
+@pytest.mark.parametrize(
+    ("name", "dialect"), [("plan", "anthropic"), ("peek", "anthropic"), ("peek", "openai")]
+)
 def test_what_is_said_to_one_provider_is_told_to_no_other(
-    monkeypatch: pytest.MonkeyPatch, name: str
+    monkeypatch: pytest.MonkeyPatch, name: str, dialect: Dialect
 ) -> None:
-    """Where it cannot be read whom a call was meant for, nobody gets it."""
+    """Where it cannot be read whom a call was meant for, nobody gets it.
+
+    It may have been an engine of one's own, which is asked in another dialect.
+    """
     with ScriptServer([read(), send(response(200, GOOD))]) as server, ScriptServer([]) as other:
-        named = {"other": other.url, "meant": server.url}
         providers = [
-            Provider(name=n, dialects=("anthropic",), base_url=u) for n, u in named.items()
+            Provider(name="other", dialects=("anthropic",), base_url=other.url),
+            Provider(name="meant", dialects=(dialect,), base_url=server.url),
         ]
         with DataPlane({"*": ("meant/*", "other/*")}, *providers, key=KEY) as plane:
             monkeypatch.setattr(front_module if name == "plan" else speak, name, broken)

@@ -306,12 +306,10 @@ class Front:
 
     def _meant(self, call: Call) -> Leg | None:
         """The first target of the call that takes it as it is; None where there is none, or where
-        its model could not be read and several might be meant: what is said to one of them is no
-        other's to know.
+        its model could not be read and several might be meant, of whatever dialect: what is said
+        to one of them is no other's to know.
         """
-        providers = self.rules.providers.values()
-        speaking = sum(call.dialect in provider.dialects for provider in providers)
-        if not call.model and call.surface not in NAMELESS and speaking > 1:
+        if not call.model and call.surface not in NAMELESS and len(self.rules.providers) > 1:
             return None
         legs = self.rules.legs(call)
         if isinstance(legs, NoRoute):
