@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.playbook import Playbook, call, legs, policy
 
+from holdfast.core import flight as flight_module
 from holdfast.core.board import Standing
 from holdfast.core.flight import ATTEMPTS_MAX, Flight, Phase
 from holdfast.facts.flights import (
@@ -34,6 +35,7 @@ from holdfast.facts.flights import (
     Unfit,
 )
 from holdfast.facts.outcomes import Failure, Piece, PieceKind, Said
+from holdfast.facts.places import Limits
 
 OPENING = Piece(PieceKind.OPENING, b"<open>")
 PING = Piece(PieceKind.PING, b"<ping>")
@@ -215,6 +217,31 @@ def test_who_says_that_it_thinks_is_not_silent() -> None:
     play >> Rang(300.0)
     play >> Heard(400.0, 1, [words("!")]) << "Say !"
     assert play.flight.deadline == 460.0
+
+
+def test_thinking_makes_no_wait_shorter() -> None:
+    """Whoever sets `thinking_s` below the other limits has not asked to be cut off sooner."""
+    hasty = tuple(
+        msgspec.structs.replace(leg, limits=Limits(content_s=60.0, idle_s=50.0, thinking_s=5.0))
+        for leg in legs("a")
+    )
+    play = Playbook(hasty)
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(1.0, 1, [OPENING, THOUGHT])
+    assert play.flight.deadline == 60.0
+    play >> Heard(2.0, 1, [words("hi"), THOUGHT])
+    play << "Begin 1" << "Say <open><think>" << "Say hi" << "Say <think>"
+    assert play.flight.deadline == 52.0
+
+
+def test_an_overture_without_end_is_said_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever thinks on and on is not held in memory for it."""
+    monkeypatch.setattr(flight_module, "HELD_MAX", 3)
+    play = Playbook(legs("a"))
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play) >> Heard(1.0, 1, [OPENING, THOUGHT, THOUGHT])
+    play >> Heard(2.0, 1, [THOUGHT]) << "Begin 1" << "Say <open><think><think><think>"
+    play >> Heard(3.0, 1, [THOUGHT]) << "Say <think>"
 
 
 def test_the_headers_limit_grows_with_the_body_and_is_long_when_not_streamed() -> None:

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from tests.wire.recorded import ALL, DONE, MESSAGE_STOP, Recorded
 
-from holdfast.facts.outcomes import PieceKind
+from holdfast.facts.outcomes import PieceKind, Usage
+from holdfast.wire.deltas import Delta, Stopped, TextDelta, ThinkingDelta, UsageSeen
 from holdfast.wire.kinds import Passing
 from holdfast.wire.speak import DIALECTS
-from holdfast.wire.sse import SseReader
+from holdfast.wire.sse import SseEvent, SseReader
+
+
+class Says:
+    """A reader of deltas to whom every event says the same."""
+
+    def __init__(self, *deltas: Delta) -> None:
+        self.deltas = deltas
+
+    def read(self, _: SseEvent) -> Sequence[Delta]:
+        return self.deltas
+
+    def run(self, _: bytes) -> TextDelta | None:
+        return None
+
+    def close(self) -> Sequence[Delta]:
+        return ()
+
 
 ENDS = {"anthropic": MESSAGE_STOP, "openai": DONE}
 
@@ -36,6 +56,20 @@ def test_nothing_that_speaks_stands_before_the_commit() -> None:
             kind = reader.read(event)
             if not reader.spoke:
                 assert kind is not PieceKind.CONTENT
+
+
+def test_what_is_said_or_ended_beside_thinking_is_not_passed_over() -> None:
+    """One event may hold all of it: a chunk with an empty thought, words and the end."""
+    stopped = Stopped("end")
+    for rest, kind in (
+        ((), PieceKind.THINKING),
+        ((TextDelta(0, "hi"),), PieceKind.CONTENT),
+        ((stopped,), PieceKind.END),
+    ):
+        reader = Passing(Says(ThinkingDelta(0), UsageSeen(Usage(output=3)), *rest))
+        assert reader.read(SseEvent(b"", b"", b"")) is kind
+        assert reader.usage.output == 3
+        assert reader.stopped is (stopped in rest)
 
 
 def test_a_fault_says_how_and_a_cut_is_no_end() -> None:

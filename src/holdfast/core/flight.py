@@ -4,11 +4,13 @@ Theory of operation. A flight walks through the legs of its plan. Each attempt p
 
     dialling → waiting (sent, no head) → opened (head, no content) → speaking → landed
 
-and until `speaking` nothing has reached the client: the envelope of an answer (OPENING pieces)
-is held, so any failure before that can be answered by another target without the client seeing
-it. The first CONTENT piece is the *commit point*: what was held is said, and from then on the
-answer either ends with its terminal event or is broken off behind an error event. A stream that
-merely stops is never ended cleanly, because both official SDKs take that for a success.
+and until `speaking` nothing has reached the client: the envelope of an answer (OPENING pieces) is
+held, so any failure before that can be answered by another target without the client seeing it. The
+"next leg" is one that is left of the first round; then, where the call was too long for all who
+were asked, one of those who rest (the last resort); then one worth a second round. The first
+CONTENT piece is the *commit point*: what was held is said, and from then on the answer either ends
+with its terminal event or is broken off behind an error event. A stream that merely stops is never
+ended cleanly, because both official SDKs take that for a success.
 
     phase      event                 next
     ---------  --------------------  -----------------------------------------------
@@ -17,12 +19,13 @@ merely stops is never ended cleanly, because both official SDKs take that for a 
     waiting    Answered              as Opened, Heard and Closed in one
     waiting    Opened                opened
     the rest   stale                 dialling   (the same leg, once, on a fresh connection)
+    opened     THINKING              opened     (with `thinking_s` to go on)
     opened     CONTENT               speaking   (commit)
     opened     END                   landed     (commit, Finish)
     speaking   END                   landed     (Finish)
     speaking   FAULT, Failed, silence, Closed   landed (SayError, Break)
     the rest   FAULT, Failed, silence, Closed   next leg, or pausing, or landed (Decline)
-    pausing    Rang                  dialling   (the second round)
+    pausing    Rang                  dialling   (the second round), or landed (Decline)
     speaking   Stopping              landed     (SayError, Break)
     the rest   Stopping              landed     (Decline)
     any        Left                  landed     (abandoned)
@@ -90,6 +93,8 @@ BODY_BYTES_PER_S = 32 * 1024
 SECOND_ROUND_S = 0.3
 # Waits up to this are taken inside; longer ones are the client's, which knows its own patience.
 WAIT_INSIDE_S = 1.5
+# An overture without end is said as it comes: what is held back is memory.
+HELD_MAX = 10_000
 # So soon is a gateway back that is started again.
 STOPPED_S = 5.0
 
@@ -281,6 +286,8 @@ class Flight:
                     self._think(event.at)
                 if self.phase is not SPEAKING:
                     self._held.append(piece.data)
+                    if len(self._held) > HELD_MAX:
+                        self._commit(event.at, commands)
                 elif piece.data:
                     commands.append(Say(piece.data))
         if self.phase is SPEAKING:
@@ -288,16 +295,17 @@ class Flight:
         return commands
 
     def _think(self, at: float) -> None:
-        """Thinking that is not shown is no silence."""
+        """Thinking that is not shown is no silence: it may make the wait longer, never shorter."""
         self._thinks = True
         if self._leg is not None:
-            self.deadline = at + self._leg.limits.thinking_s
+            self.deadline = max(self.deadline or 0.0, at + self._leg.limits.thinking_s)
 
     def wait_anew(self, at: float) -> None:
         """The target has shown life, or could not: its time to go on begins now."""
         leg = self._leg
         if leg is not None and self.deadline is not None:
-            self.deadline = at + (leg.limits.thinking_s if self._thinks else leg.limits.idle_s)
+            idle_s = leg.limits.idle_s
+            self.deadline = at + (max(idle_s, leg.limits.thinking_s) if self._thinks else idle_s)
 
     def _content(self, at: float, piece: Piece, commands: list[Command]) -> None:
         self._thinks = False

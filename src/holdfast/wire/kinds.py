@@ -54,8 +54,9 @@ class Passing:
                 self.usage = delta.usage
             elif _speaks(delta):
                 self.spoke = True
-            elif isinstance(delta, ThinkingDelta):
-                return PieceKind.THINKING
+                kind = PieceKind.CONTENT
+            elif isinstance(delta, ThinkingDelta) and kind is PieceKind.OPENING:
+                kind = PieceKind.THINKING
         if self.spoke and kind is PieceKind.OPENING:
             return PieceKind.CONTENT
         return kind
