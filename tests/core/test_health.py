@@ -40,14 +40,15 @@ class Patient:
         rest_s: float | None = None,
         *,
         sure: bool = False,
+        took_s: float = 0.0,
     ) -> None:
-        self.health.fail(A, at, at, verdict(rest_s), kind, status, sure=sure)
+        self.health.fail(A, at, at, verdict(rest_s), kind, status, sure=sure, took_s=took_s)
 
     def trip(self, at: float) -> None:
         self.fail(at, "refused", None)
 
-    def good(self, at: float) -> None:
-        self.health.succeed(A, at, at)
+    def good(self, at: float, *, took_s: float = 0.0) -> None:
+        self.health.succeed(A, at, at, took_s=took_s)
 
     def state(self, at: float) -> State:
         node = self.health.nodes.get(A)
@@ -123,6 +124,57 @@ def test_a_doubt_is_forgotten_after_five_quiet_minutes() -> None:
     assert patient.state(P.memory_s + 1) is WELL
     patient.fail(P.memory_s + 1)
     assert patient.state(P.memory_s + 1) is DOUBTFUL
+
+
+def test_long_answers_from_before_do_not_hide_for_long_that_nothing_new_is_answered() -> None:
+    """Each ends well and takes the doubt back; the fourth failure of new calls is enough."""
+    one = Patient()
+    for n in range(4):
+        assert one.state(n) is WELL
+        one.fail(n)
+        one.good(n + 0.5, took_s=20.0)
+    assert one.state(3.5) is DOWN
+
+
+def test_few_failures_among_many_long_calls_at_once_put_nobody_down() -> None:
+    """One in a hundred, ten calls a second, each of ten seconds."""
+    one = Patient()
+    for n in range(200, 4000):
+        at = n / 10
+        if n % 100 == 0:
+            one.fail(at)
+        else:
+            one.good(at, took_s=10.0)
+        assert one.state(at) in (WELL, DOUBTFUL)
+
+
+@pytest.mark.parametrize("trial", ["", "x.1"])
+def test_what_was_begun_before_the_fall_tells_of_then(trial: str) -> None:
+    """Also a trial, begun before it fell once more; and a failure is no news either."""
+    one = Patient()
+    one.trip(0.0)
+    assert one.state(3.0) is PROBATION
+    one.health.claim(A, 3.0, trial_of=trial)
+    one.trip(4.0)
+    one.health.succeed(A, 5.0, 5.0, took_s=2.0, trial_of=trial)
+    assert one.state(5.0) is DOWN
+    assert one.state(15.0) is PROBATION
+    one.fail(15.0, took_s=12.0)
+    assert one.state(15.0) is PROBATION
+    assert not one.shut(15.0)
+    one.fail(15.0, took_s=12.0, rest_s=20.0)
+    assert one.shut(30.0)
+    one.health.succeed(A, 20.0, 20.0, took_s=6.0, trial_of="x.2")
+    assert one.shut(30.0)
+
+
+def test_a_trial_is_not_undone_by_what_failed_from_before() -> None:
+    one = Patient()
+    one.trip(0.0)
+    one.health.claim(A, 4.0, trial_of="x.1")
+    one.fail(5.0, "reset", None, took_s=60.0)
+    one.health.succeed(A, 6.0, 6.0, took_s=2.0, trial_of="x.1")
+    assert one.state(6.0) is WELL
 
 
 def test_a_stated_wait_or_a_sure_failure_puts_down_at_once() -> None:

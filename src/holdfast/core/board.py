@@ -407,6 +407,7 @@ def fail(
         obs.failure_kind,
         obs.status,
         sure=sure,
+        took_s=obs.took_s,
         trial_of=obs.trial_of,
     )
 

@@ -8,10 +8,11 @@
     probation  down      down  probation  well    probation  down             –
 
 TRIP is a failure that leaves no doubt (nobody listens, the key is refused, a limit with a time
-stated), DOUBT one that may be chance: of those it takes two in a row. A segment that is down
-rests: 3 s, doubled with each trip within five minutes, at most 15 s, so that a call a second finds
-a recovery within 30 s. The other side's own `Retry-After` may lengthen a rest, never shorten it.
-When the rest is over, one trial at a time is let through.
+stated), DOUBT one that may be chance: of those it takes two in a row, or four after which no call
+was begun that ended well. What was begun before a segment fell tells of then, whether it ends well
+or not. A segment that is down rests: 3 s, doubled with each trip within five minutes, at most 15 s,
+so that a call a second finds a recovery within 30 s. The other side's own `Retry-After` may
+lengthen a rest, never shorten it. When the rest is over, one trial at a time is let through.
 
 How many good trials are ENOUGH depends on relapses, not on the length of one outage: who was down
 once, however long, is well after one good trial; who fell again within five minutes needs two,
@@ -111,6 +112,8 @@ SILENT_KINDS = frozenset({"connect_timeout", "headers_timeout", "content_timeout
 # These say by themselves that the next call would fare alike.
 AT_ONCE_KINDS = CONNECT_KINDS | {"headers_timeout", "content_timeout"}
 AT_ONCE_STATUSES = frozenset({401, 402, 403})
+# Long answers from before end well one after the other, and would hide that nothing new does.
+DOUBTS_MAX = 4
 FLAPPING_RELAPSES = 3
 TIMES_KEPT = 16
 
@@ -118,13 +121,17 @@ TIMES_KEPT = 16
 class Node:
     """One segment that is, or lately was, in trouble. Times are steady seconds.
 
-    `began_at` is when it left `well`, `asked_until` how long it asked to be left alone; `trips` and
-    `relapses` are the times of the last few. `trial_of` is the attempt that is its trial.
+    `began_at` is when it left `well`, `down_at` when it last went down or asked anew to be left
+    alone, which it does until `asked_until`; `trips` and `relapses` are the times of the last few.
+    `doubts` are the last few failures after which no good answer was begun, as far as is known.
+    `trial_of` is the attempt that is its trial.
     """
 
     __slots__ = (
         "asked_until",
         "began_at",
+        "doubts",
+        "down_at",
         "failed_at",
         "good_at",
         "goods",
@@ -151,6 +158,8 @@ class Node:
         self.since_wall = wall
         self.wall_ahead_s = 0.0
         self.began_at = 0.0
+        self.down_at = 0.0
+        self.doubts: list[float] = []
         self.failed_at = 0.0
         self.rests_until = 0.0
         self.asked_until = 0.0
@@ -200,6 +209,10 @@ class Node:
             return at < self.rests_until or at < self.trial_until
         return False
 
+    def tells_of_then(self, begun_at: float) -> bool:
+        """Whether the end of a call that was begun then says nothing of what is since it fell."""
+        return begun_at < self.down_at
+
     def tried(self, attempt: str) -> None:
         """This attempt has ended; if it was the trial, the next may begin."""
         if attempt == self.trial_of:
@@ -238,11 +251,12 @@ class Health:
         status: int | None,
         *,
         sure: bool = False,
+        took_s: float = 0.0,
         trial_of: str = "",
     ) -> None:
-        """One failure that speaks about this segment. `sure`: it puts it down whatever it is.
+        """One failure that speaks about this segment, of a call of `took_s` ago.
 
-        `trial_of`: the attempt that failed, where it was a trial.
+        `sure`: it puts it down whatever it is. `trial_of`: the attempt, where it was a trial.
         """
         memory_s = self.params.memory_s
         node = self.nodes.get(segment)
@@ -250,18 +264,23 @@ class Health:
             node = self._new(segment, wall)
         before = node.settle(at, memory_s)
         node.wall_ahead_s = wall - at
+        node.doubts = [*node.doubts, at][-DOUBTS_MAX:]
         node.failed_at, node.kind, node.status, node.verdict = at, kind, status, verdict
         node.tried(trial_of)
-        node.asked_until = max(node.asked_until, at + self._asked_s(verdict))
-        if before is DOWN:
-            # It rests already: an answer to a call from before is no new trip, but a longer wait
-            # that the other side asks for counts.
-            node.rests_until = max(node.rests_until, node.asked_until)
+        asked_s = self._asked_s(verdict)
+        node.asked_until = max(node.asked_until, at + asked_s)
+        if before is DOWN or (before is PROBATION and node.tells_of_then(at - took_s)):
+            # An answer to a call from before is no new trip, but a longer wait that the other side
+            # asks for counts.
+            if asked_s:
+                node.down_at = at
+                node.rests_until = max(node.rests_until, node.asked_until)
             return
         if before is WELL:
             node.began_at = at
         clear = kind in AT_ONCE_KINDS or status in AT_ONCE_STATUSES or verdict.rest_s is not None
-        if node.turn(Turn.TRIP if sure or clear else Turn.DOUBT, wall) is not DOWN:
+        sure = sure or clear or node.recent(node.doubts, at, memory_s) >= DOUBTS_MAX
+        if node.turn(Turn.TRIP if sure else Turn.DOUBT, wall) is not DOWN:
             return
         if before is not PROBATION or node.goods:
             node.relapses = [*node.relapses, at][-TIMES_KEPT:]
@@ -269,8 +288,9 @@ class Health:
             node.knocks_lie = True
         node.knocked = False
         node.goods = 0
+        node.down_at = at
         node.trips = [*node.trips, at][-TIMES_KEPT:]
-        node.rests_until = at + max(self._own_rest_s(node, at), self._asked_s(verdict))
+        node.rests_until = at + max(self._own_rest_s(node, at), asked_s)
 
     def _own_rest_s(self, node: Node, at: float) -> float:
         params = self.params
@@ -318,11 +338,12 @@ class Health:
         node.tried(trial_of)
         if state is WELL or state is DOUBTFUL:
             node.turn(Turn.GOOD, wall)
+            node.doubts = [doubt for doubt in node.doubts if doubt > at - took_s]
             if at - node.failed_at > params.memory_s:
                 self._forget(segment)
             return
-        if at - took_s < node.failed_at and (not trial_of or at < node.asked_until):
-            return  # begun before it fell, it tells of then
+        if node.tells_of_then(at - took_s):
+            return
         relapses = node.recent(node.relapses, at, params.memory_s)
         apart_s = params.apart_s if relapses < FLAPPING_RELAPSES else params.apart_flapping_s
         if node.goods and at - node.good_at < apart_s:
@@ -332,6 +353,7 @@ class Health:
         if node.goods >= min(max(relapses, 1), 2):
             node.turn(Turn.ENOUGH, wall)
             node.goods = 0
+            node.doubts = []
             node.knocked = node.knocks_lie = False
         else:
             node.turn(Turn.GOOD, wall)
