@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ import pytest
 from tests.doubles import acts
 from tests.doubles.provider import Provider as Double
 from tests.net.flying import DataPlane, asking
-from tests.net.script_server import ScriptServer, Step, read, send, tell, until_gone
+from tests.net.script_server import ScriptServer, Step, read, send, tell, until_gone, wait
 from tests.net.test_pilot import response
 from tests.net.visiting import at_rest, eventually
 
@@ -46,8 +46,14 @@ def ask(url: str) -> tuple[int, dict[str, object]]:
 
 @pytest.mark.parametrize(
     ("place", "name"),
-    [(front_module, "plan"), (front_module, "Flight"), (speak, "peek"), (speak, "tap")],
-    ids=["plan", "flight", "peek", "tap"],
+    [
+        (front_module, "plan"),
+        (front_module, "Flight"),
+        (speak, "peek"),
+        (speak, "compose"),
+        (speak, "tap"),
+    ],
+    ids=["plan", "flight", "peek", "compose", "tap"],
 )
 def test_a_fault_of_ours_costs_nobody_the_answer(
     monkeypatch: pytest.MonkeyPatch, place: object, name: str
@@ -80,6 +86,7 @@ def test_a_provider_that_is_away_as_well_is_told_of(monkeypatch: pytest.MonkeyPa
         assert status == 502
         assert "holdfast's own code failed" in str(answer)
         assert plane.book.settled[-1].outcome == "failed"
+        assert plane.book.exchanges[-1].served_by == ""
 
 
 def test_without_a_provider_of_the_dialect_our_fault_is_owned(
@@ -92,6 +99,9 @@ def test_without_a_provider_of_the_dialect_our_fault_is_owned(
         status, answer = ask(plane.url)
         assert status == 500
         assert "holdfast's own code failed" in str(answer)
+        (told,) = plane.book.exchanges
+        assert (told.outcome, told.attempts) == ("declined", 0)
+        assert "own code failed" in told.because
 
 
 # -------------------------------------------------- what holds for a bypass, too
@@ -206,6 +216,9 @@ def test_a_provider_that_left_the_configuration_is_told_of(
         answer = plane.ask(asking(BODY))
         assert answer.status == 502
         assert b"no longer in the configuration" in answer.body
+        assert answer.header("x-holdfast-attempts") == "0"
+        (told,) = plane.book.exchanges
+        assert (told.attempts, told.served_by) == (0, "")
 
 
 def test_a_raw_answer_that_breaks_off_does_not_end_cleanly(
@@ -281,6 +294,58 @@ def test_a_fault_on_an_answer_leaves_no_attempt_open(
             settled = plane.book.settled
             assert {each.id for each in settled} == {each.id for each in plane.book.intents}
             assert [each.outcome for each in settled[before:]] == ["unknown", "ok"]
+
+
+def test_a_retry_that_joined_is_passed_raw_with_the_call_it_joined(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One raw request for both, paid once."""
+    there, go = threading.Event(), threading.Event()
+    steps = [read(), tell(there), wait(go), send(response())]
+    with ScriptServer(steps, [read(), send(response(200, GOOD))]) as server:
+        provider = Provider(name="first", dialects=("anthropic",), base_url=server.url)
+        with (
+            DataPlane({"*": ("first/*",)}, provider, key=KEY) as plane,
+            plane.visit() as first,
+            plane.visit() as again,
+        ):
+            monkeypatch.setattr(speak, "tap", broken)
+            first.send(asking(BODY, b"x-stainless-retry-count: 0"))
+            assert there.wait(5)
+            again.send(asking(BODY, b"x-stainless-retry-count: 1"))
+            (pilot,) = plane.do(lambda: set(plane.desk.flying))
+            eventually(lambda: len(pilot.audience.replies) == 2)
+            go.set()
+            answers = [first.answer(), again.answer()]
+        assert [(answer.status, answer.body) for answer in answers] == [(200, GOOD)] * 2
+        assert len(server.requests) == 2
+        assert [each.outcome for each in plane.book.settled] == ["unknown", "ok"]
+        assert [told.attempts for told in plane.book.exchanges] == [2]
+
+
+def test_a_fault_on_the_fourth_attempt_makes_no_fifth(monkeypatch: pytest.MonkeyPatch) -> None:
+    tap, count = speak.tap, 0
+
+    def breaks_at_last(*args: Any) -> Any:
+        nonlocal count
+        count += 1
+        return broken() if count == 4 else tap(*args)
+
+    monkeypatch.setattr(speak, "tap", breaks_at_last)
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(ScriptServer([read(), send(response(529 if n < 3 else 200))]))
+            for n in range(4)
+        ]
+        providers = [
+            Provider(name=f"p{n}", dialects=("anthropic",), base_url=server.url)
+            for n, server in enumerate(servers)
+        ]
+        targets = tuple(f"{provider.name}/*" for provider in providers)
+        plane = stack.enter_context(DataPlane({"*": targets}, *providers, key=KEY))
+        answer = plane.ask(asking(BODY))
+        assert (answer.status, answer.header("x-holdfast-attempts")) == (500, "4")
+        assert sum(len(server.requests) for server in servers) == 4
 
 
 def test_a_fault_within_the_answer_breaks_it_and_does_not_say_it_twice(

@@ -684,7 +684,7 @@ def test_an_answer_that_came_while_its_client_was_away_is_there_for_it(
 
 def test_what_is_too_long_or_went_wrong_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its client asks anew."""
-    monkeypatch.setattr("holdfast.net.pilot.TRANSCRIPT_BYTES_MAX", 100)
+    monkeypatch.setattr("holdfast.net.audience.TRANSCRIPT_BYTES_MAX", 100)
     with flying() as (plane, double):
         double.always(acts.slow(first_s=0.1))
         with Returning(plane, double, BODY) as client:
@@ -697,12 +697,12 @@ def test_what_is_too_long_or_went_wrong_is_not_kept(monkeypatch: pytest.MonkeyPa
 
 def test_who_reads_along_is_not_kept_in_memory_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of streams are open at once, and their clients hardly ever come back."""
-    monkeypatch.setattr("holdfast.net.pilot.READ_ALONG_BYTES_MAX", 300)
+    monkeypatch.setattr("holdfast.net.audience.READ_ALONG_BYTES_MAX", 300)
     with flying() as (plane, double):
         double.always(acts.slow(gap_s=0.03))
         with Returning(plane, double) as client:
             eventually(lambda: double.calls[0].words > 6)
-            assert plane.do(lambda: [p.joinable for p in plane.desk.flying]) == [False]
+            assert plane.do(lambda: [p.audience.joinable for p in plane.desk.flying]) == [False]
             client.again(RETRY).answer()
             assert client.first.answer().whole
         assert len(double.calls) == 2

@@ -18,7 +18,7 @@ from tests.net.script_server import ScriptServer, Step, read, send, tell, until_
 from tests.net.visiting import Answer, Visitor, at_rest, eventually
 
 from holdfast.facts.places import Limits, Provider
-from holdfast.net import pilot as pilot_module
+from holdfast.net import audience as audience_module
 
 MODEL = GRAMMARS["anthropic"].models[0]
 BODY: dict[str, Any] = {
@@ -452,7 +452,7 @@ def test_a_slow_client_that_leaves_holds_up_nobody_who_joined() -> None:
             eventually(lambda: server.requests)
             quick.send(asking(STREAM, b"x-stainless-retry-count: 1"))
             (pilot,) = plane.do(lambda: set(plane.desk.flying))
-            eventually(lambda: len(pilot.replies) == 2)
+            eventually(lambda: len(pilot.audience.replies) == 2)
             release.set()
             eventually(lambda: pilot._paused)
             slow.sock.close()
@@ -466,8 +466,8 @@ def test_who_joins_a_call_that_stood_still_sets_it_going_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The slow one has gone and the target is paused: whoever comes back reads on."""
-    monkeypatch.setattr(pilot_module, "TRANSCRIPT_BYTES_MAX", 1 << 28)
-    monkeypatch.setattr(pilot_module, "READ_ALONG_BYTES_MAX", 1 << 28)
+    monkeypatch.setattr(audience_module, "TRANSCRIPT_BYTES_MAX", 1 << 28)
+    monkeypatch.setattr(audience_module, "READ_ALONG_BYTES_MAX", 1 << 28)
     piece = DELTA % (b"x" * 4_000)
     end = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
     steps = [read(), send(stream_head() + START), send(piece * 4000), send(end)]

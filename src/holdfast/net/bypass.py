@@ -13,11 +13,11 @@ from holdfast.core.entries import attempt_id, exchange_of, intent_of
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.flights import Leg, Settled
 from holdfast.facts.outcomes import Failure
+from holdfast.net.audience import Audience
 from holdfast.net.desk import Desk
 from holdfast.net.dial import Line
 from holdfast.net.mask import masked, masked_failure, masked_headers
 from holdfast.net.onward import signature
-from holdfast.net.reply import Reply
 from holdfast.wire import speak
 from holdfast.wire.headers import (
     client_credential,
@@ -32,25 +32,33 @@ class Bypass:
 
     __slots__ = (
         "_attempts",
+        "_audience",
+        "_begun",
         "_call",
         "_desk",
         "_leg",
         "_line",
-        "_reply",
         "_secret",
         "_status",
         "_why",
     )
 
     def __init__(
-        self, desk: Desk, call: Call, leg: Leg, reply: Reply, error: Exception, attempts: int
+        self,
+        desk: Desk,
+        call: Call,
+        leg: Leg,
+        audience: Audience,
+        error: Exception,
+        attempts: int,
     ) -> None:
         """`attempts`: how many had left for this call before."""
-        self._attempts = attempts + 1
+        self._attempts = attempts
         self._desk = desk
         self._call = call
         self._leg = leg
-        self._reply = reply
+        self._audience = audience
+        self._begun = False
         self._why = f"holdfast's own code failed ({type(error).__name__}); passed through raw"
         self._secret: bytes | None = None
         self._line: Line | None = None
@@ -79,8 +87,9 @@ class Bypass:
             self._decline("nor could the request be addressed to its model")
             return
         self._desk.intend(intent_of(call, self._leg, 0, wall, len(body), "passed through raw"))
-        self._reply.on_gone = self._gone
-        self._reply.on_writable = self._resume
+        self._attempts += 1
+        self._audience.on_gone = self._gone
+        self._audience.on_pace = self._resume
         self._line = self._desk.dialer.ask(
             place.origin,
             call.method,
@@ -101,44 +110,50 @@ class Bypass:
         return speak.renamed(call.path, call.body, call.model, model)
 
     def _gone(self) -> None:
+        if self._audience.replies:
+            self._resume()  # it may have been the slow one
+            return
         if self._line is not None:
             self._line.hang_up()
         self._settle("abandoned")
-        if not self._reply.begun:
+        if not self._begun:
             self._record("abandoned", 0)
 
     def _resume(self) -> None:
-        if self._line is not None:
+        if self._line is not None and self._audience.writable:
             self._line.resume()
 
     def sent(self, reused: bool) -> None:  # noqa: FBT001 - the Sink's signature
         """Nothing to do: nobody waits for it."""
 
     def head(self, status: int, headers: Headers) -> None:
-        ours = (
+        ours = (*self._ours(), *signature(self._leg.target, self._leg.stand_in))
+        self._begun = True
+        self._status = status
+        self._audience.begin(status, (*masked_headers(to_client(headers), self._secret), *ours))
+        self._record("bypassed", status)
+
+    def _ours(self) -> Headers:
+        return (
             (b"x-holdfast-exchange", self._call.id.encode()),
             (b"x-holdfast-attempts", b"%d" % self._attempts),
-            *signature(self._leg.target, self._leg.stand_in),
         )
-        self._status = status
-        self._reply.begin(status, (*masked_headers(to_client(headers), self._secret), *ours))
-        self._record("bypassed", status)
 
     def body(self, data: bytes) -> None:
         # An error comes in one piece, nearly always; an answer is the target's, byte for byte.
-        self._reply.say(masked(data, self._secret) if self._status >= 400 else data)
-        if not self._reply.writable and self._line is not None:
+        data = masked(data, self._secret) if self._status >= 400 else data
+        if not self._audience.say(data) and self._line is not None:
             self._line.pause()
 
     def ended(self) -> None:
-        self._reply.finish()
+        self._audience.finish()
         self._settle("ok" if self._status < 400 else "failed")
 
     def broke(self, failure: Failure) -> None:
         failure = masked_failure(failure, self._secret)
         self._settle("failed", failure)
-        if self._reply.begun:
-            self._reply.break_()
+        if self._begun:
+            self._audience.break_()
             return
         self._decline(failure.text or failure.kind)
 
@@ -146,7 +161,7 @@ class Bypass:
         """The raw request could not be carried either: say so, in the client's dialect."""
         text = f"{self._why}; {why}. Please report this."
         headers, body = speak.error_reply(self._call.dialect, 502, text)
-        self._reply.send(502, headers, body)
+        self._audience.send(502, (*headers, *self._ours()), body)
         self._record("broken", 502)
 
     def _settle(
@@ -171,8 +186,8 @@ class Bypass:
                 status,
                 duration_s=self._desk.clock() - self._call.at,
                 attempts=self._attempts,
-                served_by=str(self._leg.target),
-                stand_in=self._leg.stand_in,
+                served_by=str(self._leg.target) if self._begun else "",
+                stand_in=self._begun and self._leg.stand_in,
                 because=self._why,
             )
         )

@@ -18,7 +18,7 @@ import msgspec
 from holdfast.core.blame import judge, transient
 from holdfast.core.budget import Budget
 from holdfast.core.entries import exchange_of
-from holdfast.core.flight import Flight, Judge, Policy
+from holdfast.core.flight import ATTEMPTS_MAX, Flight, Judge, Policy
 from holdfast.core.route import TALK, Affinity, NoRoute, candidates, plan
 from holdfast.core.words import ascii_header
 from holdfast.facts.calls import Call, Headers
@@ -26,6 +26,7 @@ from holdfast.facts.flights import Leg
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, Verdict
 from holdfast.facts.places import Dialect, Limits, Provider, Route, Surface, Target
+from holdfast.net.audience import Audience
 from holdfast.net.bypass import Bypass
 from holdfast.net.caller import Caller, Callers
 from holdfast.net.desk import Desk
@@ -171,7 +172,8 @@ class Front:
         try:
             self._call(request, reply, dialect, surface)
         except Exception as error:  # noqa: BLE001 - the house fails open, before the flight too
-            self._pass_raw(self._bare(request, dialect, surface), reply, error)
+            call = self._bare(request, dialect, surface)
+            self._pass_raw(call, Audience(reply), error)
 
     def _bare(self, request: Request, dialect: Dialect, surface: Surface) -> Call:
         """The call as far as it can be told when our own code is broken somewhere in here."""
@@ -250,7 +252,7 @@ class Front:
             try:
                 self._fly(late, caller, legs, reply, slowed_s=pause_s)
             except Exception as error:  # noqa: BLE001 - the house fails open, here too
-                self._pass_raw(call, reply, error)
+                self._pass_raw(call, Audience(reply), error)
 
         timer = asyncio.get_running_loop().call_later(pause_s, go)
         reply.on_gone = let_go
@@ -290,19 +292,26 @@ class Front:
         pilot.on_crash = self._fail_open
         return pilot
 
-    def _fail_open(self, pilot: Pilot, reply: Reply, error: Exception) -> None:
-        self._pass_raw(pilot.call, reply, error, pilot.flight.attempts)
+    def _fail_open(self, pilot: Pilot, error: Exception) -> None:
+        self._pass_raw(pilot.call, pilot.audience, error, pilot.sent_count)
 
-    def _pass_raw(self, call: Call, reply: Reply, error: Exception, attempts: int = 0) -> None:
-        """Our own code broke: the raw request goes to the original provider, and that is told."""
+    def _pass_raw(
+        self, call: Call, audience: Audience, error: Exception, attempts: int = 0
+    ) -> None:
+        """Our own code broke: the raw request goes to the original provider, and that is told.
+
+        `attempts`: how many had left for this call before.
+        """
         self.crashes.append(f"{type(error).__name__}: {error}")
-        if reply.begun:
+        if audience.begun:
+            audience.break_()
             return
-        leg = self._meant(call)
+        leg = self._meant(call) if attempts < ATTEMPTS_MAX else None
         if leg is None:
-            self._own_fault(call.dialect, reply, error)
+            told = _own_fault(call.dialect, error)
+            self._tell(call, audience, *told, because=_fault(error), attempts=attempts)
         else:
-            Bypass(self.desk, call, leg, reply, error, attempts).start()
+            Bypass(self.desk, call, leg, audience, error, attempts).start()
 
     def _meant(self, call: Call) -> Leg | None:
         """The first target of the call that takes it as it is; None where there is none, or where
@@ -315,11 +324,6 @@ class Front:
         if isinstance(legs, NoRoute):
             return None
         return next((leg for leg in legs if leg.dialect == call.dialect), None)
-
-    def _own_fault(self, dialect: Dialect, reply: Reply, error: Exception) -> None:
-        text = f"holdfast's own code failed ({type(error).__name__}); please report it."
-        headers, body = speak.error_reply(dialect, 500, text)
-        reply.send(500, headers, body)
 
     def _make_policy(self) -> Policy:
         desk = self.desk
@@ -380,7 +384,7 @@ class Front:
         for pilot in (*self.desk.flying, *self.desk.kept):
             other = pilot.call
             if (
-                pilot.joinable
+                pilot.audience.joinable
                 and other.credential_mark == call.credential_mark
                 and other.path == call.path
                 and other.query == call.query
@@ -407,7 +411,7 @@ class Front:
                 self._list(request, reply, dialect, caller)
             except Exception as error:  # noqa: BLE001 - nobody is left without an answer
                 self.crashes.append(f"{type(error).__name__}: {error}")
-                self._own_fault(dialect, reply, error)
+                reply.send(*_own_fault(dialect, error))
 
         task = asyncio.get_running_loop().create_task(later())
         self._listing.add(task)
@@ -501,22 +505,32 @@ class Front:
             self._tell(call, reply, status, (*headers, *ours), body, text)
 
     def _tell(
-        self, call: Call, reply: Reply, status: int, headers: Headers, body: bytes, because: str
+        self,
+        call: Call,
+        reply: Reply | Audience,
+        status: int,
+        headers: Headers,
+        body: bytes,
+        because: str,
+        attempts: int = 0,
     ) -> None:
-        """Answer a call that goes to nobody, and write it down."""
+        """Answer a call that goes to nobody (any more), and write it down."""
         self.desk.book.record(
             exchange_of(
                 call,
                 "declined",
                 status,
                 duration_s=0.0,
-                attempts=0,
+                attempts=attempts,
                 because=because,
                 bytes_out=len(body),
             )
         )
-        ours = (b"x-holdfast-exchange", ascii_header(call.id))
-        reply.send(status, (*headers, ours), body)
+        ours = (
+            (b"x-holdfast-exchange", ascii_header(call.id)),
+            (b"x-holdfast-attempts", b"%d" % attempts),
+        )
+        reply.send(status, (*headers, *ours), body)
 
 
 JSON: Headers = ((b"content-type", b"application/json"),)
@@ -524,6 +538,18 @@ _NO_USE: Headers = (
     (b"x-holdfast-verdict", b"request;invalid;0.99"),
     (b"x-should-retry", b"false"),
 )
+
+
+def _fault(error: Exception) -> str:
+    return f"holdfast's own code failed ({type(error).__name__})"
+
+
+def _own_fault(dialect: Dialect, error: Exception) -> tuple[int, Headers, bytes]:
+    """The answer where nobody could be asked past it."""
+    headers, body = speak.error_reply(dialect, 500, f"{_fault(error)}; please report it.")
+    return 500, headers, body
+
+
 # Outside the class because it names its methods.
 # ruff: noqa: SLF001
 _PAGES: dict[Page, Callable[[Front, Request, Reply], None]] = {

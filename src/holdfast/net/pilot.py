@@ -46,6 +46,7 @@ from holdfast.facts.flights import (
 )
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, Usage
+from holdfast.net.audience import Audience
 from holdfast.net.caller import Caller
 from holdfast.net.desk import Desk
 from holdfast.net.dial import Line
@@ -60,10 +61,6 @@ from holdfast.wire.tap import Tap
 # A client's own retry comes back within half a second (both SDKs: 0.5 s less up to a quarter);
 # a call that such a client left is kept this long, so that the retry can join it.
 JOIN_GRACE_S = 0.75
-# Of the answer to a client that may come back. The SDKs do so before its head, seldom after it.
-TRANSCRIPT_BYTES_MAX = 1 << 16
-# Who reads along seldom comes back for it, and there are many of those at once.
-READ_ALONG_BYTES_MAX = 1 << 13
 
 
 class Pilot:
@@ -71,7 +68,6 @@ class Pilot:
 
     __slots__ = (
         "_attempt",
-        "_begun_with",
         "_bytes_in",
         "_bytes_out",
         "_desk",
@@ -86,14 +82,14 @@ class Pilot:
         "_slowed",
         "_status",
         "_tap",
-        "_transcript",
         "_unsettled",
+        "audience",
         "call",
         "caller",
         "flight",
         "on_crash",
         "plan_because",
-        "replies",
+        "sent_count",
     )
 
     def __init__(
@@ -113,10 +109,13 @@ class Pilot:
         self.caller = caller
         self.flight = flight
         self.plan_because = because
-        self.replies: list[Reply] = [reply]
-        self.on_crash: Callable[[Pilot, Reply, Exception], None] | None = None
+        audience = self.audience = Audience(reply, keeps=call.retry_count is not None)
+        audience.on_gone = self._gone
+        audience.on_pace = self._flow
+        self.on_crash: Callable[[Pilot, Exception], None] | None = None
         self._places = desk.places  # those of now: it ends by the configuration it began with
         self._attempt = 0
+        self.sent_count = 0  # attempts that the book knows to have left
         self._unsettled = False  # whether the book waits for this attempt's end
         self._leg: Leg | None = None
         self._line: Line | None = None
@@ -132,10 +131,6 @@ class Pilot:
         self._status = 0
         self._bytes_in = 0
         self._bytes_out = 0
-        # What the client was told so far, kept only for clients that may come back and join.
-        self._begun_with: tuple[int, Headers | Lines] | None = None
-        self._transcript = bytearray() if call.retry_count is not None else None
-        self._listen_to(reply)
 
     def take_off(self) -> None:
         """Begin. Everything else comes by callbacks."""
@@ -205,14 +200,11 @@ class Pilot:
             desk.promise()
             name = attempt_id(self.call, self._attempt)
             desk.book.settle(Settled(id=name, outcome="unknown", wall=desk.wall()))
-            if self._leg is not None and self._leg.trial:
-                desk.board.unclaim(self._leg, name)
-        for reply in self.replies:
-            reply.on_gone = reply.on_writable = None
-            if reply.begun and not reply.ended:
-                reply.break_()
-            if self.on_crash is not None:
-                self.on_crash(self, reply, error)
+        if self._leg is not None and self._leg.trial:
+            desk.board.unclaim(self._leg, attempt_id(self.call, self._attempt))
+        self.audience.let_go()
+        if self.on_crash is not None:
+            self.on_crash(self, error)
 
     def _head_came(self, status: int, headers: Headers) -> None:
         if self._leg is not None:
@@ -263,39 +255,21 @@ class Pilot:
     def join(self, reply: Reply) -> None:
         """Attach a client's own retry to this call: it gets the answer from its first byte."""
         if self in self._desk.kept:
-            status, headers = self._begun_with or (0, ())
-            reply.send(status, headers, bytes(self._transcript or b""))
+            self.audience.repeat(reply)
             return
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
-        self._listen_to(reply)
-        self.replies.append(reply)
-        if self._begun_with is not None:
-            status, headers = self._begun_with
-            reply.begin(status, headers)
-            if self._transcript:
-                reply.say(bytes(self._transcript))
+        self.audience.join(reply)
         self._flow()
 
-    @property
-    def joinable(self) -> bool:
-        """Whether all that was said so far is still at hand."""
-        return self._transcript is not None
-
-    def _listen_to(self, reply: Reply) -> None:
-        reply.on_gone = lambda: self._gone(reply)
-        reply.on_writable = self._flow
-
-    def _gone(self, reply: Reply) -> None:
-        if reply in self.replies:
-            self.replies.remove(reply)
-        if self.replies:
+    def _gone(self) -> None:
+        if self.audience.replies:
             self._flow()  # it may have been the slow one
             return
         if self not in self._desk.flying:
             return
-        if self.joinable:
+        if self.audience.joinable:
             loop = asyncio.get_running_loop()
             self._grace = loop.call_later(JOIN_GRACE_S, self._leave)
         else:
@@ -304,12 +278,12 @@ class Pilot:
     def _leave(self) -> None:
         self._grace = None
         self._desk.kept.discard(self)
-        if not self.replies:
+        if not self.audience.replies:
             self._feed_safely(Left(self._desk.clock()))
 
     def _flow(self) -> None:
         """Read from the target only while every client takes what it is given."""
-        writable = all(reply.writable for reply in self.replies)
+        writable = self.audience.writable
         if self._line is not None and writable == self._paused:
             self._paused = not writable
             (self._line.resume if writable else self._line.pause)()
@@ -344,7 +318,7 @@ class Pilot:
         """The house closes, and this call's time to end by itself is over."""
         at = self._desk.clock()
         self._desk.flying.add(self)  # it may not even have taken off
-        self._feed_safely(Stopping(at) if self.replies else Left(at))
+        self._feed_safely(Stopping(at) if self.audience.replies else Left(at))
 
     def _obey(self, commands: Sequence[Command]) -> None:
         if (
@@ -359,12 +333,10 @@ class Pilot:
             _OBEY[type(command)](self, command)
 
     def _finish(self, _: Finish) -> None:
-        for reply in self.replies:
-            reply.finish()
+        self.audience.finish()
 
     def _break(self, _: Break) -> None:
-        for reply in self.replies:
-            reply.break_()
+        self.audience.break_()
 
     def _hang_up(self, _: HangUp) -> None:
         line = self._part()
@@ -406,6 +378,7 @@ class Pilot:
         if leg.trial:
             desk.board.claim(leg, at, attempt_id(call, command.attempt))
         desk.intend(intent_of(call, leg, command.attempt, desk.wall(), len(outgoing.body), leg.why))
+        self.sent_count += 1
         self._unsettled = True
         self._lost = outgoing.lost
         line = self._line = desk.dialer.ask(
@@ -455,35 +428,20 @@ class Pilot:
     def _send_whole(self, begin: Begin, data: bytes) -> None:
         headers = self._reply_headers(begin.attempt)
         self._status = begin.status
-        if not self.replies:  # its client may come back for it
-            self._begun_with = (begin.status, headers)
-            self._say(data)
-            return
         self._bytes_out += len(data)
-        for reply in self.replies:
-            reply.send(begin.status, headers, data)
+        self.audience.send(begin.status, headers, data)
 
     def _begin(self, command: Begin) -> None:
-        headers = self._reply_headers(command.attempt)
         self._status = command.status
-        self._begun_with = (command.status, headers)
-        for reply in self.replies:
-            reply.begin(command.status, headers)
+        self.audience.begin(command.status, self._reply_headers(command.attempt))
 
     def _tell(self, command: Say) -> None:
         self._say(command.data)
 
     def _say(self, data: bytes) -> None:
         self._bytes_out += len(data)
-        if self._transcript is not None:
-            self._transcript += data
-            most = READ_ALONG_BYTES_MAX if self.replies else TRANSCRIPT_BYTES_MAX
-            if len(self._transcript) > most:
-                self._transcript = None
-        for reply in self.replies:
-            reply.say(data)
-            if not reply.writable:
-                self._flow()
+        if not self.audience.say(data):
+            self._flow()
 
     def _say_error(self, command: SayError) -> None:
         data = command.data
@@ -510,8 +468,7 @@ class Pilot:
             head = list(entity)
         self._status = status
         self._bytes_out += len(data)
-        for reply in self.replies:
-            reply.send(status, [*head, *ours], data)
+        self.audience.send(status, [*head, *ours], data)
 
     # -------------------------------------------------------------- the facts
 
@@ -545,7 +502,7 @@ class Pilot:
 
     def _flight_ended(self, note: FlightEnded) -> None:
         desk, call = self._desk, self.call
-        if self._grace is not None and note.outcome == "ok" and self.joinable:
+        if self._grace is not None and note.outcome == "ok" and self.audience.joinable:
             desk.kept.add(self)  # until the grace is over
         elif self._grace is not None:
             self._grace.cancel()
@@ -569,8 +526,7 @@ class Pilot:
                 bytes_out=self._bytes_out,
             )
         )
-        for reply in self.replies:
-            reply.on_gone = reply.on_writable = None
+        self.audience.let_go()
 
 
 def answered(failure: Failure) -> Evidence:
