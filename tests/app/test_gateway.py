@@ -7,6 +7,7 @@ import json
 import os
 import urllib.request
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -141,9 +142,11 @@ def test_an_engine_that_is_added_by_a_reload_is_known_as_one(tmp_path: Path) -> 
     assert asyncio.run(story()) == [frozenset(), frozenset({"cloud", "llama"})]
 
 
+@pytest.mark.parametrize("where", ["stage.open", "observatory.herald.take_over"])
 def test_a_configuration_that_cannot_be_taken_over_is_told_and_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
+    """All of it or nothing: meanwhile calls go by the former one."""
     file = tmp_path / "config.toml"
     text = FILE.format(port=free_port(), data=tmp_path / "data", key="none", model="*")
     file.write_text(text)
@@ -154,8 +157,11 @@ def test_a_configuration_that_cannot_be_taken_over_is_told_and_tried_again(
         try:
             file.write_text(text + "[providers.sim]\n")
             with monkeypatch.context() as patch:
-                patch.setattr(gateway.stage, "open", no_files)
+                room, _, name = where.rpartition(".")
+                place = attrgetter(room)(gateway)
+                patch.setattr(place, name, no_files if name == "open" else no_files_now)
                 await reloaded(gateway)
+            assert list(gateway.desk.places) == list(gateway.config.providers) == ["cloud"]
             alarms = [list(gateway.alarms.values())]
             await reloaded(gateway)
             return [told, *alarms, list(gateway.alarms.values()), list(gateway.desk.places)]
@@ -168,8 +174,12 @@ def test_a_configuration_that_cannot_be_taken_over_is_told_and_tried_again(
     assert (after, places) == ([], ["cloud", "sim"])
 
 
-async def no_files(_: str) -> str:
+def no_files_now(*_: object) -> str:
     raise OSError(24, "Too many open files")
+
+
+async def no_files(_: str) -> str:
+    return no_files_now()
 
 
 def test_what_goes_wrong_at_the_end_does_not_keep_the_ledger_from_being_closed(

@@ -181,12 +181,14 @@ class Gateway:
         for name, provider in providers.items():
             secret = config.secrets.get(name)
             places[name] = Place(provider, secret.reveal().encode() if secret else None)
+        # What may go wrong stands before the switch: routing is by the old one, or by the new.
+        sentences = self.observatory.take_over(config, self._environ)
         self.desk.places = places
         self.board.incidents.local = engines_of(config)
         self.front.rules = Rules(providers, config.routes, config.limits)
         self.front.shelf.forget()
         self.config = config
-        for sentence in self.observatory.take_over(config, self._environ):
+        for sentence in sentences:
             self._say(sentence)
 
     def reload(self) -> None:
