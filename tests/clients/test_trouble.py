@@ -78,6 +78,26 @@ def test_a_wait_that_a_provider_asks_for_is_kept(
         assert again.at - limited.at >= 1.99
 
 
+def test_a_lone_target_that_came_back_slower_is_found_by_the_sdks_own_retries(
+    sdks: Get, doubles: dict[str, Provider], tmp_path: Path
+) -> None:
+    """The first word is the truth, within two seconds; who asks again is waited for longer."""
+    only, sdk = doubles["alpha"], sdks("anthropic", False)
+    limits = {"headers_s": 2.5, "content_s": 2.5}
+    with gateway(tmp_path, [upstream(only)], [("*", ["alpha/*"])], **limits) as running:
+        assert sdk.ask("stream", url=running.url, model=MINE).error is None
+        only.always(acts.stall("after_headers"))
+        assert sdk.ask("stream", url=running.url, model=MINE).error
+        only.always(acts.slow(first_s=2.0))
+        told = sdk.ask("stream", url=running.url, model=MINE)
+        assert told.error
+        assert "within 1.5 s" in (told.body or "")
+        assert told.seconds < 2
+        told = sdk.ask("stream", url=running.url, model=MINE, retries=2)
+        assert (told.error, told.text) == (None, only.text())
+        assert sdk.ask("stream", url=running.url, model=MINE).error is None
+
+
 def test_a_wait_that_nobody_can_shorten_is_told(
     sdks: Get, doubles: dict[str, Provider], tmp_path: Path
 ) -> None:

@@ -202,6 +202,22 @@ def test_pings_do_not_prolong_the_wait_for_content_but_events_prolong_a_stream()
     assert play.flight.deadline == 160.0
 
 
+def test_silence_is_told_with_how_long_it_was_waited_for() -> None:
+    """The true patience, which may be shorter than the configured limit."""
+    for begin, until, told in (
+        ([], 5.0, "no connection within 5.0 s"),
+        ([Sent(1.0, 1)], 31.0, "connected, but no answer within 30.0 s"),
+        ([Sent(1.0, 1), Opened(3.0, 1, 200)], 63.0, "headers, but no content within 60.0 s"),
+    ):
+        flight = Flight(call(), Plan(legs=legs("a")), policy())
+        for event in (Started(0.0), *begin):
+            flight.handle(event)
+        assert flight.deadline == pytest.approx(until, abs=0.001)
+        ended, *_ = [c for c in flight.handle(Rang(until + 0.01)) if isinstance(c, AttemptEnded)]
+        assert ended.failure is not None
+        assert ended.failure.text == told
+
+
 def test_who_says_that_it_thinks_is_not_silent() -> None:
     """Some models show nothing of what they think for minutes, with pings or without."""
     play = Playbook(legs("a"))

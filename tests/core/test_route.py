@@ -482,6 +482,21 @@ def test_a_last_resort_that_was_silent_gets_little_patience() -> None:
     assert trial.limits == LIMITS
 
 
+def test_a_client_that_asks_again_is_waited_for_longer_where_there_is_nobody_else() -> None:
+    """So a target that came back slower is found without probes; the first word comes soon."""
+    for at in (1.5, 9.0):  # while it rests, and as its trial
+        b = board()
+        (leg,) = legs("a")
+        told(b, leg, 0.0, kind="", first_content_s=0.1)
+        told(b, leg, 1.0, kind="headers_timeout")
+        waits = []
+        for again in (None, 0, 1, 2, 100):
+            chosen = plan(msgspec.structs.replace(call(), at=at, retry_count=again), (leg,), b)
+            (asked,) = chosen.legs or chosen.last_resort
+            waits.append((asked.limits.headers_s, asked.limits.content_s))
+        assert waits == [(1.5, 1.5), (1.5, 1.5), (3.0, 3.0), (6.0, 6.0), (30.0, 60.0)]
+
+
 def test_a_conversation_stays_with_its_stand_in_while_that_one_is_up() -> None:
     b = board()
     pair = legs("a", "b")

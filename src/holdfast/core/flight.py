@@ -128,9 +128,9 @@ class Phase(Enum):
 DIALLING, WAITING, OPENED, SPEAKING, PAUSING, LANDED = Phase
 
 _SILENCE: dict[Phase, tuple[FailureKind, Where, str]] = {
-    DIALLING: ("connect_timeout", "connect", "no connection within the connect limit"),
-    WAITING: ("headers_timeout", "before_headers", "no answer within the headers limit"),
-    OPENED: ("content_timeout", "body", "headers, but no content within the limit"),
+    DIALLING: ("connect_timeout", "connect", "no connection"),
+    WAITING: ("headers_timeout", "before_headers", "connected, but no answer"),
+    OPENED: ("content_timeout", "body", "headers, but no content"),
     SPEAKING: ("idle_timeout", "in_stream", "the answer fell silent"),
 }
 
@@ -368,8 +368,16 @@ class Flight:
         if self.phase is PAUSING:
             return self._next(at)
         kind, where, text = _SILENCE[self.phase]
+        if self.phase is not SPEAKING:
+            text = f"{text} within {self.deadline - self._since():.1f} s"
         failure = Failure(kind=kind, where=where, text=text)
         return self._failed(at, failure, hang_up=True)
+
+    def _since(self) -> float:
+        """When the current phase of an attempt began."""
+        if self.phase is OPENED and self._headers_at is not None:
+            return self._headers_at
+        return self._started_at if self._sent_at is None else self._sent_at
 
     def _unfit(self, event: Unfit) -> list[Command]:
         leg = self._leg

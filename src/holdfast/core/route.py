@@ -20,7 +20,9 @@ from holdfast.facts.places import Dialect, Limits, ModelFacts, Provider, Route, 
 FIRST = "first choice"
 LAST_RESORT_CONNECT_S = 1.0
 # Who was silent before is listened to for three times the usual while, and at least so long; twice
-# as long with each trial in vain, since who comes back may be slower than before.
+# as long with each trial in vain, since who comes back may be slower than before. Where nobody else
+# can be asked, the truth has to come soon: there it is twice as long with each of the client's own
+# retries, which show that it would rather wait.
 SILENCE_S = 1.5
 DOUBLINGS_MAX = 8
 # A trial that is not streamed answers whole, which takes longer than a first word.
@@ -212,14 +214,14 @@ def plan(call: Call, legs: tuple[Leg, ...], board: Board, *, sticky: Target | No
     open_legs: list[Leg] = []
     shut: list[tuple[Leg, Standing]] = []
     passed: list[tuple[str, str]] = []
+    alone = _doubled(call.retry_count or 0)
     for leg, standing in zip(legs, standings, strict=True):
         if not standing.open:
             shut.append((leg, standing))
             passed.append((str(leg.target), standing.why))
         elif standing.trial:
-            # Who has nobody else is told the truth at once; a probe finds out that one is slower.
             spare = any(s.open and not s.trial for s in standings)
-            factor = 2.0 ** min(max(standing.trips - 1, 0), DOUBLINGS_MAX) if spare else 1.0
+            factor = _doubled(standing.trips - 1) if spare else alone
             limits = _impatient(leg, standing, board, WHOLE_TRIAL_FACTOR, factor=factor)
             why = f"{leg.why}, on trial"
             open_legs.append(msgspec.structs.replace(leg, trial=True, limits=limits, why=why))
@@ -227,7 +229,7 @@ def plan(call: Call, legs: tuple[Leg, ...], board: Board, *, sticky: Target | No
             open_legs.append(leg)
     # Who asked to be left alone comes last, however long ago he failed.
     shut.sort(key=lambda pair: (pair[1].asked, pair[1].failed_at))
-    last = tuple(_last_resort(leg, standing, board) for leg, standing in shut)
+    last = tuple(_last_resort(leg, standing, board, alone) for leg, standing in shut)
     if not open_legs:
         because = "all targets rest: " + "; ".join(f"{target} {why}" for target, why in passed)
         return Plan(passed_over=tuple(passed), because=because, last_resort=last)
@@ -240,9 +242,13 @@ def plan(call: Call, legs: tuple[Leg, ...], board: Board, *, sticky: Target | No
     return Plan(legs=tuple(open_legs), passed_over=tuple(passed), because=because, last_resort=last)
 
 
-def _last_resort(leg: Leg, standing: Standing, board: Board) -> Leg:
+def _doubled(times: int) -> float:
+    return 2.0 ** min(max(times, 0), DOUBLINGS_MAX)
+
+
+def _last_resort(leg: Leg, standing: Standing, board: Board, factor: float) -> Leg:
     """The leg as it is asked although it rests."""
-    limits = _impatient(leg, standing, board, 1.0, unknown_s=0.0)
+    limits = _impatient(leg, standing, board, 1.0, unknown_s=0.0, factor=factor)
     limits = msgspec.structs.replace(limits, connect_s=LAST_RESORT_CONNECT_S)
     why = "last resort: no other could be asked"
     return msgspec.structs.replace(leg, limits=limits, trial=standing.rests, why=why)
