@@ -54,7 +54,7 @@ from holdfast.net.mask import masked_failure, masked_pieces
 from holdfast.net.onward import onward, signature
 from holdfast.net.reply import Lines, Reply
 from holdfast.wire import speak
-from holdfast.wire.headers import lost_told, lost_value, to_client
+from holdfast.wire.headers import lost_told, lost_value
 from holdfast.wire.marks import marks_of, shape_of
 from holdfast.wire.tap import Tap
 
@@ -451,24 +451,13 @@ class Pilot:
         self._say(data)
 
     def _decline(self, command: Decline) -> None:
-        ours = [*self._ours(0), (b"x-holdfast-verdict", ascii_header(str(command.verdict)))]
-        if command.retry_after_s is not None:
-            ours.append((b"retry-after", b"%d" % max(1, round(command.retry_after_s))))
-        if command.should_retry is not None:
-            ours.append((b"x-should-retry", b"true" if command.should_retry else b"false"))
-        failure = command.failure
-        if failure is not None and failure.status is not None:
-            cause, told = command.verdict.cause, {name for name, _ in ours}
-            status, entity, data = speak.passed_error(self.call.dialect, failure, cause)
-            head = [pair for pair in to_client(entity) if pair[0] not in told]
-        else:
-            status = declined_status(command.verdict, speak.overload_status(self.call.dialect))
-            text = refusal(command, self._desk.outlook(command))
-            entity, data = speak.error_reply(self.call.dialect, status, text)
-            head = list(entity)
-        self._status = status
+        dialect, verdict = self.call.dialect, command.verdict
+        ours = (*self._ours(0), (b"x-holdfast-verdict", ascii_header(str(verdict))))
+        status = declined_status(verdict, speak.overload_status(dialect))
+        text = refusal(command, self._desk.outlook(command))
+        self._status, headers, data = speak.declined(dialect, command, status, text, ours)
         self._bytes_out += len(data)
-        self.audience.send(status, [*head, *ours], data)
+        self.audience.send(self._status, headers, data)
 
     # -------------------------------------------------------------- the facts
 

@@ -220,22 +220,10 @@ class Pilot:
         self._how = self._how or "broken"
 
     def _decline(self, command: Decline) -> None:
-        failure, extra = command.failure, []
-        if command.retry_after_s is not None:
-            extra.append((b"retry-after", b"%d" % max(1, round(command.retry_after_s))))
-        if command.should_retry is not None:
-            extra.append((b"x-should-retry", b"true" if command.should_retry else b"false"))
-        if failure is not None and failure.status is not None:
-            self._status, head, data = speak.passed_error(
-                self.call.dialect, failure, command.verdict.cause
-            )
-            self._headers = (*to_client(head), *extra)
-        else:
-            self._status = declined_status(
-                command.verdict, speak.overload_status(self.call.dialect)
-            )
-            head, data = speak.error_reply(self.call.dialect, self._status, refusal(command))
-            self._headers = (*head, *extra)
+        dialect = self.call.dialect
+        status = declined_status(command.verdict, speak.overload_status(dialect))
+        text = refusal(command)
+        self._status, self._headers, data = speak.declined(dialect, command, status, text)
         self._said = [data]
         self._how = self._how or "clean"
 

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from holdfast.facts.calls import Call, Headers, Peek
-from holdfast.facts.flights import Leg
+from holdfast.facts.flights import Decline, Leg
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, FailureKind, Said
 from holdfast.facts.places import NOTHING_KNOWN, ModelFacts
@@ -27,7 +27,7 @@ from holdfast.wire.fitting import fitted, lettered, looks_fitted, paired
 from holdfast.wire.gathering import Gatherer, GatheringTap
 from holdfast.wire.gemini import array as gemini_array
 from holdfast.wire.gemini import dialect as gemini
-from holdfast.wire.headers import about_call, client_credential, is_subscription
+from holdfast.wire.headers import about_call, client_credential, is_subscription, to_client
 from holdfast.wire.keeping import KeepingTap, SignedTap
 from holdfast.wire.mend import Mender, deltas_of, mended_answer
 from holdfast.wire.mended import MendedFrames
@@ -68,6 +68,7 @@ __all__ = [
     "client_credential",
     "compose",
     "conversation",
+    "declined",
     "error_event",
     "error_reply",
     "error_type",
@@ -636,6 +637,27 @@ def passed_error(dialect: str, failure: Failure, cause: str) -> tuple[int, Heade
         return 400, head, here.too_long(words)
     code = "" if said.code.isdigit() else said.code  # some repeat the status there
     return status, head, here.error_body(here.error_type(status), words, code, status)
+
+
+def declined(
+    dialect: str, command: Decline, status: int, text: str, ours: Headers = ()
+) -> tuple[int, Headers, bytes]:
+    """The answer to a client whom nobody could serve: status, headers and body.
+
+    The error of a target, where one is to be passed on; else `text`, with `status`. The headers say
+    to its SDK whether and when to ask again; these and `ours` count where the target says the same.
+    """
+    if command.retry_after_s is not None:
+        ours += ((b"retry-after", b"%d" % max(1, round(command.retry_after_s))),)
+    if command.should_retry is not None:
+        ours += ((b"x-should-retry", b"true" if command.should_retry else b"false"),)
+    failure = command.failure
+    if failure is None or failure.status is None:
+        head, body = error_reply(dialect, status, text)
+    else:
+        status, head, body = passed_error(dialect, failure, command.verdict.cause)
+    told = {name for name, _ in ours}
+    return status, (*(pair for pair in to_client(head) if pair[0] not in told), *ours), body
 
 
 _OF_BODIES = (b"content-type", b"content-encoding", b"content-length")
