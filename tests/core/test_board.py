@@ -39,7 +39,7 @@ def tell(
     board: Board, leg: Leg, at: float, failure: Failure | None, wait_s: float | None = None
 ) -> None:
     """What the shell does with the end of an attempt."""
-    around = board.circumstances(leg, at, at, local=False, retry_after_s=wait_s)
+    around = board.circumstances(leg, at, at, retry_after_s=wait_s)
     board.observe(
         Observation(
             at=at,
@@ -277,8 +277,6 @@ def test_a_good_answer_is_folded_as_its_observation_would_be(course: list, watch
         else:
             tell(other, leg, at, answer(status))
         assert one.rows(at) == other.rows(at)
-        around = [
-            b.circumstances(leg, at, at, local=False, retry_after_s=None) for b in (one, other)
-        ]
+        around = [b.circumstances(leg, at, at) for b in (one, other)]
         assert around[0] == around[1]
         assert (one._typical, one._aside) == (other._typical, other._aside)

@@ -16,7 +16,7 @@ from holdfast.core.budget import Budget
 from holdfast.core.route import Affinity
 from holdfast.facts.flights import Exchange, Intent, Settled
 from holdfast.facts.losses import Losses
-from holdfast.facts.places import Limits, Provider, Route
+from holdfast.facts.places import Limits, Provider, Route, engines_of
 from holdfast.net.desk import Desk, Place
 from holdfast.net.dial import Dialer
 from holdfast.net.doorman import Doorman
@@ -135,6 +135,7 @@ class DataPlane:
             credit=budget.credit,
             affinity=lambda _call, _leg, _at: None,
         )
+        desk.board.incidents.local = engines_of(self._providers)
         desk.places = {
             name: Place(p, self._keys.get(name, self._key)) for name, p in self._providers.items()
         }

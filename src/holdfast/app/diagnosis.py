@@ -18,6 +18,7 @@ from holdfast.core.blame import judge
 from holdfast.core.signatures import BOOK, Book
 from holdfast.facts.evidence import Circumstances, PageState
 from holdfast.facts.outcomes import Action, Failure, FailureKind, Said, Verdict, Where, Whose
+from holdfast.facts.places import engines_of
 from holdfast.wire.printed import Printed, read_printed, way_of
 from holdfast.wire.retry_after import retry_after_s
 
@@ -61,7 +62,7 @@ class Diagnosis:
     """Judges records of failures. `known`: which providers there are, and which are local."""
 
     def __init__(self, known: Catalogue, book: Book = BOOK) -> None:
-        self._local = frozenset(name for name, entry in known.items() if entry.kind == "local")
+        self._local = engines_of(known)
         self._book = book
 
     def answer(self, line: bytes | str, wall: float) -> Answer:

@@ -31,6 +31,7 @@ from holdfast.core.route import Affinity
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import Leg
 from holdfast.facts.observations import Observation, ObservationKind
+from holdfast.facts.places import engines_of
 from holdfast.net.desk import Desk, Place
 from holdfast.net.dial import Dialer
 from holdfast.net.doorman import Doorman
@@ -184,7 +185,7 @@ class Gateway:
         # What may go wrong stands before the switch: routing is by the old one, or by the new.
         sentences = self.observatory.take_over(config, self._environ)
         self.desk.places = places
-        self.board.incidents.local = engines_of(config)
+        self.board.incidents.local = engines_of(config.providers)
         self.front.rules = Rules(providers, config.routes, config.limits)
         self.front.shelf.forget()
         self.config = config
@@ -309,11 +310,6 @@ class Gateway:
             )
         finally:
             del self._knocking[provider]
-
-
-def engines_of(config: Config) -> frozenset[str]:
-    """The providers that are engines on this machine, by their names."""
-    return frozenset(name for name, one in config.providers.items() if one.kind == "local")
 
 
 def refuse_open_doors(config: Config) -> None:

@@ -27,7 +27,7 @@ from holdfast.facts.incidents import Event
 from holdfast.facts.observations import Observation, ObservationKind
 from holdfast.facts.outcomes import Failure, Verdict
 from holdfast.facts.pages import ComponentStatus, PageClaim, PageComponent
-from holdfast.facts.places import Segment, Surface, Target
+from holdfast.facts.places import Segment, Surface, Target, engines_of
 from holdfast.wire.retry_after import retry_after_s
 
 LINE_MAX = 4_000_000
@@ -80,9 +80,7 @@ class Replay:
     """Folds lines, in order."""
 
     def __init__(self) -> None:
-        known = catalogue()
-        self._local = frozenset(name for name, one in known.items() if one.kind == "local")
-        self.incidents = Incidents(local=self._local)
+        self.incidents = Incidents(local=engines_of(catalogue()))
         self._board = Board(lambda: 0.5, incidents=self.incidents)
         self._decode = msgspec.json.Decoder(Line).decode
         self._at = -math.inf
@@ -131,7 +129,6 @@ class Replay:
             Leg(target=target, dialect="anthropic", surface=surface),
             line.at,
             line.at,
-            local=provider in self._local,
             retry_after_s=wait_s,
         )
         last_ok_s = found.credential_last_ok_s

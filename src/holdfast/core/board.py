@@ -311,7 +311,6 @@ class Board:
         at: float,
         wall: float,
         *,
-        local: bool = False,
         retry_after_s: float | None = None,
     ) -> Circumstances:
         """What stands around a failure of this leg now (`at` steady, `wall` UTC seconds)."""
@@ -327,7 +326,7 @@ class Board:
         node = self._health.nodes.get(Segment(provider, surface, None, credential))
         began_at = node.began_at if node is not None and node.state in IN_TROUBLE else at
         return Circumstances(
-            local=local,
+            local=provider in self.incidents.local,
             credential_last_ok_s=max(0.0, at - max(own.values())) if own else None,
             credential_ever_ok=True if own else None,
             overload_burst=len(burst) >= BURST_COUNT and at - burst[0] < LATELY_S,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -139,6 +140,18 @@ class Provider(Struct, frozen=True, kw_only=True):
     models: tuple[ModelFacts, ...] = ()
     allow_subscription: bool = False
     limits: Limits | None = None
+
+
+class Sort(Protocol):
+    """Whatever says of what kind it is."""
+
+    @property
+    def kind(self) -> Kind: ...
+
+
+def engines_of(providers: Mapping[str, Sort]) -> frozenset[str]:
+    """The names of those that are engines on this machine."""
+    return frozenset(name for name, one in providers.items() if one.kind == "local")
 
 
 class Target(Struct, frozen=True, cache_hash=True, gc=False):

@@ -330,13 +330,11 @@ class Front:
 
         def verdict(failure: Failure, leg: Leg) -> Verdict:
             at = desk.clock()
-            place = desk.places.get(leg.target.provider)
             wall = desk.wall()
             around = desk.board.circumstances(
                 leg,
                 at,
                 wall,
-                local=place is not None and place.provider.kind == "local",
                 retry_after_s=retry_after_s(failure.headers, wall, failure.body),
             )
             return judge(failure, around)

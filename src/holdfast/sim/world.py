@@ -31,7 +31,7 @@ from holdfast.facts.flights import AttemptEnded, Dial, Leg
 from holdfast.facts.incidents import Event
 from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Failure, Verdict
-from holdfast.facts.places import Dialect, Limits, ModelFacts, Provider, Route, Target
+from holdfast.facts.places import Dialect, Limits, ModelFacts, Provider, Route, Target, engines_of
 from holdfast.sim import scout
 from holdfast.sim.client import Asking, retries_in_s
 from holdfast.sim.pilot import Ear, Pilot
@@ -112,6 +112,7 @@ class World:
         self.now_s = 0.0
         self.trace = Trace()
         self.board = Board(self._dice.random)
+        self.board.incidents.local = engines_of(self._providers)
         self.incidents = self.board.incidents
         # What was learnt, as the gateway's journal has it, and what it led to.
         self.journal: list[Observation] = []
@@ -395,7 +396,6 @@ class World:
             leg,
             self.now_s,
             self.wall(),
-            local=self._providers[leg.target.provider].kind == "local",
             retry_after_s=retry_after_s(failure.headers, self.wall(), failure.body),
         )
         return judge(failure, around)
