@@ -11,9 +11,12 @@ SURE = 0.8
 # A prompt that is too long for a target, and for none with a larger window.
 SHRINK: Action = "shrink_or_larger_context"
 
+# One failed attempt, and what it was judged to be.
+Declined = tuple[Leg, Failure, Verdict]
+
 
 def decline(
-    failed: list[tuple[Leg, Failure, Verdict]],
+    failed: list[Declined],
     tried: tuple[tuple[str, str], ...],
     *,
     several: bool,
@@ -40,13 +43,8 @@ def decline(
             because=("no target of the route can carry this call",),
         )
         return Decline(verdict=nobody, tried=tried, should_retry=False)
-    failed = [one for one in failed if one[2].cause != NOT_OFFERED] or failed
-    # That it is too long for a stand-in says nothing of whom the person asked for.
-    failed = [one for one in failed if not (one[0].stand_in and one[2].action == SHRINK)] or failed
-    leg, failure, verdict = failed[-1]
-    if verdict.action not in ("surface_to_user", SHRINK):
-        # The first choice is what the person asked for: its verdict speaks.
-        leg, failure, verdict = failed[0]
+    failed = _telling(failed)
+    leg, failure, verdict = _speaking(failed)
     final = verdict.whose in ("request", "account") and verdict.cause != "rate_limit"
     # What failed behind a status of success (a page, an empty answer) must not look like one.
     is_error = failure.status is not None and failure.status >= 400
@@ -77,6 +75,21 @@ def decline(
         retry_after_s=None if said else (wait_s or 3.0),
         should_retry=soon,
     )
+
+
+def _telling(failed: list[Declined]) -> list[Declined]:
+    """Those of them that tell something of what was asked for."""
+    failed = [one for one in failed if one[2].cause != NOT_OFFERED] or failed
+    # That it is too long for a stand-in says nothing of whom the person asked for.
+    return [one for one in failed if not (one[0].stand_in and one[2].action == SHRINK)] or failed
+
+
+def _speaking(failed: list[Declined]) -> Declined:
+    """The one that speaks for all: where the last ended the search, that; else the first choice,
+    which is what the person asked for.
+    """
+    last = failed[-1]
+    return last if last[2].action in ("surface_to_user", SHRINK) else failed[0]
 
 
 def blames_the_user(failure: Failure, verdict: Verdict) -> bool:

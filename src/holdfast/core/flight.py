@@ -44,7 +44,7 @@ from typing import Any
 import msgspec
 
 from holdfast.core.board import Standing
-from holdfast.core.declining import SHRINK, decline, forbidden
+from holdfast.core.declining import SHRINK, Declined, decline, forbidden
 from holdfast.core.words import STOPPED
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import (
@@ -204,7 +204,7 @@ class Flight:
         self._held: list[bytes] = []
         self._tried: list[tuple[str, str]] = []
         # What each failed attempt was judged to be, first choice first.
-        self._declined: list[tuple[Leg, Failure, Verdict]] = []
+        self._declined: list[Declined] = []
         self._status = 0
         self._thinks = False
         self._started_at = 0.0
@@ -616,7 +616,7 @@ def _larger(legs: list[Leg], than: Leg) -> list[Leg]:
     return [leg for leg in legs if (leg.context_tokens or 0) > window]
 
 
-def _was_too_small(declined: tuple[Leg, Failure, Verdict]) -> bool:
+def _was_too_small(declined: Declined) -> bool:
     return declined[2].action == SHRINK
 
 

@@ -280,8 +280,11 @@ class Health:
             node.began_at = at
         clear = kind in AT_ONCE_KINDS or status in AT_ONCE_STATUSES or verdict.rest_s is not None
         sure = sure or clear or node.recent(node.doubts, at, memory_s) >= DOUBTS_MAX
-        if node.turn(Turn.TRIP if sure else Turn.DOUBT, wall) is not DOWN:
-            return
+        if node.turn(Turn.TRIP if sure else Turn.DOUBT, wall) is DOWN:
+            self._fell(node, at, before)
+
+    def _fell(self, node: Node, at: float, before: State) -> None:
+        """It has just gone down, from this state: how long it rests."""
         if before is not PROBATION or node.goods:
             node.relapses = [*node.relapses, at][-TIMES_KEPT:]
         if node.knocked:
@@ -290,7 +293,7 @@ class Health:
         node.goods = 0
         node.down_at = at
         node.trips = [*node.trips, at][-TIMES_KEPT:]
-        node.rests_until = at + max(self._own_rest_s(node, at), asked_s)
+        node.rests_until = max(at + self._own_rest_s(node, at), node.asked_until)
 
     def _own_rest_s(self, node: Node, at: float) -> float:
         params = self.params
