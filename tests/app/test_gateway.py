@@ -122,6 +122,55 @@ async def reloaded(gateway: Gateway) -> None:
     await gateway._reloading
 
 
+@pytest.mark.parametrize("change", ["nothing", "key", "address"])
+def test_who_is_written_anew_into_the_configuration_is_asked_anew(
+    tmp_path: Path, change: str
+) -> None:
+    """Another key or address under an old name: what the old one asked for is no longer of use."""
+    file, secret, port = tmp_path / "config.toml", tmp_path / "key", free_port()
+    with Double("one", "anthropic") as one, Double("two", "anthropic") as two:
+
+        def write(name: str = "127.0.0.1") -> None:
+            file.write_text(
+                f"""[gateway]
+                port = {port}
+                data_dir = "{tmp_path / "data"}"
+                [providers.one]
+                dialect = "anthropic"
+                base_url = "{one.url.replace("127.0.0.1", name)}"
+                key = "file:{secret}"
+                [providers.two]
+                dialect = "anthropic"
+                base_url = "{two.url}"
+                key = "env:TWO"
+                [[routes]]
+                model = "*"
+                targets = ["one/{one.models[0]}", "two/{two.models[0]}"]"""
+            )
+
+        async def story() -> int:
+            environ = {"TWO": two.key}
+            gateway = await Gateway.start(read(file, environ), environ)
+            try:
+                assert await asyncio.to_thread(ask, gateway.url) == 200
+                assert len(one.calls) == len(two.calls) == 1
+                if change == "key":
+                    secret.write_text(one.key)
+                write("localhost" if change == "address" else "127.0.0.1")
+                await reloaded(gateway)
+                assert await asyncio.to_thread(ask, gateway.url) == 200
+                return len(one.calls)
+            finally:
+                await gateway.stop(0)
+
+        secret.write_text(one.key if change != "key" else "an-old-one")
+        secret.chmod(0o600)
+        if change != "key":
+            one.play(acts.status(429, retry_after="3600"))
+        write()
+        assert asyncio.run(story()) == (1 if change == "nothing" else 2)
+
+
 def test_an_engine_that_is_added_by_a_reload_is_known_as_one(tmp_path: Path) -> None:
     """Its failures say nothing of the way to the clouds."""
     file = tmp_path / "config.toml"

@@ -173,6 +173,20 @@ def test_one_error_among_many_good_answers_changes_nothing() -> None:
     assert live(b, 2.0, {})[0] == "a"
 
 
+def test_of_whom_moved_nothing_is_known_and_of_the_others_all() -> None:
+    moved, stayed = board(), board()
+    for one in (moved, stayed):
+        live(one, 0.0, {})
+        live(one, 1.0, {"a": answer(500)})
+        live(one, 2.0, {"a": answer(403), "b": answer(403)})
+    moved.observe(Observation(at=3.0, wall=3.0, kind="moved", provider="a"))
+    assert moved.standing(LEGS[0], 3.0) == board().standing(LEGS[0], 3.0)
+    assert moved.circumstances(LEGS[0], 3.0, 3.0).credential_ever_ok is None
+    assert moved.typical_s("a", "m") is None
+    assert moved.standing(LEGS[1], 3.0) == stayed.standing(LEGS[1], 3.0)
+    assert moved.typical_s("b", "m") == stayed.typical_s("b", "m") is not None
+
+
 def test_when_all_rest_the_one_that_failed_longest_ago_is_asked_once() -> None:
     b = board()
     down = {"a": answer(403), "b": answer(403)}

@@ -184,11 +184,15 @@ class Gateway:
             places[name] = Place(provider, secret.reveal().encode() if secret else None)
         # What may go wrong stands before the switch: routing is by the old one, or by the new.
         sentences = self.observatory.take_over(config, self._environ)
-        self.desk.places = places
+        former, self.desk.places = self.desk.places, places
         self.board.incidents.local = engines_of(config.providers)
         self.front.rules = Rules(providers, config.routes, config.limits)
         self.front.shelf.forget()
         self.config = config
+        for name, place in places.items():
+            if name in former and not place.is_at(former[name]):
+                at = self.desk.clock()
+                self.observatory.observe(without_place("moved", at, self.wall(), provider=name))
         for sentence in sentences:
             self._say(sentence)
 

@@ -35,7 +35,7 @@ BODY_MAX = 65_536
 COUNT_MAX = 10_000
 # Seconds of the epoch up to the year 5138: more is another unit.
 LATEST = 1e11
-KINDS = ("traffic", "probe", "status_page", "network", "slept", "peer", "knock")
+KINDS = ("traffic", "probe", "status_page", "network", "slept", "peer", "knock", "moved")
 PAGE_STATES = ("operational", "incident", "unreadable")
 COMPONENT_STATES = frozenset(
     {"operational", "degraded", "partial_outage", "major_outage", "maintenance"}

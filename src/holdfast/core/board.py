@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from functools import lru_cache
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -36,6 +37,7 @@ BURST_COUNT = 2
 # Weight of the newest time to first content in the moving average.
 SMOOTHING = 0.2
 KNOWN_MAX = 10_000
+Key = TypeVar("Key", bound=tuple[str, ...])
 IN_TROUBLE = (State.DOWN, State.PROBATION)
 
 
@@ -129,6 +131,17 @@ class Board:
                 self._health.knock(Segment(obs.provider), obs.at, obs.wall, ok=obs.ok)
             case "slept":
                 self._health.wake(obs.at, obs.wall)
+            case "moved":
+                self._moved(obs.provider)
+
+    def _moved(self, provider: str) -> None:
+        """It is elsewhere, or has another key: whoever was there before is of no concern."""
+        self._health.forget(provider)
+        self._bursts.pop(provider, None)
+        drop(self._last_ok, provider)
+        drop(self._typical, provider)
+        drop(self._seen, provider)
+        drop(self._aside, provider)
 
     def _looked_aside(self, obs: Observation) -> None:
         """A surface that cannot be routed: evidence for the judge, no reason to go elsewhere."""
@@ -454,6 +467,12 @@ def covering(provider: str, surface: str, model: str, credential: str) -> tuple[
         Segment(provider, surface, None, credential),
         Segment(provider, surface, model, credential),
     )
+
+
+def drop(known: dict[Key, float], provider: str) -> None:
+    """Take out what is known under this provider's name, the first of each key."""
+    for key in [key for key in known if key[0] == provider]:
+        del known[key]
 
 
 def scoped(leaf: Segment, verdict: Verdict) -> Segment | None:

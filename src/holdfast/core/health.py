@@ -316,6 +316,11 @@ class Health:
         self._providers[segment.provider] = self._providers.get(segment.provider, 0) + 1
         return node
 
+    def forget(self, provider: str) -> None:
+        """Nothing that was known of this provider's segments holds any more."""
+        for segment in [one for one in self.nodes if one.provider == provider]:
+            self._forget(segment)
+
     def _forget(self, segment: Segment) -> None:
         del self.nodes[segment]
         self._providers[segment.provider] -= 1

@@ -9,7 +9,9 @@ from msgspec import Struct
 from holdfast.facts.outcomes import Verdict
 from holdfast.facts.pages import PageClaim
 
-ObservationKind = Literal["traffic", "probe", "knock", "status_page", "network", "peer", "slept"]
+ObservationKind = Literal[
+    "traffic", "probe", "knock", "status_page", "network", "peer", "slept", "moved"
+]
 
 
 class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -30,6 +32,8 @@ class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
       `failure_kind` is the finding in a word, see `facts.network`.
     - `peer`: another gateway says that `count` of its attempts on this segment went this way;
       `peer` is a name for it that tells no identity.
+    - `moved`: the configuration has another address or key for the provider; what was known of it
+      was known of another.
     - `slept`: the machine slept for `slept_s`; `wall` is the waking.
     """
 

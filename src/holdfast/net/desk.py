@@ -50,6 +50,11 @@ class Place:
         self.secret = secret
         self.blocks: dict[tuple[Caller, Dialect], tuple[bytes | None, Block]] = {}
 
+    def is_at(self, other: Place) -> bool:
+        """Whether both are at the same address, with the same key."""
+        own, theirs = self.provider, other.provider
+        return (own.base_url, own.key, self.secret) == (theirs.base_url, theirs.key, other.secret)
+
     def dressed(
         self, caller: Caller, dialect: Dialect, instead: Headers, without: tuple[bytes, ...]
     ) -> tuple[bytes | None, Block]:
