@@ -373,3 +373,25 @@ def test_a_fault_within_the_answer_breaks_it_and_does_not_say_it_twice(
         assert len(double.calls) == 1
         assert [settled.outcome for settled in plane.book.settled] == ["unknown"]
         assert len(plane.front.crashes) == 1
+        (told,) = plane.book.exchanges
+        assert (told.outcome, told.status, told.attempts) == ("broken", 200, 1)
+
+
+def test_nothing_is_passed_raw_for_a_client_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may come back for the answer; for a fault of ours nobody pays twice."""
+    there, go = threading.Event(), threading.Event()
+    steps = [read(), tell(there), wait(go), send(response())]
+    with ScriptServer(steps, [read(), send(response(200, GOOD))]) as server:
+        provider = Provider(name="first", dialects=("anthropic",), base_url=server.url)
+        with DataPlane({"*": ("first/*",)}, provider, key=KEY) as plane, plane.visit() as visitor:
+            monkeypatch.setattr(speak, "tap", broken)
+            visitor.send(asking(BODY, b"x-stainless-retry-count: 0"))
+            assert there.wait(5)
+            visitor.sock.close()
+            (pilot,) = plane.do(lambda: set(plane.desk.flying))
+            eventually(lambda: not pilot.audience.replies)
+            go.set()
+            eventually(lambda: plane.book.exchanges)
+            (told,) = plane.book.exchanges
+            assert (told.outcome, told.status, told.attempts) == ("abandoned", 0, 1)
+        assert len(server.requests) == 1

@@ -48,6 +48,11 @@ class Audience:
         """Whether they were told anything, which cannot be taken back."""
         return any(reply.begun for reply in self.replies)
 
+    @property
+    def status(self) -> int:
+        """What they were told; 0 before that."""
+        return self._head[0] if self._head is not None else 0
+
     def join(self, reply: Reply) -> None:
         """Let one more listen, from the first byte. Only while `joinable`."""
         self._listen_to(reply)

@@ -303,7 +303,9 @@ class Front:
         `attempts`: how many had left for this call before.
         """
         self.crashes.append(f"{type(error).__name__}: {error}")
-        if audience.begun:
+        if audience.begun or not audience.replies:
+            outcome = "broken" if audience.begun else "abandoned"
+            self._write_down(call, outcome, audience.status, _fault(error), attempts)
             audience.break_()
             return
         leg = self._meant(call) if attempts < ATTEMPTS_MAX else None
@@ -513,22 +515,35 @@ class Front:
         attempts: int = 0,
     ) -> None:
         """Answer a call that goes to nobody (any more), and write it down."""
-        self.desk.book.record(
-            exchange_of(
-                call,
-                "declined",
-                status,
-                duration_s=0.0,
-                attempts=attempts,
-                because=because,
-                bytes_out=len(body),
-            )
-        )
+        self._write_down(call, "declined", status, because, attempts, bytes_out=len(body))
         ours = (
             (b"x-holdfast-exchange", ascii_header(call.id)),
             (b"x-holdfast-attempts", b"%d" % attempts),
         )
         reply.send(status, (*headers, *ours), body)
+
+    def _write_down(
+        self,
+        call: Call,
+        outcome: str,
+        status: int,
+        because: str,
+        attempts: int,
+        *,
+        bytes_out: int = 0,
+    ) -> None:
+        """The line in the book of a call that no pilot has brought to its end."""
+        self.desk.book.record(
+            exchange_of(
+                call,
+                outcome,
+                status,
+                duration_s=self.desk.clock() - call.at,
+                attempts=attempts,
+                because=because,
+                bytes_out=bytes_out,
+            )
+        )
 
 
 JSON: Headers = ((b"content-type", b"application/json"),)
