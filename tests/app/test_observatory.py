@@ -149,7 +149,7 @@ def test_what_a_client_is_told_when_nobody_can_answer(tmp_path: Path) -> None:
             assert told.status == 529
             assert said["type"] == "overloaded_error"
             for part in (
-                "the provider's fault, not yours",
+                "theirs, not yours",
                 "no longer a member of the organization",
                 "403",
                 "do not act on it",

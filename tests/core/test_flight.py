@@ -354,7 +354,11 @@ def test_who_rests_is_asked_where_no_other_can_carry_the_call_and_only_one_of_th
     assert play.flight.attempts == 1
     told = play.commands[-2]
     assert isinstance(told, Decline)
-    assert [target for target, _ in told.tried] == ["b/m", "a/m"]
+    unfit = ("b/m", "not asked: no pictures there")
+    assert told.tried == (("a/m", "reset"), ("c/m", "not asked: rests"), unfit)
+    (*_, ended) = play.commands
+    assert isinstance(ended, FlightEnded)
+    assert ended.unasked == (("b/m", "no pictures there"),)
     assert told.verdict.whose == "provider"
 
 

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.core.words import STOPPED, ascii_header, declined_status, refusal, sentence
+from holdfast.core.words import (
+    STOPPED,
+    ascii_header,
+    because_of,
+    declined_status,
+    refusal,
+    sentence,
+)
 from holdfast.facts.flights import Decline
 from holdfast.facts.outcomes import Failure, Said, Verdict, Whose
 
@@ -25,9 +32,25 @@ def verdict(whose: Whose = "provider", *because: str) -> Verdict:
 def test_a_refusal_names_each_target_that_was_tried_and_why_it_failed() -> None:
     said = refusal(Decline(verdict=verdict(), tried=TRIED, should_retry=True, retry_after_s=7.6))
     assert "a/m: 503 overloaded; b/m: connection refused by 127.0.0.1:9" in said
-    assert "the provider's fault, not yours (provider_outage)" in said
+    assert "Whose fault: theirs, not yours (provider_outage)." in said
     assert "Ask again in about 8 s" in said
     assert "holdfast status" in said
+
+
+def test_what_went_alike_is_told_once() -> None:
+    said = refusal(Decline(verdict=verdict(), tried=(TRIED[0], TRIED[0], TRIED[1])))
+    assert "(a/m: 503 overloaded (2 times); b/m: connection" in said
+
+
+def test_why_somebody_else_answered_is_told() -> None:
+    passed = (("a/m", "no key"), ("b/m", "resting"))
+    for planned, unasked, told in (
+        ("first choice", (), "first choice"),
+        ("first choice", passed[:1], "a/m was not asked: no key"),
+        ("a/m is resting", passed[1:], "b/m was not asked: resting; a/m is resting"),
+        ("", passed, "a/m was not asked: no key; b/m was not asked: resting"),
+    ):
+        assert because_of(planned, unasked) == told
 
 
 def test_a_refusal_without_a_wait_says_a_moment_and_never_zero() -> None:

@@ -167,6 +167,18 @@ def test_a_client_that_brings_its_key_has_it_taken_to_that_provider_alone() -> N
         assert alpha.key not in repr(plane.book.__dict__)
 
 
+def test_why_a_stand_in_answered_is_in_the_book_where_the_first_was_not_asked() -> None:
+    with ScriptServer([]) as first, ScriptServer([read(), send(response())]) as second:
+        places = [place("first", first, key="client"), place("second", second)]
+        with DataPlane({"*": ("first/*", "second/*")}, *places, key=KEY) as plane:
+            answer = plane.ask(asking(BODY, key=b"sk-ant-oat01-canary"))
+            assert answer.header("x-holdfast-stand-in") == "true"
+            (told,) = plane.book.exchanges
+    assert told.because.startswith(f"first/{MODEL} was not asked: ")
+    assert "allow_subscription" in told.because
+    assert "canary" not in told.because
+
+
 def test_a_subscription_goes_nowhere_unless_that_is_switched_on() -> None:
     """Its owner's terms forbid it; nothing leaves the machine."""
     token = b"sk-ant-oat01-canary-canary"

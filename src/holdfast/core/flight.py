@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -185,6 +185,7 @@ class Flight:
         "_status",
         "_thinks",
         "_tried",
+        "_unasked",
         "deadline",
         "phase",
     )
@@ -203,6 +204,7 @@ class Flight:
         self._stale_leg: Leg | None = None
         self._held: list[bytes] = []
         self._tried: list[tuple[str, str]] = []
+        self._unasked: tuple[tuple[str, str], ...] = ()
         # What each failed attempt was judged to be, first choice first.
         self._declined: list[Declined] = []
         self._status = 0
@@ -341,6 +343,7 @@ class Flight:
                 served_by=leg.target,
                 attempts=self._dialled,
                 stand_in=leg.stand_in,
+                unasked=self._unasked,
             ),
         )
         self.land()
@@ -384,7 +387,7 @@ class Flight:
         if leg is None:
             return []
         self._dialled -= 1  # nothing left the machine
-        self._tried.append((str(leg.target), f"not asked: {event.why}"))
+        self._pass_over(leg, event.why)
         ended = AttemptEnded(
             at=event.at,
             attempt=self._attempt,
@@ -434,6 +437,7 @@ class Flight:
             attempts=self._dialled,
             stand_in=leg.stand_in,
             verdict=verdict,
+            unasked=self._unasked,
         )
         return [SayError(verdict, data), Break(), ended]
 
@@ -478,6 +482,10 @@ class Flight:
                     return self._dial(at, leg, fresh=True)
         return self._decline(at)
 
+    def _pass_over(self, leg: Leg, why: str) -> None:
+        """This leg is not asked after all."""
+        self._unasked += ((str(leg.target), why),)
+
     def _as_it_stands(self, leg: Leg, at: float) -> Leg | None:
         """A later leg as the board sees it now, None where it has begun to rest meanwhile.
 
@@ -488,7 +496,7 @@ class Flight:
             return leg
         standing = self._policy.standing(leg, at)
         if standing.rests:
-            self._tried.append((str(leg.target), f"not asked: {standing.why}"))
+            self._pass_over(leg, standing.why)
             return None
         if standing.trial is leg.trial:
             return leg
@@ -511,11 +519,18 @@ class Flight:
         """Nothing more can be done, and nothing has been said: the truth, in one reply."""
         counting = self._call.surface == "count_tokens"
         several = self._several()
-        commands = [decline(self._declined, tuple(self._tried), several=several, counting=counting)]
+        commands = [decline(self._declined, self._told(), several=several, counting=counting)]
         verdict = commands[0].verdict
-        ended = FlightEnded(at=at, outcome="declined", attempts=self._dialled, verdict=verdict)
+        ended = self._ended(at, "declined", verdict)
         self.land()
         return [*commands, ended]
+
+    def _told(self) -> tuple[tuple[str, str], ...]:
+        """What became of each target of the plan, for people: those who were asked come first."""
+        asked = dict(self._tried)
+        unasked = dict((*self._plan.passed_over, *self._unasked))
+        rest = ((name, f"not asked: {why}") for name, why in unasked.items() if name not in asked)
+        return (*self._tried, *rest)
 
     def _several(self) -> bool:
         """Whether the call had more than one target, asked or passed over."""
@@ -536,7 +551,7 @@ class Flight:
                     times=self._times(at),
                 ),
             ]
-        commands.append(FlightEnded(at=at, outcome="abandoned", attempts=self._dialled))
+        commands.append(self._ended(at, "abandoned"))
         self.land()
         return commands
 
@@ -563,13 +578,25 @@ class Flight:
             if spoke:
                 return commands + self._broken(at, leg, _STOPPED, b"")
         told = Decline(
-            verdict=_STOPPED, tried=tuple(self._tried), retry_after_s=STOPPED_S, should_retry=True
+            verdict=_STOPPED, tried=self._told(), retry_after_s=STOPPED_S, should_retry=True
         )
-        ended = FlightEnded(at=at, outcome="declined", attempts=self._dialled, verdict=_STOPPED)
+        ended = self._ended(at, "declined", _STOPPED)
         self.land()
         return [*commands, told, ended]
 
     # --------------------------------------------------------------- the rest
+
+    def _ended(
+        self, at: float, outcome: Literal["declined", "abandoned"], verdict: Verdict | None = None
+    ) -> FlightEnded:
+        """The end of a flight that nobody served."""
+        return FlightEnded(
+            at=at,
+            outcome=outcome,
+            attempts=self._dialled,
+            verdict=verdict,
+            unasked=self._unasked,
+        )
 
     def _times(self, at: float) -> Times:
         start = self._started_at

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
+from holdfast.core.letters import WHOSE
+from holdfast.core.route import FIRST
 from holdfast.core.signatures import NOT_OFFERED
 from holdfast.facts.flights import Decline
 from holdfast.facts.outcomes import Failure, Verdict
@@ -9,15 +14,6 @@ from holdfast.facts.outcomes import Failure, Verdict
 SAID_CHARS_MAX = 500
 STOPPED = "stopped"  # the cause where it is our own end that ends a call
 _STATUS = {"request": 400, "account": 403}
-_WHOSE = {
-    "provider": "the provider's fault, not yours",
-    "account": "a matter of the account or its key",
-    "request": "a matter of this request",
-    "network": "the network between this machine and the provider",
-    "local": "the engine on this machine",
-    "intermediary": "something between this machine and the provider",
-    "unknown": "whose fault is not clear yet",
-}
 
 
 def ascii_header(text: str) -> bytes:
@@ -35,7 +31,7 @@ def sentence(verdict: Verdict, target: str) -> str:
     because = "; ".join(verdict.because) or verdict.cause
     return (
         f"holdfast: the answer from {target} broke off ({because}). Whose fault:"
-        f" {_WHOSE[verdict.whose]}. What you have is incomplete; ask again."
+        f" {WHOSE[verdict.whose]}. What you have is incomplete; ask again."
     )
 
 
@@ -62,22 +58,32 @@ def refusal(command: Decline, outlook: str = "") -> str:
             "holdfast: it was stopped before this call was answered; no provider is at fault. Ask"
             " again when it is back (`holdfast up`)."
         )
-    tried = "; ".join(f"{target}: {why}" for target, why in command.tried)
-    if not tried:
-        tried = "; ".join(verdict.because)
+    tried = "; ".join(_counted(command.tried)) or "; ".join(verdict.because)
     if verdict.cause == NOT_OFFERED:
         return f"holdfast: no target of this route counts tokens ({tried}). Estimate them."
     if command.should_retry:
         wait = round(command.retry_after_s or 3)
         remedy = f"Ask again in about {max(1, wait)} s; `holdfast status` shows what is up."
     else:
-        remedy = "Asking again will not help by itself; `holdfast logs` shows each attempt."
+        remedy = "Asking again will not help by itself; `holdfast logs` tells of this call."
     said = f" {_misleading(command.instead_of)}" if command.instead_of is not None else ""
     return (
         f"holdfast: no target could answer this call ({tried})."
-        f" Whose fault: {_WHOSE[verdict.whose]} ({verdict.cause}).{said}"
+        f" Whose fault: {WHOSE[verdict.whose]} ({verdict.cause}).{said}"
         f"{f' {outlook}' if outlook else ''} {remedy}"
     )
+
+
+def because_of(planned: str, unasked: Iterable[tuple[str, str]]) -> str:
+    """Why a call went to whom it went: the plan's reason, and who was then not asked after all."""
+    told = [f"{target} was not asked: {why}" for target, why in unasked]
+    return "; ".join([*told, planned] if planned and planned != FIRST else told) or planned
+
+
+def _counted(tried: Iterable[tuple[str, str]]) -> list[str]:
+    """Each attempt in words; what went the same way several times, once."""
+    times = Counter(f"{target}: {why}" for target, why in tried)
+    return [told if count == 1 else f"{told} ({count} times)" for told, count in times.items()]
 
 
 def _misleading(failure: Failure) -> str:

@@ -227,7 +227,7 @@ class AttemptEnded(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class FlightEnded(Struct, frozen=True, kw_only=True, gc=False):
-    """Exactly one for each flight."""
+    """Exactly one for each flight. `unasked`: who was passed over on the way, each with why."""
 
     at: float
     outcome: Literal["ok", "declined", "broken", "abandoned"]
@@ -235,6 +235,7 @@ class FlightEnded(Struct, frozen=True, kw_only=True, gc=False):
     attempts: int = 0
     stand_in: bool = False
     verdict: Verdict | None = None
+    unasked: tuple[tuple[str, str], ...] = ()
 
 
 Note = AttemptEnded | FlightEnded

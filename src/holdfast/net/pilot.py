@@ -13,7 +13,7 @@ from typing import Any
 
 from holdfast.core.entries import attempt_id, exchange_of, intent_of, observation_of, settled_of
 from holdfast.core.flight import Flight
-from holdfast.core.words import ascii_header, declined_status, refusal, sentence
+from holdfast.core.words import ascii_header, because_of, declined_status, refusal, sentence
 from holdfast.facts.calls import Call, Headers
 from holdfast.facts.fingerprints import Evidence
 from holdfast.facts.flights import (
@@ -511,7 +511,7 @@ class Pilot:
                 served_by=str(note.served_by) if note.served_by is not None else "",
                 stand_in=note.stand_in,
                 verdict=str(verdict) if verdict is not None else "",
-                because=self.plan_because,
+                because=because_of(self.plan_because, note.unasked),
                 bytes_out=self._bytes_out,
             )
         )
