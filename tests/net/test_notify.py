@@ -268,7 +268,7 @@ def test_apprise_that_fails_shows_no_secret(capfd: pytest.CaptureFixture[str]) -
 
 def test_without_apprise_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
-    assert "pip install 'holdfast[notify]'" in why(lambda _: apprise(f"json://{SECRET}"))
+    assert f"{sys.executable} -m pip install apprise" in why(lambda _: apprise(f"json://{SECRET}"))
 
 
 # ------------------------------------------------------------ the courier

@@ -10,6 +10,7 @@ import shlex
 import signal
 import stat
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn, SupportsIndex
@@ -178,7 +179,7 @@ def _from_keyring(name: str, _: Mapping[str, str]) -> str:
     except ImportError:
         raise KeySourceError(
             "the optional package keyring is not installed",
-            "Install it (pip install 'holdfast[keyring]'), or use env: or file:.",
+            f"Install it ({sys.executable} -m pip install keyring), or use env: or file:.",
         ) from None
     try:
         value = keyring.get_password(_SERVICE, name)

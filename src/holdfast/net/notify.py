@@ -191,7 +191,8 @@ def _apprise(url: str, message: Message) -> None:
         import apprise as package
     except ImportError:
         raise NotifyError(
-            "the optional package apprise is not installed; pip install 'holdfast[notify]'"
+            "the optional package apprise is not installed;"
+            f" {sys.executable} -m pip install apprise"
         ) from None
     import logging
 
