@@ -34,6 +34,17 @@ def test_the_board_and_json(tmp_path: Path) -> None:
         assert json.loads(out)["incidents"][0]["id"] == "i-20"
 
 
+def test_a_mistake_in_the_file_hides_nothing(tmp_path: Path) -> None:
+    """The gateway runs on by what it read before, and that is what is asked about."""
+    with ScriptServer([read(), send(answer(trouble()))]) as server:
+        file = configured(tmp_path, server.port)
+        with Path(file).open("a") as more:
+            more.write('[providers.openai]\nkey = "env:NOT_SET"\n[what\n')
+        code, out, err = run(["status", "--config", file], COLUMNS="80", NO_COLOR="1")
+        assert (code, err) == (12, "")
+        assert "○ acme messages down 12 min" in out
+
+
 def test_where_none_runs(tmp_path: Path) -> None:
     with refused() as url:
         file = configured(tmp_path, int(url.rpartition(":")[2]))

@@ -23,7 +23,7 @@ from holdfast.app.observatory import Observatory
 from holdfast.app.stage import Stage
 from holdfast.app.watch import Watch
 from holdfast.config.catalogue import catalogue
-from holdfast.config.problems import ConfigError, one
+from holdfast.config.problems import ConfigError
 from holdfast.config.read import Config, read
 from holdfast.core.board import Board
 from holdfast.core.budget import Budget
@@ -143,10 +143,9 @@ class Gateway:
         """Open the ledger, bind the port, start the simulated providers that are named.
 
         `stage` plays these, and is closed with the gateway. `wall` gives UTC seconds; the steady
-        clock is the loop's. Raises ConfigError (what it asks for cannot be given), StoreError (the
-        data directory) or CannotListenError; nothing is served then.
+        clock is the loop's. Raises StoreError (the data directory) or CannotListenError; nothing is
+        served then.
         """
-        refuse_open_doors(config)
         ledger = Ledger.open(config.gateway.data_dir, wall=wall)
         stage = stage or Stage()
         try:
@@ -314,16 +313,6 @@ class Gateway:
             )
         finally:
             del self._knocking[provider]
-
-
-def refuse_open_doors(config: Config) -> None:
-    """Raise ConfigError where clients ought to be asked for keys of ours: we cannot ask yet."""
-    if config.gateway.keys == "required":
-        raise one(
-            config.source or "configuration",
-            'gateway.keys = "required" cannot be served yet: this version makes no keys of its own',
-            'Write keys = "off" and listen on 127.0.0.1; other machines can come through SSH.',
-        )
 
 
 def without_place(

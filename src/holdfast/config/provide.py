@@ -39,13 +39,14 @@ def provider(
     name: str,
     table: Table,
     entries: Catalogue,
-    environ: Mapping[str, str],
+    environ: Mapping[str, str] | None,
     patience: Mapping[str, float],
 ) -> tuple[Provider, Secret | None]:
     """The provider that a table describes; what is wrong with it is noted in the table's sheet.
 
     A known one (by its name, else by its address) needs nothing but what differs from the data.
-    `patience` is what the configuration says of all providers' limits.
+    `environ` None: its key stays where it is. `patience` is what the configuration says of all
+    providers' limits.
     """
     if not _NAME.fullmatch(name):
         table.sheet.wrong(
@@ -148,12 +149,14 @@ def _check_scheme(table: Table, url: str | None) -> None:
 
 
 def _key(
-    table: Table, entry: Entry | None, url: str, kind: Kind, environ: Mapping[str, str]
+    table: Table, entry: Entry | None, url: str, kind: Kind, environ: Mapping[str, str] | None
 ) -> tuple[str, Secret | None]:
-    if "key" in table:
+    if "key" in table or environ is None:
         reference = (table.text("key") or "none").strip()
     else:
         reference = _usual_key(table, entry, url, kind, environ)
+    if environ is None:
+        return reference, None
     try:
         secret = keys.resolve(reference, environ)
     except KeySourceError as trouble:

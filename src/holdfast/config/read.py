@@ -27,6 +27,8 @@ from holdfast.facts.losses import Losses
 from holdfast.facts.places import Limits, Provider, Route
 
 _MAX_BYTES = 1_000_000
+# The table of our own, whatever stands around it.
+_OWN_TABLE = re.compile(r"^[ \t]*\[gateway\][^\n]*\n(?:(?![ \t]*\[)[^\n]*\n?)*", re.MULTILINE)
 _AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
@@ -79,6 +81,31 @@ def read(path: Path | None, environ: Mapping[str, str], entries: Catalogue | Non
 
     `entries`: the known providers; default: our own data.
     """
+    file = _there(path, environ)
+    return parse(_text(file), environ, source=file, entries=entries)
+
+
+def glance(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """The configuration for those who only look at what runs: no key is asked for.
+
+    What is wrong with the rest of the file is no concern of theirs, since a gateway goes on by what
+    it read before; then there are no providers in it. Raises ConfigError where the file, or its
+    [gateway], cannot be read.
+    """
+    file = _there(path, environ)
+    text = _text(file)
+    try:
+        return parse(text, None, source=file)
+    except ConfigError as problem:
+        own = _OWN_TABLE.search(text)
+        root = _root(own[0] if own else "", str(file))
+        gateway = _gateway(root.table("gateway"))
+        if root.sheet.problems:
+            raise problem from None
+        return Config(gateway=gateway, providers={}, source=file)
+
+
+def _there(path: Path | None, environ: Mapping[str, str]) -> Path:
     file = locate(path, environ)
     if file is None:
         raise one(
@@ -86,7 +113,7 @@ def read(path: Path | None, environ: Mapping[str, str], entries: Catalogue | Non
             "there is no configuration file",
             "`holdfast up` writes one to begin with, or name yours with --config FILE.",
         )
-    return parse(_text(file), environ, source=file, entries=entries)
+    return file
 
 
 def _text(file: Path) -> str:
@@ -111,12 +138,15 @@ def _text(file: Path) -> str:
 
 def parse(
     text: str,
-    environ: Mapping[str, str],
+    environ: Mapping[str, str] | None,
     *,
     source: Path | None = None,
     entries: Catalogue | None = None,
 ) -> Config:
-    """Check a configuration given as text. Raises ConfigError with all problems."""
+    """Check a configuration given as text. Raises ConfigError with all problems.
+
+    `environ` None: keys stay where they are, and nobody is notified.
+    """
     name = str(source) if source is not None else "configuration"
     root = _root(text, name)
     known = catalogue() if entries is None else entries
@@ -131,7 +161,8 @@ def parse(
         if secret is not None:
             secrets[each] = secret
     routes = _routes(root.tables("routes"), providers)
-    telling = notify(root.table("notify"), environ)
+    about = root.table("notify")
+    telling = notify(about, environ) if environ is not None else Notify()
     watching = observatory(root.table("observatory"))
     root.close()
     sheet = root.sheet
@@ -178,11 +209,17 @@ def _gateway(table: Table) -> GatewayConfig:
         table.wrong("host", bad.what, bad.remedy)
         host = HOST
     wanted = cast("Literal['off', 'required'] | None", table.text("keys", ("off", "required")))
-    if wanted != "required" and not addresses.is_loopback(host):
+    if wanted == "required":
+        table.wrong(
+            "keys",
+            '"required" cannot be served yet: this version makes no keys of its own',
+            'Write keys = "off" and listen on "127.0.0.1".',
+        )
+    if not addresses.is_loopback(host):
         table.wrong(
             "host",
             "is not this machine alone, and anybody who reaches it could spend your keys",
-            'Listen on "127.0.0.1", or write keys = "required".',
+            'Listen on "127.0.0.1"; other machines can come through SSH.',
         )
     found = GatewayConfig(
         host=host,

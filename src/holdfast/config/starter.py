@@ -112,10 +112,10 @@ _HEAD = """\
 # `holdfast check` tells what is wrong with it; a running gateway takes changes over by itself.
 
 [gateway]
-host = "127.0.0.1"          # another host than this machine needs keys = "required"
+host = "127.0.0.1"          # this machine alone; others can come through SSH
 port = 4141
 # data_dir = "/path"        # default: your data directory
-keys = "off"                # off | required
+keys = "off"                # clients need no key of holdfast's own
 
 # Providers. The name in brackets is yours; a known one needs nothing but its key:
 #   env:NAME       from an environment variable

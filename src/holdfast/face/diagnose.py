@@ -15,11 +15,11 @@ from msgspec import Struct
 from holdfast.app.diagnosis import Diagnosis, MalformedError, of_paste
 from holdfast.config.catalogue import catalogue
 from holdfast.config.problems import ConfigError
-from holdfast.config.read import Config, read
+from holdfast.config.read import Config, glance
 from holdfast.core.letters import plain
 from holdfast.core.serving import THEIRS, YOURS
 from holdfast.face.line import parts
-from holdfast.face.reading import ask, configuration, fail, joined, not_running, say_json, span
+from holdfast.face.reading import ask, at_a_glance, fail, joined, not_running, say_json, span
 from holdfast.facts.network import Climb, Step
 from holdfast.facts.outcomes import Verdict
 
@@ -71,7 +71,7 @@ def command(words: argparse.Namespace) -> int:
     pasted = "" if sys.stdin.isatty() else sys.stdin.read(PASTE_MAX).strip()
     if pasted and words.config is None:
         return paste(pasted, _config_if_any(), words)
-    config = configuration(words)
+    config = at_a_glance(words)
     if config is None:
         return 2
     return paste(pasted, config, words) if pasted else live(config, words)
@@ -80,7 +80,7 @@ def command(words: argparse.Namespace) -> int:
 def _config_if_any() -> Config | None:
     """A pasted error can be judged without: on a machine where nothing is set up yet."""
     try:
-        return read(None, os.environ)
+        return glance(None, os.environ)
     except ConfigError:
         return None
 

@@ -20,7 +20,7 @@ from holdfast.core.outlook import (
     lasted,
     outlook,
 )
-from holdfast.face.reading import ask, configuration, fail, joined, not_running, say_json
+from holdfast.face.reading import ask, at_a_glance, fail, joined, not_running, say_json
 
 LINE_MAX = 1 << 20
 RANGE = ("10", "25", "50", "75", "90")
@@ -50,7 +50,7 @@ def command(words: argparse.Namespace) -> int:
         found = [{"elapsed_min": elapsed, "eta": msgspec.to_builtins(outlook(elapsed))}]
         check = ""
     else:
-        config = configuration(words)
+        config = at_a_glance(words)
         if config is None:
             return 2
         status = ask(config, "/-/status.json")

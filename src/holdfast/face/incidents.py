@@ -13,7 +13,7 @@ from rich.text import Text
 from holdfast.config.read import Config
 from holdfast.core.letters import parts, plain, sureness
 from holdfast.face.board import WHOSE
-from holdfast.face.reading import ask, configuration, fail, joined, not_running, say_json, span
+from holdfast.face.reading import ask, at_a_glance, fail, joined, not_running, say_json, span
 from holdfast.facts.incidents import Event, Incident
 from holdfast.store.home import StoreError
 from holdfast.store.query import Reader
@@ -39,7 +39,7 @@ def stored(config: Config) -> Sequence[Incident]:
 
 def command(words: argparse.Namespace, remembered: Remembered = stored) -> int:
     """0; 1 where there is no such incident, or nothing to read; 2 usage or configuration."""
-    config = configuration(words)
+    config = at_a_glance(words)
     if config is None:
         return 2
     if words.limit < 1:

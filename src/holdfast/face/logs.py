@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from holdfast.face.reading import configuration, fail, joined, say_json, span
+from holdfast.face.reading import at_a_glance, fail, joined, say_json, span
 from holdfast.store.home import StoreError
 from holdfast.store.query import AttemptLine, ExchangeLine, Reader
 
@@ -21,7 +21,7 @@ UNSEEN = "its end was not seen"
 
 def command(words: argparse.Namespace) -> int:
     """0; 1 where there is no such exchange or no ledger; 2 usage or configuration."""
-    config = configuration(words)
+    config = at_a_glance(words)
     if config is None:
         return 2
     if words.limit < 1:

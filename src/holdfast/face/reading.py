@@ -8,11 +8,12 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from holdfast.config.problems import ConfigError
-from holdfast.config.read import Config, read
+from holdfast.config.read import Config, glance, read
 from holdfast.config.whereabouts import callable_host, default_path
 
 LOCAL_S = 2.0
@@ -20,8 +21,19 @@ LOCAL_S = 2.0
 
 def configuration(words: argparse.Namespace) -> Config | None:
     """The configuration that a command is about; None, after saying why, where it is wrong."""
+    return _or_complaint(read, words)
+
+
+def at_a_glance(words: argparse.Namespace) -> Config | None:
+    """As much of it as those need who only look at what runs, or ran; None as before."""
+    return _or_complaint(glance, words)
+
+
+def _or_complaint(
+    reader: Callable[[Path | None, Mapping[str, str]], Config], words: argparse.Namespace
+) -> Config | None:
     try:
-        return read(words.config, os.environ)
+        return reader(words.config, os.environ)
     except ConfigError as error:
         complain_of(error, as_json=words.json)
         return None

@@ -18,9 +18,9 @@ def command(words: argparse.Namespace) -> int:
         from holdfast.face import line
 
         return line.command(words)
-    from holdfast.face.reading import ask, configuration, fail, not_running, say_json
+    from holdfast.face.reading import ask, at_a_glance, fail, not_running, say_json
 
-    config = configuration(words)
+    config = at_a_glance(words)
     if config is None:
         return 2
     if words.watch and not words.json:
