@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from holdfast.app.drill import Report, Seen, Stretch, rehearse
 from holdfast.face.reading import fail, how_called, joined, say_json, span
@@ -73,7 +74,7 @@ def show(report: Report, screen: Console) -> None:
     for name in ("calls", "first choice", "stand-in", "no answer", "first byte"):
         table.add_column(name, justify="right", no_wrap=True)
     for stretch in report.stretches:
-        table.add_row(*told_of(stretch, within(report.calls, stretch)))
+        table.add_row(*map(Text, told_of(stretch, within(report.calls, stretch))))
     screen.print(table)
     screen.print()
     show_attempts(report, screen)
@@ -128,7 +129,7 @@ def show_attempts(report: Report, screen: Console) -> None:
             ended = attempt.outcome if attempt.outcome == "ok" else attempt.failure_text
             counts[attempt.provider, attempt.surface, attempt.why, ended or attempt.outcome] += 1
     for (provider, surface, why, ended), count in sorted(counts.items()):
-        table.add_row(provider, surface, why, ended, str(count))
+        table.add_row(*map(Text, (provider, surface, why, ended, str(count))))
     screen.print(table)
     screen.print()
 

@@ -87,7 +87,7 @@ def show(one: ExchangeLine, screen: Console) -> None:
     }
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in fields.items():
-        table.add_row(Text(name, style="dim"), value)
+        table.add_row(Text(name, style="dim"), Text(value))
     screen.print(table)
     for attempt in one.attempts:
         screen.print(Text(f"\nattempt {attempt.attempt}: {ended(attempt)}"), soft_wrap=True)
