@@ -6,9 +6,11 @@ import asyncio
 import json
 import os
 import urllib.request
+from contextlib import suppress
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
+from urllib.error import HTTPError, URLError
 
 import pytest
 from tests.doubles import acts
@@ -20,6 +22,7 @@ from holdfast.app.control import Control
 from holdfast.app.gateway import Gateway
 from holdfast.config.read import read
 from holdfast.core.runaway import MANY
+from holdfast.net.listen import Listener
 from holdfast.store.ledger import Ledger
 
 FILE = """
@@ -229,6 +232,37 @@ def no_files_now(*_: object) -> str:
 
 async def no_files(_: str) -> str:
     return no_files_now()
+
+
+def test_who_is_answered_at_all_is_answered_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also who asks while the second of the two addresses of this machine is being bound."""
+    file, port, told = tmp_path / "config.toml", free_port(), []
+    file.write_text(FILE.format(port=port, data=tmp_path / "data", key="none", model="*"))
+    bind = Listener._bind
+
+    def look() -> None:
+        with suppress(URLError, TimeoutError):  # nobody answers yet; but an error of ours is told
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/status.json") as reply:
+                    told.append(reply.status)
+            except HTTPError as error:
+                told.append(error.code)
+
+    async def slowly(self: Listener, host: str, port: int) -> list[tuple[str, int]]:
+        if self._servers:
+            await asyncio.to_thread(look)
+        return await bind(self, host, port)
+
+    async def story() -> None:
+        monkeypatch.setattr(Listener, "_bind", slowly)
+        gateway = await Gateway.start(read(file, {}), {})
+        await asyncio.to_thread(look)
+        await gateway.stop(0)
+
+    asyncio.run(story())
+    assert told == [200]
 
 
 def test_what_goes_wrong_at_the_end_does_not_keep_the_ledger_from_being_closed(

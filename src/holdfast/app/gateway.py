@@ -76,7 +76,6 @@ class Gateway:
         self.dialer = Dialer()
         self.stage = stage
         self.alarms: dict[str, str] = {}
-        self.addresses: list[tuple[str, int]] = []
         self._environ = environ
         self._say = say
         self._news = News()
@@ -152,7 +151,7 @@ class Gateway:
             gateway = cls(config, environ, ledger, say=say, stage=stage, wall=wall)
             await gateway.take_over(config)
             gate = config.gateway
-            gateway.addresses = await gateway.listener.start(gate.host, gate.port)
+            await gateway.listener.start(gate.host, gate.port)
         except BaseException:
             await stage.close()
             ledger.close()
@@ -167,7 +166,7 @@ class Gateway:
     @property
     def url(self) -> str:
         """Where clients find it."""
-        host, port = self.addresses[0]
+        host, port = self.listener.addresses[0]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def take_over(self, config: Config) -> None:

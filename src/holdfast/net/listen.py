@@ -45,6 +45,7 @@ class Listener:
         "_on_crash",
         "_servers",
         "_sweeping",
+        "addresses",
         "bounds",
         "cork",
         "doorman",
@@ -69,6 +70,7 @@ class Listener:
         self.cork = Cork()
         self.bounds = bounds
         self.draining = False
+        self.addresses: list[tuple[str, int]] = []
         self.refuses: dict[int, int] = {}
         self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once started
         self._on_crash = on_crash
@@ -83,7 +85,8 @@ class Listener:
         return len(self._guests)
 
     async def start(self, host: str, port: int) -> list[tuple[str, int]]:
-        """Bind and serve; returns the bound addresses. `port` 0 takes any free one.
+        """Bind and serve; returns the bound `addresses`, which are known before anybody is
+        answered. `port` 0 takes any free one.
 
         `127.0.0.1` and `localhost` mean this machine: `::1` is bound as well where it can be,
         because some clients try it first. Raises CannotListenError.
@@ -103,13 +106,16 @@ class Listener:
                     errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EACCES
                 ):  # fmt: skip
                     raise
+        self.addresses = bound
+        for server in self._servers:
+            await server.start_serving()
         return bound
 
     async def _bind(self, host: str, port: int) -> list[tuple[str, int]]:
         loop = asyncio.get_running_loop()
         try:
             server = await loop.create_server(
-                lambda: Guest(self), host or None, port, backlog=BACKLOG
+                lambda: Guest(self), host or None, port, backlog=BACKLOG, start_serving=False
             )
         except OSError as error:
             raise CannotListenError(*error.args) from error
