@@ -35,7 +35,7 @@ from holdfast.facts.flights import (
     Unfit,
 )
 from holdfast.facts.outcomes import Failure, Piece, PieceKind, Said
-from holdfast.facts.places import Limits
+from holdfast.facts.places import Limits, Surface
 
 OPENING = Piece(PieceKind.OPENING, b"<open>")
 PING = Piece(PieceKind.PING, b"<ping>")
@@ -270,6 +270,17 @@ def test_the_headers_limit_grows_with_the_body_and_is_long_when_not_streamed() -
     whole.handle(Sent(0.0, 1))
     assert whole.deadline is not None
     assert whole.deadline > 599
+
+
+@pytest.mark.parametrize("surface", ["count_tokens", "embeddings"])
+def test_what_no_model_generates_is_not_waited_for_as_if_it_were(surface: Surface) -> None:
+    asked = msgspec.structs.replace(call(stream=False), surface=surface)
+    flight = Flight(asked, Plan(legs=legs("a")), policy())
+    flight.handle(Started(0.0))
+    flight.handle(Sent(0.0, 1))
+    assert flight.deadline == pytest.approx(30.0, abs=0.001)
+    flight.handle(Opened(2.0, 1, 200))
+    assert flight.deadline == 62.0
 
 
 def test_a_stale_connection_is_asked_again_on_a_fresh_one_once() -> None:

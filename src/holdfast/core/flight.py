@@ -87,12 +87,15 @@ from holdfast.facts.outcomes import (
     Verdict,
     Where,
 )
+from holdfast.facts.places import Surface
 
 ATTEMPTS_MAX = 4
 BODY_BYTES_PER_S = 32 * 1024
 SECOND_ROUND_S = 0.3
 # Waits up to this are taken inside; longer ones are the client's, which knows its own patience.
 WAIT_INSIDE_S = 1.5
+# Nothing is generated for these.
+SOON: frozenset[Surface] = frozenset({"count_tokens", "embeddings"})
 # An overture without end is said as it comes: what is held back is memory.
 HELD_MAX = 10_000
 # So soon is a gateway back that is started again.
@@ -248,10 +251,14 @@ class Flight:
         assert leg is not None  # noqa: S101 - an attempt is under way
         self._sent_at = event.at
         limits = leg.limits
-        patience_s = limits.headers_s if self._call.stream else limits.whole_s
+        patience_s = limits.headers_s if self._is_soon() else limits.whole_s
         self.deadline = event.at + patience_s + len(self._call.body) / BODY_BYTES_PER_S
         self.phase = WAITING
         return []
+
+    def _is_soon(self) -> bool:
+        """Whether its answer begins soon; another begins when a model has said all of it."""
+        return self._call.stream or self._call.surface in SOON
 
     def _answered(self, event: Answered) -> list[Command]:
         """As if the three had come one after the other, in the same moment."""
@@ -266,7 +273,7 @@ class Flight:
         assert leg is not None  # noqa: S101 - an attempt is under way
         self._headers_at = event.at
         self._status = event.status
-        patience_s = leg.limits.content_s if self._call.stream else leg.limits.whole_s
+        patience_s = leg.limits.content_s if self._is_soon() else leg.limits.whole_s
         self.deadline = event.at + patience_s
         self.phase = OPENED
         return []

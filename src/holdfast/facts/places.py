@@ -102,8 +102,8 @@ NOTHING_KNOWN = ModelFacts(model="*")
 class Limits(Struct, frozen=True):
     """Patience, in seconds. There is no total limit on a stream.
 
-    `headers_s` grows by one second for each 32 kB of body. `whole_s` is the headers limit of a
-    call that is not streamed: its head only comes when the answer is complete. A model that says
+    `headers_s` grows by one second for each 32 kB of body. `whole_s` is the headers limit of an
+    answer that is not streamed: its head only comes when it is complete. A model that says
     that it thinks has `thinking_s`, each time, and with each sign of life anew once it has spoken.
     """
 
