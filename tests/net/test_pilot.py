@@ -167,6 +167,21 @@ def test_a_client_that_brings_its_key_has_it_taken_to_that_provider_alone() -> N
         assert alpha.key not in repr(plane.book.__dict__)
 
 
+@pytest.mark.parametrize("status", [400, 500])
+def test_an_error_that_quotes_the_prompt_reaches_the_client_and_no_book(status: int) -> None:
+    prompt = "my own secret plan for Tuesday"
+    said = {"type": "invalid_request_error", "message": f"could not read: '{prompt}'"}
+    body = json.dumps({"type": "error", "error": said}).encode()
+    request = asking(BODY | {"messages": [{"role": "user", "content": f"Well,\n{prompt}!"}]})
+    with ScriptServer(*[[read(), send(response(status, body))]] * 4) as server:
+        with DataPlane({"*": ("only/*",)}, place("only", server), key=KEY) as plane:
+            answer = plane.ask(request)
+            known = repr((plane.book.__dict__, plane.do(lambda: plane.desk.board.rows(0.0))))
+        assert (answer.status, answer.body) == (status, body)
+    assert "could not read" in known
+    assert "secret" not in known
+
+
 def test_why_a_stand_in_answered_is_in_the_book_where_the_first_was_not_asked() -> None:
     with ScriptServer([]) as first, ScriptServer([read(), send(response())]) as second:
         places = [place("first", first, key="client"), place("second", second)]

@@ -45,6 +45,7 @@ import msgspec
 
 from holdfast.core.board import Standing
 from holdfast.core.declining import SHRINK, Declined, decline, forbidden
+from holdfast.core.discreet import discreet
 from holdfast.core.words import STOPPED
 from holdfast.facts.calls import Call
 from holdfast.facts.flights import (
@@ -411,14 +412,16 @@ class Flight:
         assert leg is not None  # noqa: S101 - callers have looked
         verdict = self._policy.judge(failure, leg)
         commands: list[Command] = [HangUp(self._attempt)] if hang_up else []
+        # The client may hear what its own request was quoted for; nobody else.
+        told, judged = discreet(failure, verdict, self._call)
         commands.append(
             AttemptEnded(
                 at=at,
                 attempt=self._attempt,
                 leg=leg,
                 outcome="failed",
-                failure=failure,
-                verdict=verdict,
+                failure=told,
+                verdict=judged,
                 times=self._times(at),
             )
         )
