@@ -725,10 +725,11 @@ def test_who_joins_in_mid_stream_gets_it_from_the_first_byte() -> None:
         ((RETRY,), {"key": None}),
         ((RETRY,), {"body": STREAM | {"max_tokens": 51}}),
         ((RETRY,), {"path": b"/v1/messages?beta=true"}),
+        ((RETRY, b"anthropic-beta: more"), {}),
         ((FIRST,), {}),
         ((), {}),
     ],
-    ids=["other key", "no key", "other body", "other query", "no retry", "no count"],
+    ids=["other key", "no key", "other body", "other query", "beta", "no retry", "no count"],
 )
 def test_nobody_else_joins(lines: tuple[bytes, ...], other: dict[str, Any]) -> None:
     """Another credential, another body, or no retry at all: a call of its own."""

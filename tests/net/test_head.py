@@ -88,11 +88,13 @@ def test_strange_paths_are_paths_and_are_not_decoded(target: bytes) -> None:
     assert head(b"GET", target).request.path == target.decode()
 
 
-def test_http_1_1_needs_one_host() -> None:
+def test_each_request_needs_one_host() -> None:
     assert refused(host=False)[0] == 400
     status, text = refused(b"GET", b"/", "1.1", HOST)
     assert (status, "more than one host" in text) == (400, True)
-    assert read_head(b"GET", b"/", "1.0", ()).request.http10
+    with pytest.raises(RefusedError):
+        read_head(b"GET", b"/", "1.0", ())
+    assert read_head(b"GET", b"/", "1.0", (HOST,)).request.http10
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_nothing_but_100_continue_can_be_expected() -> None:
     expecting = (b"expect", b"100-Continue")
     assert head(b"POST", b"/", "1.1", expecting, (b"content-length", b"1")).wants_100
     assert not head(b"POST", b"/", "1.1", expecting).wants_100  # nothing would follow
-    old = read_head(b"POST", b"/", "1.0", (expecting, (b"content-length", b"1")))
+    old = read_head(b"POST", b"/", "1.0", (HOST, expecting, (b"content-length", b"1")))
     assert not old.wants_100  # HTTP/1.0 would take it for the answer
 
 

@@ -14,6 +14,8 @@ from holdfast.wire.headers import client_credential, to_upstream
 
 CALLERS_MAX = 256
 TOOL_CHARS_MAX = 40
+# Headers that bear on what is answered: betas, versions, the account that is asked for.
+BEARING = (b"anthropic-", b"openai-", b"x-goog-")
 COUNT_DIGITS_MAX = 9  # Python refuses to read thousands of them
 
 
@@ -21,16 +23,17 @@ class Caller:
     """One way of asking.
 
     `headers` are those that it always says, shared by all its calls, and `outgoing` what of them
-    goes on to a target. `credential` is the client's own and how it came, and `mark` tells it
-    from others within this process. `tool` is the client's name by its user agent, `retry_count`
-    its own count of tries, None where it keeps none.
+    goes on to a target. `credential` is the client's own and how it came, and `mark` tells it from
+    others within this process. `bearing`: those that bear on the answer. `tool` is the client's
+    name by its user agent, `retry_count` its own count of tries, None where it keeps none.
     """
 
-    __slots__ = ("credential", "headers", "mark", "outgoing", "retry_count", "tool")
+    __slots__ = ("bearing", "credential", "headers", "mark", "outgoing", "retry_count", "tool")
 
     def __init__(self, headers: Headers, named: Request, salt: bytes) -> None:
         self.headers = headers
         self.outgoing = to_upstream(headers)
+        self.bearing = frozenset(pair for pair in headers if pair[0].startswith(BEARING))
         self.credential = client_credential(headers)
         own = self.credential
         self.mark = hashlib.blake2b(own[1], digest_size=8, key=salt).hexdigest() if own else ""

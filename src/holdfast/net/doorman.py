@@ -101,7 +101,7 @@ class Doorman:
         """Why this request may not come in, or None.
 
         `named` are its headers by lower-case name. Where `Host`, `Origin`, `Sec-Fetch-*` and
-        `Content-Type` are repeated, or `Host` is missing from HTTP/1.1, the caller has refused.
+        `Content-Type` are repeated, or `Host` is missing, the caller has refused.
         """
         host = named.get(b"host")
         if host is not None and host not in self._hosts:

@@ -201,7 +201,7 @@ class Front:
         call = self._ask(request, caller, dialect, surface, model, stream=stream, body=body)
         if lost:
             call = msgspec.structs.replace(call, lost=lost)
-        if call.retry_count and self._join(call, reply):
+        if call.retry_count and self._join(call, caller, reply):
             return
         legs = self.rules.legs(call)
         if isinstance(legs, NoRoute):
@@ -377,7 +377,7 @@ class Front:
             credential_mark=caller.mark,
         )
 
-    def _join(self, call: Call, reply: Reply) -> bool:
+    def _join(self, call: Call, caller: Caller, reply: Reply) -> bool:
         """Attach a client's own retry to the same call, still in the air or just landed, if there
         is one.
         """
@@ -386,6 +386,7 @@ class Front:
             if (
                 pilot.audience.joinable
                 and other.credential_mark == call.credential_mark
+                and pilot.caller.bearing == caller.bearing
                 and other.path == call.path
                 and other.query == call.query
                 and other.body == call.body

@@ -70,8 +70,8 @@ def read_head(method: bytes, target: bytes, version: str, headers: Headers) -> H
     named = dict(headers[::-1])
     if len(named) != len(headers):
         _check_repeated(headers)
-    if b"host" not in named and not http10:
-        raise RefusedError(400, "HTTP/1.1 needs one Host header, and it has none")
+    if b"host" not in named:
+        raise RefusedError(400, "it has no Host header, and needs one")
     path, _, query = target.decode("ascii").partition("?")
     request = Request(verb, path, query, headers, named)
     request.http10 = http10
