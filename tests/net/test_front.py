@@ -89,7 +89,7 @@ def test_an_unknown_path_is_told_what_there_is(path: bytes) -> None:
         assert "/v1/messages" in text
         assert "base URL" in text
         assert answer.header("x-should-retry") == "false"
-        assert answer.header("x-holdfast-verdict") == "request;unknown;0.99"
+        assert answer.header("x-holdfast-verdict") == "request;wrong_address;0.99"
         assert double.seen == []
 
 

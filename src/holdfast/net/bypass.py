@@ -162,7 +162,7 @@ class Bypass:
         text = f"{self._why}; {why}. Please report this."
         headers, body = speak.error_reply(self._call.dialect, 502, text)
         self._audience.send(502, (*headers, *self._ours()), body)
-        self._record("broken", 502)
+        self._record("declined", 502)
 
     def _settle(
         self, outcome: Literal["ok", "failed", "abandoned"], failure: Failure | None = None

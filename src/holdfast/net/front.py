@@ -131,7 +131,7 @@ class Front:
         elif (request.method, path) in PAGES:
             _PAGES[PAGES[request.method, path]](self, request, reply)
         elif climbs(path):
-            self._refuse(request, reply, 404, no_such_door(request))
+            self._refuse(request, reply, 404, NO_DOOR, no_such_door(request))
         elif path == BATCHES or path.startswith(BATCHES + "/"):
             self._answer(request, reply, "anthropic", "batches")
         elif path.startswith(STORED) or path == stored.CONVERSATIONS:
@@ -140,7 +140,7 @@ class Front:
             self._model(request, reply)
         else:
             status = 405 if methods_of(path) else 404
-            self._refuse(request, reply, status, no_such_door(request))
+            self._refuse(request, reply, status, NO_DOOR, no_such_door(request))
 
     # ---------------------------------------------------------------- calls
 
@@ -194,7 +194,7 @@ class Front:
                     body, lost = written.body, written.lost
                 peek = speak.peek(dialect, body, request.path)
             except speak.BadBodyError as problem:
-                self._refuse(request, reply, 400, str(problem), dialect)
+                self._refuse(request, reply, 400, INVALID, str(problem), dialect)
                 return
             model, stream = peek.model, peek.stream
         caller = self._callers.of(request)
@@ -205,7 +205,7 @@ class Front:
             return
         legs = self.rules.legs(call)
         if isinstance(legs, NoRoute):
-            self._refuse(request, reply, 404, legs.text, dialect, call=call)
+            self._refuse(request, reply, 404, NO_MODEL, legs.text, dialect, call=call)
             return
         if dialect == stored.DIALECT and self._goes_on_from_nothing(call, legs, reply):
             return
@@ -227,7 +227,8 @@ class Front:
         if found is None:
             return False
         because = "it goes on from what is not known here"
-        self._tell(call, reply, found.status, (*JSON, *_NO_USE), found.body, because)
+        told = (found.status, (*JSON, *_no_use(INVALID)), found.body)
+        self._tell(call, reply, told, because, verdict=_verdict(INVALID))
         return True
 
     def _slow(
@@ -311,7 +312,7 @@ class Front:
         leg = self._meant(call) if attempts < ATTEMPTS_MAX else None
         if leg is None:
             told = _own_fault(call.dialect, error)
-            self._tell(call, audience, *told, because=_fault(error), attempts=attempts)
+            self._tell(call, audience, told, _fault(error), attempts=attempts)
         else:
             Bypass(self.desk, call, leg, audience, error, attempts).start()
 
@@ -429,7 +430,7 @@ class Front:
         try:
             body = speak.models_reply(dialect, models, request.query)
         except speak.BadBodyError as problem:
-            self._refuse(request, reply, 400, str(problem), dialect)
+            self._refuse(request, reply, 400, INVALID, str(problem), dialect)
             return
         reply.send(200, JSON, body)
 
@@ -448,7 +449,7 @@ class Front:
         call = self._ask(request, caller, dialect, "models", name, stream=False)
         legs = self._talking(request, caller, dialect, name)
         if isinstance(legs, NoRoute):
-            self._refuse(request, reply, 404, legs.text, dialect, call=call)
+            self._refuse(request, reply, 404, NO_MODEL, legs.text, dialect, call=call)
             return
         first = legs[0]
         provider = self.rules.providers[first.target.provider]
@@ -471,11 +472,11 @@ class Front:
         try:
             model = ollama.shown_model(request.body)
         except speak.BadBodyError as problem:
-            self._refuse(request, reply, 400, str(problem))
+            self._refuse(request, reply, 400, INVALID, str(problem))
             return
         legs = self._talking(request, self._callers.of(request), "ollama", model)
         if isinstance(legs, NoRoute):
-            self._refuse(request, reply, 404, legs.text)
+            self._refuse(request, reply, 404, NO_MODEL, legs.text)
             return
         first = legs[0]
         reply.send(200, JSON, ollama.show_body(first.context_tokens, first.lacks))
@@ -485,38 +486,38 @@ class Front:
         request: Request,
         reply: Reply,
         status: int,
+        cause: str,
         text: str,
         dialect: Dialect | None = None,
         call: Call | None = None,
     ) -> None:
         dialect = dialect or dialect_of(request)
         headers, body = speak.error_reply(dialect, status, text)
-        ours: Headers = (
-            (
-                b"x-holdfast-verdict",
-                b"request;%b;0.99" % (b"unknown" if status == 404 else b"invalid"),
-            ),
-            (b"x-should-retry", b"false"),
-        )
+        ours = _no_use(cause)
         if status == 405:
             ours += ((b"allow", methods_of(request.path).encode()),)
         if call is None:
             reply.send(status, (*headers, *ours), body)
         else:
-            self._tell(call, reply, status, (*headers, *ours), body, text)
+            told = (status, (*headers, *ours), body)
+            self._tell(call, reply, told, text, verdict=_verdict(cause))
 
     def _tell(
         self,
         call: Call,
         reply: Reply | Audience,
-        status: int,
-        headers: Headers,
-        body: bytes,
+        answer: tuple[int, Headers, bytes],
         because: str,
+        *,
         attempts: int = 0,
+        verdict: str = "",
     ) -> None:
         """Answer a call that goes to nobody (any more), and write it down."""
-        self._write_down(call, "declined", status, because, attempts, bytes_out=len(body))
+        status, headers, body = answer
+        size = len(body)
+        self._write_down(
+            call, "declined", status, because, attempts, bytes_out=size, verdict=verdict
+        )
         ours = (
             (b"x-holdfast-exchange", ascii_header(call.id)),
             (b"x-holdfast-attempts", b"%d" % attempts),
@@ -532,6 +533,7 @@ class Front:
         attempts: int,
         *,
         bytes_out: int = 0,
+        verdict: str = "",
     ) -> None:
         """The line in the book of a call that no pilot has brought to its end."""
         self.desk.book.record(
@@ -541,6 +543,7 @@ class Front:
                 status,
                 duration_s=self.desk.clock() - call.at,
                 attempts=attempts,
+                verdict=verdict,
                 because=because,
                 bytes_out=bytes_out,
             )
@@ -548,10 +551,17 @@ class Front:
 
 
 JSON: Headers = ((b"content-type", b"application/json"),)
-_NO_USE: Headers = (
-    (b"x-holdfast-verdict", b"request;invalid;0.99"),
-    (b"x-should-retry", b"false"),
-)
+# Causes of the verdicts that need no judge.
+INVALID, NO_MODEL, NO_DOOR = "request_invalid", "model_not_found", "wrong_address"
+
+
+def _verdict(cause: str) -> str:
+    return f"request;{cause};0.99"
+
+
+def _no_use(cause: str) -> Headers:
+    """What tells a client that asking again is of no use."""
+    return ((b"x-holdfast-verdict", _verdict(cause).encode()), (b"x-should-retry", b"false"))
 
 
 def _fault(error: Exception) -> str:

@@ -422,7 +422,7 @@ def _refused(call: Call, asking: Asking, legs: NoRoute) -> Told:
         served_by="",
         stand_in=False,
         attempts=0,
-        verdict="request;unknown;0.99",
+        verdict="request;model_not_found;0.99",
         retry=call.retry_count or 0,
     )
 
