@@ -7,6 +7,7 @@ import pytest
 from tests.core.playbook import legs
 
 from holdfast.core.declining import SHRINK, decline
+from holdfast.core.words import declined_status
 from holdfast.facts.outcomes import Failure, Verdict, Whose
 
 
@@ -55,6 +56,20 @@ def test_that_a_call_is_too_long_for_a_stand_in_says_nothing_of_the_first_choice
     assert (told.provider, told.verdict, told.failure) == ("a", down, None)
     for failed in ([(first, long, small), (second, busy, down)], [(second, long, small)]):
         assert decline(failed, (), several=True).verdict is small
+
+
+@pytest.mark.parametrize(("status", "final"), [(200, False), (404, True)])
+def test_a_page_for_an_answer_is_not_the_last_word(status: int, final: bool) -> None:
+    """Of a wrong address or of a guest network: the client asks again, and is told no 400."""
+    (leg,) = legs("a")
+    page = Failure(kind="not_json", where="body", text="a page", status=status, body=b"<html>")
+    verdict = Verdict(
+        whose="request", cause="wrong_address", confidence=0.6, action="fail_over_and_tell_user"
+    )
+    told = decline([(leg, page, verdict)], (), several=False)
+    assert told.should_retry is not final
+    assert (told.failure is page) is final
+    assert declined_status(verdict, 529) == 503
 
 
 @pytest.mark.parametrize(("said", "told"), [(b"retry-after", None), (b"x-other", 20.0)])

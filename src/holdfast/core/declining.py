@@ -45,9 +45,11 @@ def decline(
         return Decline(verdict=nobody, tried=tried, should_retry=False)
     failed = _telling(failed)
     leg, failure, verdict = _speaking(failed)
-    final = verdict.whose in ("request", "account") and verdict.cause != "rate_limit"
     # What failed behind a status of success (a page, an empty answer) must not look like one.
     is_error = failure.status is not None and failure.status >= 400
+    # A page may be a guest network's as well: once somebody has signed in there, all is well.
+    passing = verdict.cause == "rate_limit" or (verdict.cause == "wrong_address" and not is_error)
+    final = verdict.whose in ("request", "account") and not passing
     passed_on = failure if is_error and (final or not several or not leg.own_errors) else None
     instead_of = failure if leg.own_errors and blames_the_user(failure, verdict) else None
     if instead_of is not None or verdict.cause == NOT_OFFERED:

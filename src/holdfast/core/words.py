@@ -44,6 +44,8 @@ def declined_status(verdict: Verdict, overloaded: int) -> int:
         return 404
     if verdict.cause == "rate_limit":
         return 429
+    if verdict.cause == "wrong_address":  # of a provider, in the configuration: not in the request
+        return 503
     return overloaded if verdict.whose == "provider" else _STATUS.get(verdict.whose, 503)
 
 
