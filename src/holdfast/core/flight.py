@@ -6,8 +6,8 @@ Theory of operation. A flight walks through the legs of its plan. Each attempt p
 
 and until `speaking` nothing has reached the client: the envelope of an answer (OPENING pieces) is
 held, so any failure before that can be answered by another target without the client seeing it. The
-"next leg" is one that is left of the first round; then, where the call was too long for all who
-were asked, one of those who rest (the last resort); then one worth a second round. The first
+"next leg" is one that is left of the first round; then, where nobody was asked or it was too long
+for all who were, one of those who rest (the last resort); then one worth a second round. The first
 CONTENT piece is the *commit point*: what was held is said, and from then on the answer either ends
 with its terminal event or is broken off behind an error event. A stream that merely stops is never
 ended cleanly, because both official SDKs take that for a success.
@@ -543,7 +543,7 @@ class Flight:
         return (*self._tried, *rest)
 
     def _several(self) -> bool:
-        """Whether the call had more than one target, asked or passed over."""
+        """Whether the call had more than one target; who could not carry it was none."""
         targets = {str(leg.target) for leg, _, _ in self._declined}
         return len(targets.union(name for name, _ in self._plan.passed_over)) > 1
 
