@@ -243,3 +243,15 @@ def test_the_board_speaks_for_the_provider_that_is_named() -> None:
     assert (seen.verdict.whose, seen.trouble_there) == ("provider", True)
     elsewhere = of_paste(text.replace("anthropic", "x"), KNOWN, {"segments": [row]}, 0.0)
     assert elsewhere.verdict.whose == "unknown"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["hello world", "claude: command not found", "segmentation fault", "Traceback (most recent)"],
+)
+def test_any_text_is_nobodys_fault(text: str) -> None:
+    """What reads like no provider's error is called unknown, never theirs."""
+    told = of_paste(text, catalogue(), None, 0.0)
+    assert told.verdict.whose == "unknown"
+    assert "look next" in told.verdict.because[-1]
+    assert of_paste(f"{text}: Overloaded", catalogue(), None, 0.0).verdict.whose == "provider"

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from holdfast.config.catalogue import Catalogue, Entry
 from holdfast.core.blame import judge
-from holdfast.core.signatures import BOOK, Book
+from holdfast.core.signatures import BOOK, Book, wording
 from holdfast.facts.evidence import Circumstances, PageState
 from holdfast.facts.outcomes import Action, Failure, FailureKind, Said, Verdict, Where, Whose
 from holdfast.facts.places import engines_of
@@ -100,6 +100,29 @@ class Diagnosis:
             note = f"not understood and left out: {', '.join(odd)}"
             verdict = msgspec.structs.replace(verdict, because=(*verdict.because, note))
         return verdict
+
+    def is_any_text(self, record: Mapping[str, Any]) -> bool:
+        """Whether a record holds words alone, of which none are known to be a provider's."""
+        failure = failure_of(record)
+        said = failure.said
+        return (
+            failure.kind == "error_event"
+            and not (said.type or said.code or failure.headers)
+            and failure.status is None
+            and self._book.find(failure, wording(failure)).plain
+        )
+
+
+UNHEARD_OF = Verdict(
+    whose="unknown",
+    cause="unknown",
+    confidence=0.5,
+    action="surface_to_user",
+    because=(
+        "no provider's error that is known here reads like this",
+        "look next: paste all of it, with its status and the name of who answered",
+    ),
+)
 
 
 def circumstances_of(facts: object) -> tuple[Circumstances, list[str]]:
@@ -259,7 +282,11 @@ def of_paste(text: str, known: Catalogue, board: Mapping[str, Any] | None, wall:
         "where": "before_headers",
         "facts": facts,
     }
-    return Pasted(Diagnosis(known).judge(record, wall), provider, trouble_there)
+    diagnosis = Diagnosis(known)
+    # People paste what is no provider's error at all.
+    unheard_of = not trouble_there and diagnosis.is_any_text(record)
+    verdict = UNHEARD_OF if unheard_of else diagnosis.judge(record, wall)
+    return Pasted(verdict, provider, trouble_there)
 
 
 def named_in(text: str, known: Catalogue) -> str:

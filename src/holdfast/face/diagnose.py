@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import msgspec
 from msgspec import Struct
 
-from holdfast.app.diagnosis import Diagnosis, MalformedError, of_paste
+from holdfast.app.diagnosis import UNHEARD_OF, Diagnosis, MalformedError, of_paste
 from holdfast.config.catalogue import catalogue
 from holdfast.config.problems import ConfigError
 from holdfast.config.read import Config, glance
@@ -141,7 +141,8 @@ def paste(text: str, config: Config | None, words: argparse.Namespace) -> int:
         lines.append(f"  · {not_running(config)} (it would know what else fails)")
     elif not told.provider:
         lines.append("  · the text names no provider that the gateway could be asked about")
-    lines += ["", TO_DO[verdict.action]]
+    if verdict is not UNHEARD_OF:
+        lines += ["", TO_DO[verdict.action]]
     if verdict.whose in ("provider", "unknown") and verdict.scope == "credential":
         lines.append(HOLD)
     sys.stdout.write("\n".join(lines) + "\n")
