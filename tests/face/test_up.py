@@ -22,10 +22,12 @@ def ends_well(folder: Path, *around: str, more: Sequence[str] = (), **streams: A
     one = Gateway(folder, text, port, {})
     words = [*around, sys.executable, "-m", "holdfast", "up", "--config", str(one.file), *more]
     with subprocess.Popen(words, env=environment(folder, []), **streams) as process:
-        while not one.ready():
-            assert process.poll() is None
-        assert one.get("/-/status.json")
-        process.terminate()
+        try:
+            while not one.ready():
+                assert process.poll() is None
+            assert one.get("/-/status.json")
+        finally:
+            process.terminate()
         assert process.wait(15) == 0
 
 
