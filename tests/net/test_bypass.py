@@ -279,6 +279,58 @@ def test_a_slow_client_slows_the_bypass_down(monkeypatch: pytest.MonkeyPatch) ->
         assert (len(answer.body), answer.whole) == (len(piece) * count, True)
 
 
+@contextmanager
+def crashing(monkeypatch: pytest.MonkeyPatch, *steps: Step) -> Iterator[tuple[DataPlane, Any]]:
+    """A data plane whose pilot breaks on the first answer; the steps are for its bypass."""
+    monkeypatch.setattr(speak, "tap", broken)
+    with ScriptServer([read(), send(response())], [read(), *steps]) as server:
+        provider = Provider(name="first", dialects=("anthropic",), base_url=server.url)
+        with DataPlane({"*": ("first/*",)}, provider, key=KEY) as plane:
+            yield plane, server
+
+
+def test_a_client_of_a_call_that_crashed_takes_its_bypass_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = threading.Event()
+    with crashing(monkeypatch, tell(there), until_gone()) as (plane, server):
+        with plane.visit() as visitor:
+            visitor.send(asking(BODY))
+            assert there.wait(5)
+            visitor.sock.close()
+            eventually(lambda: server.peers[-1].left_at, within_s=1.5)
+            eventually(lambda: len(plane.book.settled) == 2)
+        assert [each.outcome for each in plane.book.settled] == ["unknown", "abandoned"]
+
+
+def test_a_slow_client_of_a_call_that_crashed_gets_all_of_its_bypass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    size = 20_000_000
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size
+    steps = (send(head), send(b"x" * size))
+    with crashing(monkeypatch, *steps) as (plane, _), plane.visit(receive_bytes=65_536) as visitor:
+        visitor.send(asking(BODY))
+        time.sleep(0.5)
+        answer = visitor.answer()
+        assert (len(answer.body), answer.whole) == (size, True)
+
+
+def test_a_book_that_breaks_leaves_no_client_without_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with crashing(monkeypatch, send(response(200, GOOD))) as (plane, _):
+        settle = plane.book.settle
+        monkeypatch.setattr(
+            plane.book, "settle", lambda one: settle(one) if one.outcome == "ok" else broken()
+        )
+        assert plane.ask(asking(BODY)).body == GOOD
+        monkeypatch.setattr(front_module, "plan", broken)
+        monkeypatch.setattr(plane.front, "_meant", lambda _: None)
+        monkeypatch.setattr(plane.book, "record", broken)
+        assert plane.ask(asking(BODY)).status == 500
+
+
 @pytest.mark.parametrize("before", [0, 2], ids=["read by the parser", "of a known shape"])
 def test_a_fault_on_an_answer_leaves_no_attempt_open(
     monkeypatch: pytest.MonkeyPatch, before: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from holdfast.core.board import Board
@@ -237,7 +238,8 @@ class Desk:
                 nearest = deadline
         self.wake_by(nearest)
         for pilot in due:
-            pilot.ring(now)
+            with suppress(Exception):  # each one ends its own call; the next is rung all the same
+                pilot.ring(now)
 
 
 def _mark(call: Call) -> str:

@@ -514,15 +514,15 @@ class Front:
     ) -> None:
         """Answer a call that goes to nobody (any more), and write it down."""
         status, headers, body = answer
-        size = len(body)
-        self._write_down(
-            call, "declined", status, because, attempts, bytes_out=size, verdict=verdict
-        )
         ours = (
             (b"x-holdfast-exchange", ascii_header(call.id)),
             (b"x-holdfast-attempts", b"%d" % attempts),
         )
         reply.send(status, (*headers, *ours), body)
+        size = len(body)
+        self._write_down(
+            call, "declined", status, because, attempts, bytes_out=size, verdict=verdict
+        )
 
     def _write_down(
         self,

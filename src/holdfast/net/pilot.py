@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from holdfast.core.entries import attempt_id, exchange_of, intent_of, observation_of, settled_of
@@ -196,15 +197,21 @@ class Pilot:
         line = self._part()
         if line is not None:
             line.hang_up()
-        if self._unsettled:
-            desk.promise()
-            name = attempt_id(self.call, self._attempt)
-            desk.book.settle(Settled(id=name, outcome="unknown", wall=desk.wall()))
-        if self._leg is not None and self._leg.trial:
-            desk.board.unclaim(self._leg, attempt_id(self.call, self._attempt))
-        self.audience.let_go()
+        with suppress(Exception):  # what broke may be the book; the client is answered all the same
+            self._settle_unknown()
+        # Those who listen are handed on: whoever takes them is told when they leave.
+        self.audience.on_gone = self.audience.on_pace = None
         if self.on_crash is not None:
             self.on_crash(self, error)
+
+    def _settle_unknown(self) -> None:
+        """What was sent and is not followed any more."""
+        desk, name = self._desk, attempt_id(self.call, self._attempt)
+        if self._leg is not None and self._leg.trial:
+            desk.board.unclaim(self._leg, name)
+        if self._unsettled:
+            desk.promise()
+            desk.book.settle(Settled(id=name, outcome="unknown", wall=desk.wall()))
 
     def _head_came(self, status: int, headers: Headers) -> None:
         if self._leg is not None:
