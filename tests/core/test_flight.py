@@ -252,7 +252,7 @@ def test_thinking_makes_no_wait_shorter() -> None:
 
 def test_an_overture_without_end_is_said_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever thinks on and on is not held in memory for it."""
-    monkeypatch.setattr(flight_module, "HELD_MAX", 3)
+    monkeypatch.setattr(flight_module, "HELD_BYTES_MAX", len(b"<open><think><think>"))
     play = Playbook(legs("a"))
     play >> Started(0.0) << "Dial 1 a/m"
     opened(play) >> Heard(1.0, 1, [OPENING, THOUGHT, THOUGHT])

@@ -12,7 +12,7 @@ from holdfast.facts.outcomes import Verdict
 from holdfast.facts.places import Segment
 
 P = Params()
-A = Segment("a", "messages", "m")
+A = Segment("a")
 DOWN, PROBATION, WELL, DOUBTFUL = State.DOWN, State.PROBATION, State.WELL, State.DOUBTFUL
 
 
@@ -166,6 +166,50 @@ def test_what_was_begun_before_the_fall_tells_of_then(trial: str) -> None:
     assert one.shut(30.0)
     one.health.succeed(A, 20.0, 20.0, took_s=6.0, trial_of="x.2")
     assert one.shut(30.0)
+
+
+def test_what_hung_since_before_the_fall_puts_nobody_down_who_is_back() -> None:
+    """Each of the old calls ends in its own time; only a wait that is asked for counts."""
+    one = Patient()
+    one.trip(30.0)
+    one.good(33.0)
+    assert one.state(33.0) is WELL
+    for at in (35.0, 40.0, 50.0):
+        one.fail(at, "headers_timeout", None, took_s=30.0)
+        assert one.state(at) is WELL
+    one.fail(52.0, status=429, rest_s=20.0, took_s=30.0)
+    assert one.shut(60.0)
+
+
+def test_few_failures_among_long_answers_put_nobody_down_however_many_there_are() -> None:
+    """Three in a hundred, two calls a second, each of a minute: none begun later has ended yet."""
+    one = Patient()
+    for n in range(7200):
+        at = 60.0 + n / 2
+        if n % 33 == 0:
+            one.fail(at)
+        else:
+            one.good(at, took_s=60.0)
+        assert one.state(at) in (WELL, DOUBTFUL)
+
+
+def test_sleep_takes_doubts_away() -> None:
+    one = Patient()
+    for n in range(3):
+        one.fail(n)
+        one.good(n + 0.5, took_s=20.0)
+    one.health.wake(100.0, 100.0)
+    one.fail(101.0)
+    assert one.state(101.0) is DOUBTFUL
+
+
+def test_nobody_knocks_for_a_part_of_a_provider() -> None:
+    """A knock tells of the provider's door alone, and would be due for the part for ever."""
+    one, part = Patient(), Segment("a", "messages", "m")
+    one.health.fail(part, 0.0, 0.0, verdict(), "refused", None)
+    assert one.health.knocks_due(4.0) == []
+    one.trip(1.0)
+    assert one.health.knocks_due(4.0) == [A]
 
 
 def test_a_trial_is_not_undone_by_what_failed_from_before() -> None:

@@ -98,7 +98,7 @@ WAIT_INSIDE_S = 1.5
 # Nothing is generated for these.
 SOON: frozenset[Surface] = frozenset({"count_tokens", "embeddings"})
 # An overture without end is said as it comes: what is held back is memory.
-HELD_MAX = 10_000
+HELD_BYTES_MAX = 4_000_000
 # So soon is a gateway back that is started again.
 STOPPED_S = 5.0
 
@@ -176,6 +176,7 @@ class Flight:
         "_dialled",
         "_headers_at",
         "_held",
+        "_held_bytes",
         "_last",
         "_leg",
         "_legs",
@@ -207,6 +208,7 @@ class Flight:
         self._leg: Leg | None = None
         self._stale_leg: Leg | None = None
         self._held: list[bytes] = []
+        self._held_bytes = 0
         self._tried: list[tuple[str, str]] = []
         self._unasked: tuple[tuple[str, str], ...] = ()
         # What each failed attempt was judged to be, first choice first.
@@ -295,14 +297,19 @@ class Flight:
                 if kind is THINKING:
                     self._think(event.at)
                 if self.phase is not SPEAKING:
-                    self._held.append(piece.data)
-                    if len(self._held) > HELD_MAX:
-                        self._commit(event.at, commands)
+                    self._hold(event.at, piece.data, commands)
                 elif piece.data:
                     commands.append(Say(piece.data))
         if self.phase is SPEAKING:
             self.wait_anew(event.at)
         return commands
+
+    def _hold(self, at: float, data: bytes, commands: list[Command]) -> None:
+        if data:
+            self._held.append(data)
+            self._held_bytes += len(data)
+            if self._held_bytes > HELD_BYTES_MAX:
+                self._commit(at, commands)
 
     def _think(self, at: float) -> None:
         """Thinking that is not shown is no silence: it may make the wait longer, never shorter."""
@@ -429,6 +436,7 @@ class Flight:
         if self.phase is SPEAKING:
             return commands + self._broken(at, leg, verdict, data)
         self._held.clear()
+        self._held_bytes = 0
         self._sent_at = self._headers_at = self._content_at = None
         if failure.kind == "stale" and self._stale_leg is not leg:
             self._stale_leg = leg

@@ -9,10 +9,11 @@
 
 TRIP is a failure that leaves no doubt (nobody listens, the key is refused, a limit with a time
 stated), DOUBT one that may be chance: of those it takes two in a row, or four after which no call
-was begun that ended well. What was begun before a segment fell tells of then, whether it ends well
-or not. A segment that is down rests: 3 s, doubled with each trip within five minutes, at most 15 s,
-so that a call a second finds a recovery within 30 s. The other side's own `Retry-After` may
-lengthen a rest, never shorten it. When the rest is over, one trial at a time is let through.
+was begun that ended well, if hardly more answers came among them. What was begun before a segment
+fell tells of then, whether it ends well or not. A segment that is down rests: 3 s, doubled with
+each trip within five minutes, at most 15 s, so that a call a second finds a recovery within 30 s.
+The other side's own `Retry-After` may lengthen a rest, never shorten it. When the rest is over, one
+trial at a time is let through.
 
 How many good trials are ENOUGH depends on relapses, not on the length of one outage: who was down
 once, however long, is well after one good trial; who fell again within five minutes needs two,
@@ -123,11 +124,13 @@ class Node:
 
     `began_at` is when it left `well`, `down_at` when it last went down or asked anew to be left
     alone, which it does until `asked_until`; `trips` and `relapses` are the times of the last few.
-    `doubts` are the last few failures after which no good answer was begun, as far as is known.
+    `doubts` are the last few failures after which no good answer was begun, as far as is known,
+    each with how many `answers` had come by then.
     `trial_of` is the attempt that is its trial.
     """
 
     __slots__ = (
+        "answers",
         "asked_until",
         "began_at",
         "doubts",
@@ -159,7 +162,8 @@ class Node:
         self.wall_ahead_s = 0.0
         self.began_at = 0.0
         self.down_at = 0.0
-        self.doubts: list[float] = []
+        self.doubts: list[tuple[float, int]] = []
+        self.answers = 0
         self.failed_at = 0.0
         self.rests_until = 0.0
         self.asked_until = 0.0
@@ -213,6 +217,11 @@ class Node:
         """Whether the end of a call that was begun then says nothing of what is since it fell."""
         return begun_at < self.down_at
 
+    def often_in_vain(self, at: float, memory_s: float) -> bool:
+        """Whether the doubts are many, and no few among many good answers."""
+        doubts = [answers for when, answers in self.doubts if at - when < memory_s]
+        return len(doubts) >= DOUBTS_MAX and self.answers - doubts[0] <= 2 * len(doubts)
+
     def tried(self, attempt: str) -> None:
         """This attempt has ended; if it was the trial, the next may begin."""
         if attempt == self.trial_of:
@@ -264,12 +273,12 @@ class Health:
             node = self._new(segment, wall)
         before = node.settle(at, memory_s)
         node.wall_ahead_s = wall - at
-        node.doubts = [*node.doubts, at][-DOUBTS_MAX:]
         node.failed_at, node.kind, node.status, node.verdict = at, kind, status, verdict
         node.tried(trial_of)
         asked_s = self._asked_s(verdict)
         node.asked_until = max(node.asked_until, at + asked_s)
-        if before is DOWN or (before is PROBATION and node.tells_of_then(at - took_s)):
+        of_then = node.tells_of_then(at - took_s)
+        if before is DOWN or (of_then and (before is PROBATION or not asked_s)):
             # An answer to a call from before is no new trip, but a longer wait that the other side
             # asks for counts.
             if asked_s:
@@ -279,7 +288,8 @@ class Health:
         if before is WELL:
             node.began_at = at
         clear = kind in AT_ONCE_KINDS or status in AT_ONCE_STATUSES or verdict.rest_s is not None
-        sure = sure or clear or node.recent(node.doubts, at, memory_s) >= DOUBTS_MAX
+        node.doubts = [*node.doubts, (at, node.answers)][-DOUBTS_MAX:]
+        sure = sure or clear or node.often_in_vain(at, memory_s)
         if node.turn(Turn.TRIP if sure else Turn.DOUBT, wall) is DOWN:
             self._fell(node, at, before)
 
@@ -346,7 +356,8 @@ class Health:
         node.tried(trial_of)
         if state is WELL or state is DOUBTFUL:
             node.turn(Turn.GOOD, wall)
-            node.doubts = [doubt for doubt in node.doubts if doubt > at - took_s]
+            node.answers += 1
+            node.doubts = [doubt for doubt in node.doubts if doubt[0] > at - took_s]
             if at - node.failed_at > params.memory_s:
                 self._forget(segment)
             return
@@ -411,6 +422,7 @@ class Health:
         state = node.state_at(at, self.params.memory_s)
         return (
             (state is DOWN or state is PROBATION)
+            and node.segment.surface is None  # a door is a provider's
             and node.kind in CONNECT_KINDS
             and not node.goods
             and not node.knocked
@@ -422,6 +434,6 @@ class Health:
         for node in self.nodes.values():
             node.rests_until = min(node.rests_until, at)
             node.trial_until = 0.0
-            node.trips, node.relapses = [], []
+            node.trips, node.relapses, node.doubts = [], [], []
             node.wall_ahead_s = wall - at
             node.settle(at, self.params.memory_s)

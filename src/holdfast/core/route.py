@@ -203,7 +203,8 @@ def plan(call: Call, legs: tuple[Leg, ...], board: Board, *, sticky: Target | No
     """The order in which these legs are asked now.
 
     Resting legs are left out. Where all rest, or the others cannot carry the call, the one that
-    failed longest ago is asked once, with little patience: the truth within two seconds.
+    failed longest ago is asked once, with little patience: the truth within two seconds, and twice
+    as long with each of the client's own retries.
     """
     if sticky is None and all(map(board.quiet, legs)):
         return Plan(legs=legs, because=FIRST)
