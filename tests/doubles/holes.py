@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import ssl
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import trustme
 
+OURS = range(15_000, 32_000)
+
 
 def free_port() -> int:
-    """A loopback port on which nobody listened a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A loopback port on which nobody listened a moment ago.
+
+    Below those that the system gives out by itself, or a connection of another test may take it.
+    """
+    while True:
+        port = secrets.choice(OURS)
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
