@@ -263,25 +263,37 @@ def test_a_problem_reads_as_file_line_key_what_and_remedy(tmp_path: Path) -> Non
 
 
 def test_a_table_that_stands_twice_and_other_faults_of_syntax_name_their_line() -> None:
-    for text, line in (
-        (SIM + SIM, 2),
-        (SIM + "[gateway]\nport = 1\nport = 2\n", 4),
-        (SIM + "\n[gateway\n", 3),
-        (SIM + "port 1\n", 2),
-        (SIM + '[gateway]\nhost = "127.0.0.1\nport = 1\n', 3),
-        (SIM + "[gateway]\nport = \n", 3),
-        (SIM + '[[routes]]\ntargets = [\n"sim/*",\n', 5),
-        ("a = " + "[" * 100_000, None),
+    for text, line, what in (
+        (SIM + SIM, 2, "stands twice"),
+        (SIM + "[gateway]\nport = 1\nport = 2\n", 4, "stands twice"),
+        (SIM + "[gateway]\nport = 1\n[gateway.port]\n", 4, "stands twice"),
+        (SIM + "limits = {idle_s = 1, idle_s = 2}\n", 2, "stands twice"),
+        (SIM + "\n[gateway\n", 3, "TOML (Expected ']' at the end of a table"),
+        (SIM + "\n[[routes]\n", 3, "TOML (Expected ']]' at the end of an array"),
+        (SIM + "port 1\n", 2, "TOML (Expected '=' after a key"),
+        (SIM + '[gateway]\nhost = "127.0.0.1\nport = 1\n', 3, "TOML"),
+        (SIM + "[gateway]\nport = \n", 3, "TOML (Invalid value)"),
+        (SIM + '[[routes]]\ntargets = [\n"sim/*",\n', 5, "TOML"),
+        ("a = " + "[" * 100_000, None, "too deep"),
     ):
         found = problem(text)
-        assert "TOML" in found.what or "too deep" in found.what
+        assert what in found.what
         assert found.line == line, text
         assert found.key == ""
 
 
 def test_a_fault_of_syntax_does_not_repeat_what_stands_there() -> None:
     """Who pastes a key into the file by mistake does not find it in a terminal's history."""
-    for text in (f"{CANARY}\n", f'key = "{CANARY}\n', f"[{CANARY}]\n[{CANARY}]\n"):
+    for text in (
+        f"{CANARY}\n",
+        f'key = "{CANARY}\n',
+        f"[{CANARY}\n",
+        f"[{CANARY}]\n[{CANARY}]\n",
+        f"{CANARY} = 1\n{CANARY} = 2\n",
+        f"a = {{{CANARY} = 1, {CANARY} = 2}}\n",
+        f"a = {{b = 1}}\na.{CANARY} = 2\n",
+        f"[a.{CANARY}.b]\n[a]\n{CANARY}.c = 1\n",
+    ):
         assert problem(text).line is not None
 
 

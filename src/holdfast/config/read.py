@@ -31,6 +31,10 @@ _MAX_BYTES = 1_000_000
 _OWN_TABLE = re.compile(r"^[ \t]*\[gateway\][^\n]*\n(?:(?![ \t]*\[)[^\n]*\n?)*", re.MULTILINE)
 _AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
+_TWICE = re.compile(r"Cannot (?:declare|overwrite|redefine|mutate)\b|Duplicate inline table key\b")
+# What it says with quotes around no more than signs of TOML's own.
+_FIXED = re.compile(r"Expected '(?:\]|\]\]|=)' (?:at the end of an?|after a key in a) [a-z/ ]+")
+
 
 class GatewayConfig(Struct, frozen=True, kw_only=True):
     """Where the gateway listens and keeps its files; `keys`: whether clients need one of ours."""
@@ -193,12 +197,21 @@ def _root(text: str, name: str) -> Table:
         said = str(error)
         match = _AT_LINE.search(said)
         line = int(match[1]) if match and match[1] else text.count("\n") + 1
-        # What the parser says beyond the place may quote the file, and so a secret.
-        what = "this is not valid TOML"
-        if match and '"' not in said and "'" not in said:
-            what += f" ({said[: match.start()]})"
-        raise one(name, what, "Correct this line; texts need quotes.", line) from None
+        raise one(name, *_broken(said[: match.start()] if match else ""), line) from None
     return Table(Sheet(name, Lines(text)), (), raw)
+
+
+def _broken(said: str) -> tuple[str, str]:
+    """What is wrong with a text that is no TOML, and what to do, by what the parser said of it.
+
+    It may quote the file there, and so a secret: only what is known to quote nothing is passed on.
+    """
+    if _TWICE.match(said):
+        return "this table or key stands twice", "Put the two together, or take one of them out."
+    what = "this is not valid TOML"
+    if _FIXED.fullmatch(said) or (said and '"' not in said and "'" not in said):
+        what += f" ({said})"
+    return what, "Correct this line; texts need quotes."
 
 
 def _gateway(table: Table) -> GatewayConfig:
