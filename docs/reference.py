@@ -16,7 +16,7 @@ from holdfast.face.cli import COMMANDS, parser
 from holdfast.facts.flights import Limits
 from holdfast.facts.places import ModelFacts
 from holdfast.net.doors import ACTIONS, DOORS, MODELS_BETA, door_of
-from holdfast.sim.faults import BEHAVIOURS
+from holdfast.sim.faults import BEHAVIOURS, FLAKY, FLAKY_SAYS
 from holdfast.sim.timeline import SCENARIOS
 
 FOLDER = Path(__file__).with_name("reference")
@@ -149,9 +149,11 @@ def said(facts: ModelFacts) -> str:
 def simulator() -> str:
     """The invented provider."""
     models = [(f"`sim/{name}`", one.says) for name, one in BEHAVIOURS.items()]
+    models.append((f"`sim/{FLAKY}`", FLAKY_SAYS))
     scenarios = [
-        (f"`{name}`", one.says, f"{one.length_s:.0f} s" if one.length_s else "no end")
+        (f"`{name}`", one.says, f"{one.length_s:.0f} s")
         for name, one in SCENARIOS.items()
+        if one.length_s  # what never ends cannot be rehearsed
     ]
     return "\n".join(
         [

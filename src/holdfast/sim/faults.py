@@ -240,8 +240,15 @@ BEHAVIOURS: Mapping[str, Behaviour] = MappingProxyType(
     {
         "steady": Behaviour("answers, a word each few milliseconds", good),
         "slow": Behaviour("answers, a word each 0.3 s", slow),
-        "refuse": Behaviour("nobody listens", _only(Refuse())),
-        "blackhole": Behaviour("connections are never made", _only(Blackhole())),
+        # The built-in one shares its listener, where no connection can be refused any more.
+        "refuse": Behaviour(
+            "nobody listens (the built-in one takes the connection and closes it unanswered)",
+            _only(Refuse()),
+        ),
+        "blackhole": Behaviour(
+            "connections are never made (the built-in one takes them and stays silent)",
+            _only(Blackhole()),
+        ),
         "reset": Behaviour("the connection is reset before the head", _before_head(Cut())),
         "hangup": Behaviour("the connection is closed before the head", _before_head(Fin())),
         "mute": Behaviour("takes the request and never answers", _before_head(Stall())),

@@ -132,7 +132,7 @@ SCENARIOS: Mapping[str, Timeline] = MappingProxyType(
         "blackhole": Timeline(
             (Span(from_s=10, until_s=70, fault="blackhole"),),
             110.0,
-            "for a minute no connection can be made, and nothing says so",
+            "for a minute nothing answers, and nothing says why",
         ),
         "brownout": Timeline(
             (
