@@ -210,7 +210,7 @@ class Drill:
         self._noticed.append((self._now_s(), event.event))
         if event.event == "suspected":  # the rest is told anyway
             why = "; ".join(event.because)
-            self._hear(f"suspected: {parts(event.segments)} ({why}); calls avoid it from now on")
+            self._hear(f"suspected: {parts(event.segments)} ({why}); nobody is told yet")
 
     async def _client(self, gateway: Gateway, surface: str, asking: Asking) -> None:
         dialer = Dialer()

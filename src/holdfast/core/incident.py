@@ -1,6 +1,7 @@
 """Incidents: observations in, one timeline for each stretch of trouble out.
 
-Two levels. *Suspected* at the first failure that counts: routing may act, people are not told.
+Two levels. *Suspected* at the first failure that counts: it is noted, nobody is told yet, probes
+and pages are asked sooner. (Routing acts on what is down by `core.health`, on neither level.)
 *Declared* ("opened") when the belief in an outage (`core.detect`) of one leaf, or of a surface as a
 whole, passes a threshold. From there:
 

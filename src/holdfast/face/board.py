@@ -126,7 +126,7 @@ def incident_lines(one: Json, status: Json, at: float) -> list[Text]:
 
 
 def suspicion(one: Json, at: float) -> Text:
-    """What may be the beginning of trouble, or a blip: calls avoid it, nobody is told."""
+    """What may be the beginning of trouble, or a blip: it is noted, nobody is told yet."""
     lasts = span(max(0.0, at - float(one.get("since") or at)))
     because = "; ".join(one.get("because") or ())
     rest = joined((f"suspected for {lasts}, not sure yet", because))

@@ -68,7 +68,8 @@ def command(words: argparse.Namespace) -> int:
 
 def show(report: Report, screen: Console) -> None:
     """The report for people."""
-    table = Table(title="What the client saw", title_justify="left", box=None, pad_edge=False)
+    title = "What the client saw (first byte: by the clock on the wall)"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("when", no_wrap=True)
     table.add_column("what was wrong", overflow="fold")
     for name in ("calls", "first choice", "stand-in", "no answer", "first byte"):
@@ -84,7 +85,11 @@ def show(report: Report, screen: Console) -> None:
     lines = [f"{text} ({stand_in} of them from the stand-in), not a character missing or doubled."]
     first = first_stand_in(report.calls)
     if first is not None:
-        lines.append(f"The first call that met the trouble, {span(first.took_s)} in all:")
+        took = span(first.took_s * report.speed)  # as its steps are: by the drill's own clock
+        lines.append(
+            f"The first call that met the trouble, {took} in all (in the outage's own time, each"
+            " attempt from its beginning):"
+        )
         lines += [f"  {step}" for step in steps(report, first)]
     lines += noticed(report)
     if report.back_s is not None:

@@ -34,7 +34,7 @@ class Incident(Struct, frozen=True, kw_only=True):
 
     `since` is the first failure that belongs to it, `opened` when it was declared, `back` the first
     good answer of the recovery, `resolved` when that was declared (None: still open). `suspected`
-    alone (`opened` None) is no incident yet: routing acts on it, people are not told.
+    alone (`opened` None) is no incident yet: it is noted, nobody is told.
     `page_said`: when we first read on the provider's page that it admits trouble there (None: not
     yet), `page_claims_since` the beginning that the page claims. `page_late_s`: by how much later
     than our declaration the page said so; negative: it was first. `stood_in`: who answered instead.
