@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
@@ -124,6 +126,30 @@ def test_a_pasted_error_is_judged_where_nothing_is_set_up(
     assert "no gateway was asked" in done.stdout.decode()
     as_json = diagnose(text, tmp_path, "--json")
     assert as_json.returncode == json.loads(as_json.stdout)["blame"] == status
+
+
+def test_an_error_is_pasted_at_a_terminal_where_that_is_asked_for(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "holdfast", "diagnose", "-"],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "PYTHONPATH": "src"},
+        cwd=Path(__file__).parents[2],
+    ) as process:
+        os.write(ours, b"API Error: 529 Overloaded\n\x04")
+        out, said = process.communicate(timeout=30)
+    os.close(ours)
+    os.close(theirs)
+    assert b"It is them" in out
+    assert b"Ctrl-D" in said
+    assert process.returncode == THEM
+
+
+def test_who_gives_no_error_to_read_is_told_so(tmp_path: Path) -> None:
+    done = diagnose("", tmp_path, "-")
+    assert (done.returncode, done.stderr) == (2, b"holdfast: no error was given to read.\n")
 
 
 @pytest.fixture

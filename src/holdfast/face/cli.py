@@ -62,6 +62,13 @@ def _status_words(_: Add, command: argparse.ArgumentParser) -> None:
 
 
 def _diagnose_words(add: Add, _: argparse.ArgumentParser) -> None:
+    add(
+        "source",
+        nargs="?",
+        choices=("-",),
+        metavar="-",
+        help="read the error from standard input, also at a terminal: paste it, then Ctrl-D",
+    )
     add("--jsonl", action="store_true", help="one failure a line in, one verdict a line out")
 
 

@@ -68,13 +68,24 @@ def command(words: argparse.Namespace) -> int:
     """
     if words.jsonl:
         return records(sys.stdin.buffer, sys.stdout.buffer)
-    pasted = "" if sys.stdin.isatty() else sys.stdin.read(PASTE_MAX).strip()
+    pasted = given(asked=words.source == "-")
+    if not pasted and words.source == "-":
+        return fail("no error was given to read.", as_json=words.json, status=2)
     if pasted and words.config is None:
         return paste(pasted, _config_if_any(), words)
     config = at_a_glance(words)
     if config is None:
         return 2
     return paste(pasted, config, words) if pasted else live(config, words)
+
+
+def given(*, asked: bool) -> str:
+    """The error on standard input. `asked`: also wait for one that is pasted at a terminal."""
+    if sys.stdin.isatty():
+        if not asked:
+            return ""
+        sys.stderr.write("Paste the error, then press Ctrl-D on a line of its own.\n")
+    return sys.stdin.read(PASTE_MAX).strip()
 
 
 def _config_if_any() -> Config | None:
@@ -258,7 +269,7 @@ def live(config: Config, words: argparse.Namespace) -> int:
     if not found:
         return fail(
             f"there is nothing to go by: {not_running(config)}. Or paste the error:"
-            " holdfast diagnose < error.txt",
+            " holdfast diagnose -",
             as_json=words.json,
             status=UNKNOWN,
         )
