@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.playbook import call
 
-from holdfast.core.discreet import LOST, QUOTE_CHARS, unquoted
+from holdfast.core.discreet import LOST, QUOTE_CHARS, discreet, unquoted
 from holdfast.facts.calls import Call
+from holdfast.facts.outcomes import Failure, Verdict
 
 
 def asking(prompt: str, **more: object) -> Call:
@@ -43,6 +44,23 @@ def test_quotes_of_the_prompt_are_left_out_and_the_rest_stays(text: str, kept: s
 def test_a_body_that_is_no_json_is_looked_at_as_it_stands() -> None:
     odd = msgspec.structs.replace(call(), body=b"not json: my own secret words")
     assert unquoted(("bad: my own secret words",), odd) == (f"bad: {LOST}",)
+
+
+def test_our_own_words_stand_though_a_prompt_holds_them_too() -> None:
+    ours = "such an answer is most often a matter of the provider"
+    asked = asking(f"{PROMPT} Somebody said: {ours}.")
+    text = f"HTTP 500: could not process {PROMPT}"
+    failure = Failure(kind="status", where="body", status=500, text=text, body=text.encode())
+    verdict = Verdict(
+        whose="provider",
+        cause="provider_outage",
+        confidence=0.8,
+        action="fail_over",
+        because=(text, ours),
+    )
+    told, judged = discreet(failure, verdict, asked)
+    assert told.text == judged.because[0] == f"HTTP 500: could not process {LOST}."
+    assert judged.because[1:] == (ours,)
 
 
 @given(st.text(), st.text(), st.text())

@@ -22,9 +22,11 @@ def discreet(failure: Failure, verdict: Verdict, call: Call) -> tuple[Failure, V
     """Both as they may be written down: without what the upstream's error quotes of the request."""
     if len(failure.said.message or failure.body) < QUOTE_CHARS:
         return failure, verdict
-    text, *because = unquoted((failure.text, *verdict.because), call)
+    # The first reason is what the upstream said; the others are our own words.
+    text, *said = unquoted((failure.text, *verdict.because[:1]), call)
     replace = msgspec.structs.replace
-    return replace(failure, text=text), replace(verdict, because=tuple(because))
+    because = (*said, *verdict.because[1:])
+    return replace(failure, text=text), replace(verdict, because=because)
 
 
 def unquoted(texts: tuple[str, ...], call: Call) -> tuple[str, ...]:
