@@ -108,7 +108,10 @@ class Listener:
                     raise
         self.addresses = bound
         for server in self._servers:
-            await server.start_serving()
+            try:
+                await server.start_serving()
+            except OSError as error:  # somebody else has begun to listen there meanwhile
+                raise CannotListenError(*error.args) from error
         return bound
 
     async def _bind(self, host: str, port: int) -> list[tuple[str, int]]:
