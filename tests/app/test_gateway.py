@@ -39,6 +39,17 @@ targets = ["cloud/*"]
 """
 
 
+def of_two(port: int, folder: Path, tables: dict[str, tuple[Double, str, str]]) -> str:
+    """A first choice and its stand-in: each a name with its double, its address and its key."""
+    lines = ["[gateway]", f"port = {port}", f'data_dir = "{folder / "data"}"']
+    for name, (_, url, key) in tables.items():
+        lines += [f"[providers.{name}]", 'dialect = "anthropic"']
+        lines += [f'base_url = "{url}"', f'key = "{key}"']
+    targets = [f"{name}/{double.models[0]}" for name, (double, _, _) in tables.items()]
+    lines += ["[[routes]]", 'model = "*"', f"targets = {json.dumps(targets)}"]
+    return "\n".join(lines)
+
+
 def ask(url: str) -> int:
     """The status of one plain call."""
     body = {"model": "x", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
@@ -82,22 +93,8 @@ def test_a_call_that_is_under_way_ends_by_the_configuration_it_began_with(tmp_pa
     with Double("one", "anthropic") as one, Double("two", "anthropic") as two:
 
         def write(name: str) -> None:
-            file.write_text(
-                f"""[gateway]
-                port = {port}
-                data_dir = "{tmp_path / "data"}"
-                [providers.one]
-                dialect = "anthropic"
-                base_url = "{one.url}"
-                key = "env:ONE"
-                [providers.{name}]
-                dialect = "anthropic"
-                base_url = "{two.url}"
-                key = "env:TWO"
-                [[routes]]
-                model = "*"
-                targets = ["one/{one.models[0]}", "{name}/{two.models[0]}"]"""
-            )
+            tables = {"one": (one, one.url, "env:ONE"), name: (two, two.url, "env:TWO")}
+            file.write_text(of_two(port, tmp_path, tables))
 
         async def story() -> int:
             environ = {"ONE": one.key, "TWO": two.key}
@@ -134,22 +131,9 @@ def test_who_is_written_anew_into_the_configuration_is_asked_anew(
     with Double("one", "anthropic") as one, Double("two", "anthropic") as two:
 
         def write(name: str = "127.0.0.1") -> None:
-            file.write_text(
-                f"""[gateway]
-                port = {port}
-                data_dir = "{tmp_path / "data"}"
-                [providers.one]
-                dialect = "anthropic"
-                base_url = "{one.url.replace("127.0.0.1", name)}"
-                key = "file:{secret}"
-                [providers.two]
-                dialect = "anthropic"
-                base_url = "{two.url}"
-                key = "env:TWO"
-                [[routes]]
-                model = "*"
-                targets = ["one/{one.models[0]}", "two/{two.models[0]}"]"""
-            )
+            url = one.url.replace("127.0.0.1", name)
+            tables = {"one": (one, url, f"file:{secret}"), "two": (two, two.url, "env:TWO")}
+            file.write_text(of_two(port, tmp_path, tables))
 
         async def story() -> int:
             environ = {"TWO": two.key}
