@@ -1,5 +1,6 @@
 """`python -m holdfast`, and what the `holdfast` script calls."""
 
+import io
 import os
 import sys
 
@@ -13,10 +14,17 @@ def main() -> int:
 
 
 def open_streams() -> None:
-    """Some start us with a standard stream closed: its number would go to the next connection."""
+    """Standard streams that can be written to, whoever started us and in whatever locale.
+
+    Where one is closed, its number would go to the next connection; where one knows no arrows (an
+    ASCII locale), a question mark says as much.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # the lowest number that is free is its own
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

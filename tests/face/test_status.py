@@ -45,6 +45,24 @@ def test_a_mistake_in_the_file_hides_nothing(tmp_path: Path) -> None:
         assert "○ acme messages down 12 min" in out
 
 
+def test_in_a_locale_without_arrows_it_is_shown_all_the_same(tmp_path: Path) -> None:
+    """As under `LC_ALL=C` of an old terminal: what it cannot show is a question mark."""
+    with ScriptServer([read(), send(answer(trouble()))]) as server:
+        file = configured(tmp_path, server.port)
+        code, out, err = run(
+            ["status", "--config", file], COLUMNS="80", NO_COLOR="1", PYTHONIOENCODING="ascii"
+        )
+    assert (code, err) == (12, "")
+    assert "? acme messages down 12 min" in out
+
+
+def test_a_word_that_it_does_not_know_is_told_with_those_that_it_does() -> None:
+    code, out, err = run(["status", "--wach"])
+    assert (code, out) == (2, "")
+    assert err.startswith("usage: holdfast status")
+    assert "unrecognized arguments: --wach" in err
+
+
 def test_where_none_runs(tmp_path: Path) -> None:
     with refused() as url:
         file = configured(tmp_path, int(url.rpartition(":")[2]))

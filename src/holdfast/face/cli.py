@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         command.add_argument("--config", type=Path, metavar="FILE", help="configuration file")
         command.add_argument("--json", action="store_true", help="print JSON for scripts")
+        command.set_defaults(parser=command)
         if name in WORDS:
             WORDS[name](command.add_argument, command)
     return top
@@ -121,7 +122,10 @@ def run(argv: Sequence[str]) -> int:
     """Run one command; return its exit status. Never raises for what a person can do wrong."""
     top = parser()
     try:
-        words = top.parse_args(list(argv))
+        words, unknown = top.parse_known_args(list(argv))
+        if unknown:  # said by who knows what there is: the command that was meant
+            text = f"unrecognized arguments: {' '.join(unknown)}"
+            (getattr(words, "parser", None) or top).error(text)
     except SystemExit as end:  # argparse has said what is wrong
         return int(end.code or 0)
     if words.version:
