@@ -96,7 +96,7 @@ def bad_references(folder: Path) -> dict[str, str]:
         "env:": "not a reference",
         f"env:{CANARY}": "not set",
         "env:ABSENT": "ABSENT is not set",
-        "env:BLANK": "empty",
+        "env:BLANK": "variable BLANK is empty",
         "env:UMLAUT": "characters",
         f"file:{folder}/absent": "does not exist",
         f"file:{folder}": "cannot be read",

@@ -81,11 +81,12 @@ def resolve(reference: str, environ: Mapping[str, str]) -> Secret | None:
             what, f"Write one of {FORMS}; the key itself never stands in this file."
         )
     value = source(rest.strip(), environ).strip()
+    spoken = _spoken(form, rest.strip())
     if not value:
-        raise KeySourceError(f"the key from {_spoken(form)} is empty", "Put the key there.")
+        raise KeySourceError(f"the key from {spoken} is empty", "Put the key there.")
     if not (value.isascii() and value.isprintable()) or " " in value or len(value) > _MAX_CHARS:
         raise KeySourceError(
-            f"what comes from {_spoken(form)} holds blanks or characters that no key has",
+            f"what comes from {spoken} holds blanks or characters that no key has",
             "Give the key alone: one line, nothing else.",
         )
     return Secret(value)
@@ -129,10 +130,10 @@ def masked(secret: Secret) -> str:
     return f"{head}…{value[-4:]}"
 
 
-def _spoken(form: str) -> str:
-    return {"env": "the environment", "file": "the file", "keyring": "the keyring"}.get(
-        form, "the command"
-    )
+def _spoken(form: str, name: str) -> str:
+    """A source that gave something; what a variable is called is then no key pasted there."""
+    sources = {"env": f"the environment variable {name}", "file": "the file"}
+    return sources.get(form, "the keyring" if form == "keyring" else "the command")
 
 
 def _from_environment(name: str, environ: Mapping[str, str]) -> str:

@@ -382,8 +382,8 @@ def _next_check(row: Signature) -> str:
     """What a person can look at to know more."""
     if row.cause in ON_THE_WAY:
         return (
-            "look next: does another site answer from here, with and without VPN or proxy;"
-            " does another provider; does a fresh connection"
+            "look next: does another site answer from here, with and without VPN or proxy; does"
+            " another provider answer; does it work over a fresh connection"
         )
     if row.whose == "account":
         return (

@@ -17,7 +17,7 @@ from rich.text import Text
 from holdfast.core.letters import plain, sureness
 from holdfast.core.letters import span as long_span
 from holdfast.face.line import parts
-from holdfast.face.reading import joined, span
+from holdfast.face.reading import in_the_air, joined, span
 
 Json = Mapping[str, Any]
 
@@ -219,7 +219,7 @@ def routes(rows: Iterable[Json]) -> Table:
     for name in ("asked for", "answers now", "the others"):
         table.add_column(name, overflow="fold")
     for one in rows:
-        serving = one.get("serving") or "nobody is known to"
+        serving = one.get("serving") or "nobody now"
         stand_in = bool(one.get("stand_in"))
         style = "yellow" if stand_in else "" if one.get("serving") else "red"
         others = [
@@ -245,6 +245,6 @@ def notes(status: Json, at: float) -> Iterator[Text]:
     ]
     if used:
         yield row((f"probes today: {'; '.join(used)}", "dim"))
-    flying = status.get("calls_in_the_air", 0)
+    flying = int(status.get("calls_in_the_air") or 0)
     up_s = at - float(status.get("started") or at)
-    yield row((f"up for {span(up_s)} · {flying} calls in the air", "dim"))
+    yield row((f"up for {span(up_s)} · {in_the_air(flying)}", "dim"))

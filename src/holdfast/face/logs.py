@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from holdfast.face.reading import at_a_glance, fail, joined, say_json, span
+from holdfast.face.reading import at_a_glance, fail, how_called, joined, say_json, span
 from holdfast.store.home import StoreError
 from holdfast.store.query import AttemptLine, ExchangeLine, Reader
 
@@ -37,6 +37,7 @@ def command(words: argparse.Namespace) -> int:
         return fail(str(error), as_json=words.json)
     if words.id is not None and not found:
         text = f"there is no exchange {words.id} in {reader.path}. It may be too old, or too new."
+        text += f" `{how_called()} logs` lists the latest."
         return fail(text, as_json=words.json)
     if words.json:
         say_json(found)

@@ -130,6 +130,11 @@ def span(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def in_the_air(count: int) -> str:
+    """How many calls go on just now, in words."""
+    return f"{count} call{'s' if count != 1 else ''} in the air"
+
+
 def joined(parts: Iterable[str], mark: str = " · ") -> str:
     """What is not empty, with a mark between."""
     return mark.join(part for part in parts if part)

@@ -18,7 +18,7 @@ from holdfast.config.problems import ConfigError
 from holdfast.config.read import Config, read
 from holdfast.config.starter import default, look_around, starter, write_starter
 from holdfast.config.whereabouts import default_path, locate
-from holdfast.face.reading import complain_of, fail, how_called, say_json, which
+from holdfast.face.reading import complain_of, fail, how_called, in_the_air, say_json, which
 from holdfast.net.engines import find_engines
 from holdfast.net.listen import CannotListenError
 from holdfast.store.home import StoreError
@@ -123,7 +123,7 @@ async def serve(config: Config, words: argparse.Namespace, notes: list[str], beg
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.remove_signal_handler(number)
     flying = len(gateway.desk.flying)
-    say("stopping" + (f"; {flying} calls in the air may end first" if flying else ""))
+    say("stopping" + (f"; {in_the_air(flying)} may end first" if flying else ""))
     await gateway.stop()
     for stream in (sys.stdout, sys.stderr):
         give_up(stream)
