@@ -286,7 +286,8 @@ def test_probes_are_cheap_few_shown_and_never_for_another_s_key(tmp_path: Path) 
             assert there.probes("mine") == there.probes("plan") == []
             shown = (await there.status())["probes"]
             assert set(shown) == {"cloud"}
-            assert shown["cloud"]["free_today"] + shown["cloud"]["paid_today"] == 1 + len(more)
+            counted = shown["cloud"]["free_today"] + shown["cloud"]["paid_today"]
+            assert 1 + len(more) <= counted <= len(there.probes("cloud"))
             assert "probes today: cloud " in (await there.holdfast("status"))[1]
 
             # Nobody calls any more: what fails, and what is well again, probes alone find out.

@@ -282,18 +282,21 @@ class Probing:
         return most / (most - used) if used < most else None
 
     def spent(self, at_wall: float) -> tuple[Spent, ...]:
-        """What was spent on this day (UTC), by provider."""
-        today = self._spent if self._is_today(at_wall) else {}
-        return tuple(
+        """What was spent on this day (UTC), by provider, with what is under way."""
+        if not self._is_today(at_wall):
+            return ()
+        flying = {leaf[0] for leaf, asked in self._asked.items() if asked.flying_since is not None}
+        told = (
             Spent(
                 provider=provider,
-                free=today.get((provider, False), 0),
+                free=self._used(provider, paid=False),
                 free_max=self.params.free_per_day_max,
-                generations=today.get((provider, True), 0),
+                generations=self._used(provider, paid=True),
                 generations_max=self.params.generations_per_day_max,
             )
-            for provider in sorted({provider for provider, _ in today})
+            for provider in sorted({provider for provider, _ in self._spent} | flying)
         )
+        return tuple(one for one in told if one.free or one.generations)
 
     # ----------------------------------------------------------- the question
 
