@@ -124,14 +124,6 @@ def test_a_long_list_of_models_is_kept_whole() -> None:
     assert "never before since" in told(found[0])
 
 
-def test_changes_near_an_incident_are_found() -> None:
-    changes = calm()
-    found = changes.observe(T0 + 2 * CALM_S, "them", "messages", NEW)
-    assert changes.near(T0 + 2 * CALM_S + 600) == found
-    assert changes.near(T0 + 2 * CALM_S - 600, 601) == found
-    assert changes.near(T0 + 2 * CALM_S + 600, 599) == ()
-
-
 def test_a_clock_set_back_begins_the_calm_anew_and_does_not_silence_for_years() -> None:
     changes = Changes()
     changes.observe(T0 + 1e9, "them", "messages", OLD)

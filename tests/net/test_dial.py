@@ -224,10 +224,11 @@ def test_a_request_arrives_and_its_answer_comes_back(run: Run) -> None:
             line = note.line
             assert line is not None
             assert line.peer == f"127.0.0.1:{server.port}"
-            assert (line.issuer, line.alpn, line.eof_delimited) == (None, None, False)
-            times = line.times
-            assert times.tls_s is None
-            assert None not in (times.dns_s, times.connect_s, times.first_byte_s)
+            assert not line.eof_delimited
+            way = line.way
+            assert way is not None
+            assert (way.issuer, way.alpn, way.tls_s) == (None, None, None)
+            assert None not in (way.dns_s, way.connect_s)
 
         run(flight)
     assert server.requests == [
@@ -521,7 +522,7 @@ def test_a_cut_is_never_an_end(
             if before:
                 assert note.line is not None
                 line = note.line
-                await eventually(lambda: line.first_byte_s is not None)
+                await eventually(lambda: isinstance(line.pipe, pipe.Pipe) and line.pipe._heard)
                 await asyncio.sleep(0.02)
                 got.set()
             await note.end()

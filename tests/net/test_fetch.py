@@ -46,14 +46,12 @@ def kind(found: Fetched) -> str:
 
 
 @pytest.mark.parametrize("loop", sorted(LOOPS))
-def test_a_plain_answer_comes_whole_with_its_evidence(loop: str) -> None:
+def test_a_plain_answer_comes_whole(loop: str) -> None:
     with ScriptServer([read(), send(OK)]) as server:
         found = fetched(f"{server.url}/a%20b?c=d", loop=loop, headers=((b"if-none-match", b'"6"'),))
     assert (found.status, found.body, found.header(b"etag")) == (200, b"hi", b'"7"')
     assert found.failure is None
-    assert found.peer == f"127.0.0.1:{server.port}"
     assert 0 < found.took_s < 10
-    assert found.times.first_byte_s is not None
     request = server.requests[0]
     assert request.startswith(b"GET /a%20b?c=d HTTP/1.1\r\n")
     for line in (b'if-none-match: "6"', b"accept-encoding: identity", b"connection: close"):

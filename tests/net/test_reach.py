@@ -87,8 +87,9 @@ def test_a_closed_port_refuses(run: Run) -> None:
         assert f"127.0.0.1:{port}" in note.text
         assert "secret" not in note.text
         assert note.line is not None
-        assert note.line.times.dns_s is not None
-        assert note.line.times.connect_s is None
+        assert note.line.way is not None
+        assert note.line.way.dns_s is not None
+        assert note.line.way.connect_s is None
         assert dialer.counts.dialled == 0
 
     run(flight)
@@ -126,7 +127,8 @@ def test_a_name_that_does_not_resolve(run: Run, error: Exception | None, says: s
         assert "api.example.test:443" in note.text
         assert says in note.text
         assert note.line is not None
-        assert note.line.times.dns_s is None
+        assert note.line.way is not None
+        assert note.line.way.dns_s is None
 
     run(flight, resolve=Book(error=error))
 
@@ -327,10 +329,11 @@ def test_tls_carries_a_request_and_leaves_evidence(
             assert note.data == b"hi"
             line = note.line
             assert line is not None
-            assert line.issuer == "Holdfast Test Authority"
-            assert line.alpn == "http/1.1"
-            assert line.times.tls_s is not None
-            assert line.times.tls_s > 0
+            way = line.way
+            assert way is not None
+            assert (way.issuer, way.alpn) == ("Holdfast Test Authority", "http/1.1")
+            assert way.tls_s is not None
+            assert way.tls_s > 0
             assert (await ask(dialer, f"https://a.test:{server.port}")).reused
 
         run(flight, ssl_context=trusting, resolve=Book(at(server.port)))
@@ -435,7 +438,8 @@ def test_a_handshake_that_fails(
             assert note.how == (kind, "connect")
             assert says in note.text
             assert note.line is not None
-            assert note.line.times.connect_s is not None
+            assert note.line.way is not None
+            assert note.line.way.connect_s is not None
 
         run(flight)
 

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from holdfast.config.notify import Notify
-from holdfast.core.letters import Voice, back_sentence, letter
+from holdfast.core.letters import Voice, letter
 from holdfast.core.telling import Delivery, Level, Outbox, Telling, Told, wanted
 from holdfast.facts.incidents import Event, Incident
 from holdfast.net.dial import Dialer
@@ -36,8 +36,8 @@ class Herald:
     """One for a gateway. `hear` takes events, `beat` is called once a second, `alarms` tell what
     could not be told.
 
-    `wall` gives UTC seconds, `local` the local time of a moment. `eta` and `back` are sentences
-    about an incident: when it may be over, and how it ended.
+    `wall` gives UTC seconds, `local` the local time of a moment. `eta` is a sentence
+    about an incident: when it may be over.
     """
 
     def __init__(
@@ -48,13 +48,12 @@ class Herald:
         wall: Callable[[], float] = time.time,
         local: Callable[[float], time.struct_time] = time.localtime,
         eta: Callable[[Incident], str] = lambda _: "",
-        back: Callable[[Incident], str] = back_sentence,
     ) -> None:
         self._path = folder / FILE
         self._dialer = dialer
         self._wall = wall
         self._local = local
-        self._voice = Voice(local=lambda at: time.strftime("%H:%M", local(at)), eta=eta, back=back)
+        self._voice = Voice(local=lambda at: time.strftime("%H:%M", local(at)), eta=eta)
         self._own_alarms: dict[str, str] = {}
         self._levels: dict[str, Level] = {}
         self._saving: asyncio.Task[None] | None = None

@@ -62,8 +62,7 @@ class Prints(Struct, frozen=True):
 class Observatory:
     """One for a gateway. `observe` takes whatever was learnt, `beat` is called once a second.
 
-    `say` is given sentences for the person at the terminal; `waiting` counts the calls that are
-    held back until somebody can answer them again.
+    `say` is given sentences for the person at the terminal.
     """
 
     def __init__(
@@ -104,9 +103,7 @@ class Observatory:
             prefix=prefix,
             nonce=secrets.token_hex(8),
         )
-        self.herald = Herald(
-            data_dir, desk.dialer, wall=desk.wall, eta=self._eta_told, back=back_sentence
-        )
+        self.herald = Herald(data_dir, desk.dialer, wall=desk.wall, eta=self._eta_told)
 
     def take_over(self, config: Config, environ: Mapping[str, str]) -> list[str]:
         """Watch and tell as this configuration says; sentences about what cannot be done."""

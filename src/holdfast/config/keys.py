@@ -121,15 +121,6 @@ def origin(reference: str) -> str:
     return f"key from {form} {rest.strip()}"
 
 
-def masked(secret: Secret) -> str:
-    """The secret for people: a long one keeps its last four characters, `sk-…abcd`."""
-    value = secret.reveal()
-    if len(value) < 20:
-        return "…"
-    head = value[:3] if value[2] == "-" else ""
-    return f"{head}…{value[-4:]}"
-
-
 def _spoken(form: str, name: str) -> str:
     """A source that gave something; what a variable is called is then no key pasted there."""
     sources = {"env": f"the environment variable {name}", "file": "the file"}

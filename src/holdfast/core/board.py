@@ -309,15 +309,6 @@ class Board:
         """The usual time to first content there, None where nothing was seen yet."""
         return self._typical.get((provider, model))
 
-    def opens_in_s(self, at: float) -> float | None:
-        """Seconds until the first resting segment may be tried, None when none rests."""
-        waits = [
-            node.rests_until - at
-            for node in self._health.nodes.values()
-            if node.state in IN_TROUBLE and node.rests_until > at
-        ]
-        return min(waits) if waits else None
-
     def circumstances(
         self,
         leg: Leg,

@@ -24,7 +24,6 @@ MODELS_MAX = 512  # a list may be long, and comes whole
 CHANGES_MAX = 256
 PRINTS_MAX = 2048
 BEFORE_MAX = 4
-NEAR_S = 1800.0
 _VALUE_LENGTH = 128
 
 # A version or an id behind a product's name: `nginx/1.25.3`, `Varnish (cache-fra-123)`.
@@ -56,11 +55,6 @@ class Changes:
         )
         self._log.extend(found)
         return found
-
-    def near(self, since: float, window_s: float = NEAR_S) -> tuple[Change, ...]:
-        """The changes within `window_s` around the beginning of an incident, oldest first."""
-        close = (change for change in self._log if abs(change.at - since) <= window_s)
-        return tuple(sorted(close, key=lambda change: change.at))
 
     @property
     def prints(self) -> tuple[Print, ...]:

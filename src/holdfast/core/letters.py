@@ -53,13 +53,11 @@ class Voice(Struct, frozen=True):
     """What the words need from elsewhere.
 
     `local` gives a time of day for UTC seconds; `eta` when an incident may be over, as a sentence
-    (empty: not known); `back` the sentences of an end: how long it lasted, who stood in, what
-    waits.
+    (empty: not known).
     """
 
     local: Callable[[float], str]
     eta: Callable[[Incident], str]
-    back: Callable[[Incident], str]
 
 
 def plain(text: str, limit: int) -> str:
@@ -197,7 +195,7 @@ def body(change: Change, incident: Incident, voice: Voice, wall: float) -> str:
     """What is to be said of one change; a line for each thing."""
     event = change.event
     if event.event == "resolved":
-        lines = [voice.back(incident)]
+        lines = [back_sentence(incident)]
     else:
         lines = [
             _whose(event, incident, voice, wall),
@@ -213,15 +211,13 @@ def body(change: Change, incident: Incident, voice: Voice, wall: float) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def back_sentence(incident: Incident, waiting: int = 0) -> str:
-    """How long it lasted, who stood in, what waits."""
+def back_sentence(incident: Incident) -> str:
+    """How long it lasted, who stood in."""
     end = incident.back if incident.back is not None else incident.resolved
     lasted = f"It lasted {span(end - incident.since)}." if end is not None else ""
     names = ", ".join(incident.stood_in[:PARTS])
     stood = f"{names} stood in." if names else ""
-    calls = "call is" if waiting == 1 else "calls are"
-    waits = f"{waiting} waiting {calls} going out now." if waiting else ""
-    return " ".join(text for text in (lasted, stood, waits) if text) or "Good answers come again."
+    return " ".join(text for text in (lasted, stood) if text) or "Good answers come again."
 
 
 def _whose(event: Event, incident: Incident, voice: Voice, wall: float) -> str:

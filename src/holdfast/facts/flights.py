@@ -223,7 +223,6 @@ class AttemptEnded(Struct, frozen=True, kw_only=True, gc=False):
     failure: Failure | None = None
     verdict: Verdict | None = None
     times: Times = Times()
-    usage: Usage = Usage()
 
 
 class FlightEnded(Struct, frozen=True, kw_only=True, gc=False):

@@ -19,12 +19,12 @@ from msgspec import Struct
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Failure
 from holdfast.net.cork import Cork
-from holdfast.net.line import Line, Phases, Sink, Way, Whole
+from holdfast.net.line import Line, Sink, Way, Whole
 from holdfast.net.pipe import Pipe
 from holdfast.net.reach import Names, Resolve, ask_system, checked, reach, trusting
 from holdfast.net.usual import Usual
 
-__all__ = ["Block", "Counts", "Dialer", "Line", "Origin", "Phases", "Sink"]
+__all__ = ["Block", "Counts", "Dialer", "Line", "Origin", "Sink"]
 
 GRAIN_S = 0.01
 _PORTS = {"http": 80, "https": 443}

@@ -18,7 +18,7 @@ from msgspec import Struct
 from holdfast.facts.calls import Headers
 from holdfast.facts.outcomes import Failure
 from holdfast.net.dial import Dialer, Origin
-from holdfast.net.line import Line, Phases
+from holdfast.net.line import Line
 
 LIMIT_BYTES = 4 << 20
 TOTAL_S = 20.0
@@ -26,7 +26,6 @@ CONNECT_S = 10.0
 REDIRECTS_MAX = 5
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-_NEVER = Phases(None, None, None, None)
 # What may follow to where a redirect leads; a credential in some header of its own name may not.
 _HARMLESS = frozenset(
     {b"accept", b"accept-language", b"if-modified-since", b"if-none-match", b"user-agent"}
@@ -40,8 +39,7 @@ class Fetched(Struct, frozen=True, kw_only=True):
 
     `failure` None: the answer is whole, and `status` says what it is. Else `status` and `headers`
     are those of the answer that failed (0 and empty where it did not get so far), and `body` is
-    empty. `url` is the address asked last, behind any redirects. `peer` (`host:port`), `issuer`
-    of the certificate and `times` are the evidence of the last connection; `took_s` is for all.
+    empty. `url` is the address asked last, behind any redirects; `took_s` is for all.
     """
 
     url: str
@@ -50,9 +48,6 @@ class Fetched(Struct, frozen=True, kw_only=True):
     body: bytes = b""
     failure: Failure | None = None
     took_s: float = 0.0
-    peer: str = ""
-    issuer: str | None = None
-    times: Phases = _NEVER
 
     def header(self, name: bytes) -> bytes:
         """The first header of this (lower-case) name, or nothing."""
@@ -198,16 +193,12 @@ class _Answer:
         return Failure(kind="headers_timeout", where="before_headers", text=text)
 
     def fetched(self) -> Fetched:
-        line = self.line
         return Fetched(
             url=self._url,
             status=self.status,
             headers=self.headers,
             body=b"" if self.failure is not None else b"".join(self._parts),
             failure=self.failure,
-            peer=line.peer if line is not None else "",
-            issuer=line.issuer if line is not None else None,
-            times=line.times if line is not None else _NEVER,
         )
 
 

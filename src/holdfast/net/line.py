@@ -1,4 +1,4 @@
-"""The asker's end of one asking: where its answer goes, how it is steered, what it took.
+"""The asker's end of one asking: where its answer goes, how it is steered.
 
 A `Line` and the connection that carries it part when the answer is over, so an old line cannot
 touch a connection that meanwhile serves somebody else.
@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Protocol
-
-from msgspec import Struct
 
 from holdfast.facts.calls import Headers
 from holdfast.facts.fingerprints import Evidence
@@ -102,19 +100,6 @@ class Way:
         )
 
 
-class Phases(Struct, frozen=True):
-    """Seconds each phase took; None: did not get so far, or was not needed.
-
-    The first three are those of the connection's dialling, which on a reused connection was
-    somebody else's. `first_byte_s` runs from handing the request over to the answer's first byte.
-    """
-
-    dns_s: float | None
-    connect_s: float | None
-    tls_s: float | None
-    first_byte_s: float | None
-
-
 class Line:
     """The asker's end of one asking. Once the answer is over, its methods do nothing.
 
@@ -125,7 +110,6 @@ class Line:
         "announced",
         "bodiless",
         "eof_delimited",
-        "first_byte_s",
         "keep",
         "paused",
         "pipe",
@@ -149,7 +133,6 @@ class Line:
         self.announced = False
         self.paused = False
         self.sent_at = 0.0
-        self.first_byte_s: float | None = None
         self.pipe: Carrier | None = None
         self.task: asyncio.Task[None] | None = None
         self.way: Way | None = None
@@ -160,16 +143,6 @@ class Line:
         return self.way.peer if self.way is not None else ""
 
     @property
-    def issuer(self) -> str | None:
-        """Who issued the certificate of a TLS peer."""
-        return self.way.issuer if self.way is not None else None
-
-    @property
-    def alpn(self) -> str | None:
-        """The protocol a TLS peer chose."""
-        return self.way.alpn if self.way is not None else None
-
-    @property
     def evidence(self) -> Evidence | None:
         """What the connection showed of who stands there; the same object for all its answers.
 
@@ -177,14 +150,6 @@ class Line:
         """
         way = self.way
         return None if way is None else way.evidence or way.shown()
-
-    @property
-    def times(self) -> Phases:
-        """How long each phase took, as far as it got."""
-        way = self.way
-        if way is None:
-            return Phases(None, None, None, self.first_byte_s)
-        return Phases(way.dns_s, way.connect_s, way.tls_s, self.first_byte_s)
 
     def pause(self) -> None:
         """Read no more from the connection for now. What was already read still arrives."""

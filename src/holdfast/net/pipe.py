@@ -222,7 +222,6 @@ class Pipe(asyncio.Protocol):
         fresh = not self._heard
         if fresh:
             self._heard = True
-            line.first_byte_s = monotonic() - line.sent_at
             if not line.announced:
                 line.announce()
             if line.whole is not None and self._came_whole(line, data):

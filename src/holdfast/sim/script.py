@@ -91,8 +91,3 @@ def body_of(script: Script) -> bytes:
 def head_of(script: Script) -> Head | None:
     """The head that a script writes, None where it does not get so far."""
     return next((step.does for step in script if isinstance(step.does, Head)), None)
-
-
-def length_s(script: Script) -> float:
-    """Seconds from the request to the last step."""
-    return sum(step.wait_s for step in script)

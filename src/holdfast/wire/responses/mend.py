@@ -56,7 +56,6 @@ KINDS = {
 }
 ENDS = ("response.completed", "response.incomplete")
 _PLACED = ("part", "part done", "words", "said")  # these name a part of their item
-_NOTHING = (b"", b"null")
 _encode = msgspec.json.encode
 
 
