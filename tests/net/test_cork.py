@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 
 import pytest
 
@@ -130,7 +129,6 @@ def test_where_what_comes_before_fails_nothing_is_lost_or_said_twice() -> None:
     assert log == [("", b"a"), ("", b"b")]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no uvloop there")
 def test_a_transport_that_closed_meanwhile_costs_no_other_a_byte() -> None:
     """On the loop that `holdfast up` runs on, which raises for writes to a closed transport."""
     import uvloop

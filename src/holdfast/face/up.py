@@ -6,12 +6,15 @@ import argparse
 import asyncio
 import errno
 import os
+import resource
 import signal
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
+
+import uvloop
 
 from holdfast.app.gateway import Gateway
 from holdfast.config.problems import ConfigError
@@ -22,13 +25,6 @@ from holdfast.face.reading import complain_of, fail, how_called, in_the_air, say
 from holdfast.net.engines import find_engines
 from holdfast.net.listen import CannotListenError
 from holdfast.store.home import StoreError
-
-try:  # not on Windows
-    import resource
-
-    import uvloop
-except ImportError:
-    pass
 
 
 def command(words: argparse.Namespace) -> int:
@@ -46,9 +42,7 @@ def command(words: argparse.Namespace) -> int:
     prepare_process()
     serving = serve(config, words, notes, began)
     try:
-        if "uvloop" in sys.modules:
-            return uvloop.run(serving)
-        return asyncio.run(serving)
+        return uvloop.run(serving)
     except ConfigError as error:
         complain_of(error, as_json=words.json)
         return 2
@@ -83,8 +77,6 @@ def first_configuration(notes: list[str]) -> Config:
 
 def prepare_process() -> None:
     """As many files as may be open; no core dumps, which would hold people's keys."""
-    if "resource" not in sys.modules:
-        return
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most if most != resource.RLIM_INFINITY else 65_536
     try:

@@ -29,18 +29,6 @@ _ANSWER_BYTES = 64 << 10
 Sender = Callable[[Message], Awaitable[None]]
 
 _MACOS = "on run argv\ndisplay notification (item 2 of argv) with title (item 1 of argv)\nend run"
-# The texts come from the environment: nothing in them is ever read as PowerShell or as XML.
-_WINDOWS = """\
-$ErrorActionPreference = 'Stop'
-$m = [Windows.UI.Notifications.ToastNotificationManager, Windows.UI.Notifications, \
-ContentType = WindowsRuntime]
-$x = $m::GetTemplateContent([Windows.UI.Notifications.ToastTemplateType]::ToastText02)
-$t = $x.GetElementsByTagName('text')
-[void]$t.Item(0).AppendChild($x.CreateTextNode($env:HOLDFAST_TITLE))
-[void]$t.Item(1).AppendChild($x.CreateTextNode($env:HOLDFAST_TEXT))
-$app = '{1AC14E77-02E7-4E5D-B744-2EB1AE5198B7}\\WindowsPowerShell\\v1.0\\powershell.exe'
-$m::CreateToastNotifier($app).Show([Windows.UI.Notifications.ToastNotification]::new($x))
-"""
 # A session on Linux that can show something has one of these.
 _SESSION = ("DBUS_SESSION_BUS_ADDRESS", "WAYLAND_DISPLAY", "DISPLAY")
 
@@ -54,7 +42,7 @@ class NotifyError(Exception):
 
 def desktop(environ: Mapping[str, str], platform: str = sys.platform) -> Sender | str:
     """What shows messages on this desktop; else a sentence that says why there is nothing."""
-    program = {"darwin": "osascript", "win32": "powershell"}.get(platform, "notify-send")
+    program = "osascript" if platform == "darwin" else "notify-send"
     path = shutil.which(program, path=environ.get("PATH"))
     if path is None:
         hint = "; install libnotify" if program == "notify-send" else ""
@@ -64,18 +52,15 @@ def desktop(environ: Mapping[str, str], platform: str = sys.platform) -> Sender 
 
     async def send(message: Message) -> None:
         text = _short(message.text)
-        words, more = [path], {}
+        words = [path]
         if platform == "darwin":
             words += ["-e", _MACOS, message.title, text]
-        elif platform == "win32":
-            words += ["-NoProfile", "-NonInteractive", "-Command", _WINDOWS]
-            more = {"HOLDFAST_TITLE": message.title, "HOLDFAST_TEXT": text}
         else:
             urgency = "low" if message.kind in ("narrowed", "passed") else "normal"
             # The body may hold markup there, so none of ours may look like it.
             words += [f"--urgency={urgency}", "--app-name=holdfast", "--"]
             words += [message.title, escape(text, quote=False)]
-        await _run(words, {**environ, **more})
+        await _run(words, environ)
 
     return send
 
