@@ -63,6 +63,22 @@ NAMED = {
     "ServiceUnavailableException": 503,
     "OverloadedError": 529,
 }
+# What a status is called, where neither number nor name of it is said: its phrase in RFC 9110 and
+# RFC 6585, and what clients shorten it to.
+_PHRASES = (
+    (401, r"unauthori[sz]ed|invalid (?:x-)?api[ -]?key|(?:incorrect|wrong|bad) api[ -]?key"),
+    (402, r"payment required"),
+    (403, r"forbidden"),
+    (413, r"(?:payload|content|request(?: entity)?) too large"),
+    (429, r"too many requests|rate[ -]?limit(?:s|ed)?\b|quota (?:was |has been )?exceeded"),
+    (500, r"internal server error"),
+    (502, r"bad gateway"),
+    (503, r"service (?:is )?(?:temporarily )?unavailable|temporarily unavailable"),
+    (504, r"gateway time-?out"),
+)
+_SPOKEN = tuple(
+    (status, re.compile(rf"\b(?:{words})", re.IGNORECASE)) for status, words in _PHRASES
+)
 _NAMED = re.compile(r"\b(" + "|".join(NAMED) + r")\b")
 _RPC = re.compile(r"\b(" + "|".join(RPC) + r")\b")
 _STATUS = (
@@ -193,7 +209,9 @@ def _status_in(text: str) -> int | None:
     if rpc is not None:
         return RPC[rpc[1]]
     named = _NAMED.search(text)
-    return NAMED[named[1]] if named is not None else None
+    if named is not None:
+        return NAMED[named[1]]
+    return next((status for status, spoken in _SPOKEN if spoken.search(text)), None)
 
 
 def _way(kind: FailureKind, *patterns: str) -> tuple[FailureKind, re.Pattern[str]]:
