@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.core.playbook import call
 
 from holdfast.core.blame import judge
-from holdfast.core.board import Board
+from holdfast.core.board import WELL, Board
 from holdfast.core.route import plan
-from holdfast.facts.flights import Leg
+from holdfast.facts.flights import Leg, Vouched
 from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Failure, Times
 from holdfast.facts.places import Target
@@ -132,6 +132,22 @@ def test_an_answer_that_was_begun_before_the_fall_does_not_end_it(failures: list
     assert b.standing(leg, 11.0).rests
     b.answered(leaf, 11.5, 11.5, Times(content=0.5, end=1.0))
     assert b.standing(leg, 11.5).open
+
+
+def test_a_trial_that_is_answered_lets_others_in_before_its_end() -> None:
+    """And one that breaks off later is a doubt like another, not the end of it."""
+    b, (leg, *_) = board(), LEGS
+    tell(b, leg, 0.0, answer(403))
+    trial = plan(asked(20.0), LEGS, b).legs[0]
+    assert trial.trial
+    b.claim(trial, 20.0, "x.1")
+    assert not b.standing(leg, 24.0).open
+    b.vouched(Vouched(24.0, 1, trial, 4.0), 24.0, "x.1")
+    assert b.standing(leg, 24.0) == WELL
+    tell(b, trial, 60.0, Failure(kind="truncated", where="in_stream"))
+    assert b.standing(leg, 60.0) == WELL
+    tell(b, leg, 61.0, Failure(kind="truncated", where="in_stream"))
+    assert b.standing(leg, 61.0).rests
 
 
 def test_a_long_trial_does_not_end_a_rest_that_was_asked_for_meanwhile() -> None:

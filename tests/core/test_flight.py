@@ -68,6 +68,22 @@ def opened(play: Playbook, attempt: int = 1, at: float = 0.0) -> Playbook:
     return play >> Sent(at, attempt) >> Opened(at, attempt, 200)
 
 
+@pytest.mark.parametrize("trial", [True, False])
+def test_a_trial_whose_answer_keeps_coming_is_vouched_for_once(trial: bool) -> None:
+    (leg,) = legs("a")
+    play = Playbook((msgspec.structs.replace(leg, trial=trial),))
+    play >> Started(0.0) << "Dial 1 a/m"
+    opened(play, at=1.0) >> Heard(2.0, 1, [words("a")]) << "Begin 1" << "Say a"
+    play >> Heard(4.9, 1, [words("b")]) << "Say b"
+    play >> Heard(5.0, 1, [PING]) << "Say <ping>"
+    if trial:
+        play << "Vouched"
+    play >> Heard(9.0, 1, [words("c")]) << "Say c"
+    play >> Heard(9.1, 1, [END]) << "Say <end>" << "Finish" << "Release 1" << "Ended 1 ok"
+    play << "Flight ok"
+    play.quiet()
+
+
 def test_a_whole_answer_is_passed_and_ended_once() -> None:
     play = Playbook(legs("a", "b"))
     play >> Started(0.0) << "Dial 1 a/m"

@@ -129,7 +129,7 @@ def _rests(trace: Trace) -> list[str]:
         of = (d.target, trace.intents[d.id].surface)
         if d.at_s < trials.get(of, 0.0):
             found.append(f"{d.id} was a second trial of {d.target} at {d.at_s:.3f}")
-        trials[of] = trace.settled[d.id].wall - WALL_0
+        trials[of] = trace.vouched.get(d.id, trace.settled[d.id].wall - WALL_0)
     return found
 
 

@@ -151,6 +151,13 @@ def _dead(night: Night) -> None:
     assert served(night.between(65 + AGAIN_S)) == {CLOUD}
 
 
+def _slow(night: Night) -> None:
+    all_whole(night.told)
+    assert min(t.took_s for t in night.told if not t.stand_in) > AGAIN_S
+    assert served(night.between(10, 65)) == {SPARE}
+    assert served(night.between(65 + AGAIN_S)) == {CLOUD}
+
+
 def _flapping(night: Night) -> None:
     all_whole(night.told)
     talk = [t.served_by for t in night.between(0, 130) if t.asking.earlier]
@@ -403,6 +410,17 @@ TELLINGS = (
         houses=(House(name=CLOUD, timeline=trouble("error", 5, 65)), AT_HOME),
         asks=each(1.0, 110.0),
         check=_dead,
+    ),
+    Telling(
+        name="long-answers",
+        promise="nobody waits for the end of a long answer to go back to who gives it: the first"
+        " choice is used again within 30 s of its recovery",
+        houses=(
+            House(name=CLOUD, timeline=trouble("error", 5, 65), pace=Pace(1.0, 3.0)),
+            AT_HOME,
+        ),
+        asks=each(2.0, 110.0),
+        check=_slow,
     ),
     Telling(
         name="flapping",

@@ -26,7 +26,7 @@ from holdfast.core.health import CONNECT_KINDS, SILENT_KINDS, Health, Node, Para
 from holdfast.core.incident import Incidents
 from holdfast.core.sampling import Leaf
 from holdfast.facts.evidence import Circumstances
-from holdfast.facts.flights import Leg
+from holdfast.facts.flights import Leg, Vouched
 from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Times, Verdict
 from holdfast.facts.places import Segment
@@ -157,6 +157,12 @@ class Board:
             self._aside.pop(leaf[:2], None)
         else:
             self._succeeded(leaf, at, wall, times.end or 0.0, times.content)
+
+    def vouched(self, note: Vouched, wall: float, trial_of: str) -> None:
+        """A trial's answer is coming, and nobody waits for its end to go there, too."""
+        leg, target = note.leg, note.leg.target
+        leaf = (target.provider, leg.surface, target.model, target.credential)
+        self._succeeded(leaf, note.at, wall, note.took_s, None, trial_of)
 
     def _succeeded(
         self,

@@ -22,6 +22,7 @@ ended cleanly, because both official SDKs take that for a success.
     opened     THINKING              opened     (with `thinking_s` to go on)
     opened     CONTENT               speaking   (commit)
     opened     END                   landed     (commit, Finish)
+    speaking   CONTENT               speaking   (of a trial, once, after VOUCH_S: Vouched)
     speaking   END                   landed     (Finish)
     speaking   FAULT, Failed, silence, Closed   landed (SayError, Break)
     the rest   FAULT, Failed, silence, Closed   next leg, or pausing, or landed (Decline)
@@ -75,6 +76,7 @@ from holdfast.facts.flights import (
     Started,
     Stopping,
     Unfit,
+    Vouched,
 )
 from holdfast.facts.outcomes import (
     CONTENT,
@@ -97,6 +99,8 @@ SECOND_ROUND_S = 0.3
 WAIT_INSIDE_S = 1.5
 # Nothing is generated for these.
 SOON: frozenset[Surface] = frozenset({"count_tokens", "embeddings"})
+# An answer may take minutes, and nobody else goes there before its trial has told something.
+VOUCH_S = 3.0
 # An overture without end is said as it comes: what is held back is memory.
 HELD_BYTES_MAX = 4_000_000
 # So soon is a gateway back that is started again.
@@ -191,6 +195,7 @@ class Flight:
         "_thinks",
         "_tried",
         "_unasked",
+        "_vouch_at",
         "deadline",
         "phase",
     )
@@ -219,6 +224,7 @@ class Flight:
         self._sent_at: float | None = None
         self._headers_at: float | None = None
         self._content_at: float | None = None
+        self._vouch_at: float | None = None
         self.deadline: float | None = None
         self.phase = DIALLING
 
@@ -302,7 +308,15 @@ class Flight:
                     commands.append(Say(piece.data))
         if self.phase is SPEAKING:
             self.wait_anew(event.at)
+            if self._vouch_at is not None and event.at >= self._vouch_at:
+                self._vouch(event.at, commands)
         return commands
+
+    def _vouch(self, at: float, commands: list[Command]) -> None:
+        leg = self._leg
+        assert leg is not None  # noqa: S101 - an attempt is under way
+        self._vouch_at = None
+        commands.append(Vouched(at, self._attempt, leg, at - self._started_at))
 
     def _hold(self, at: float, data: bytes, commands: list[Command]) -> None:
         if data:
@@ -333,6 +347,8 @@ class Flight:
 
     def _commit(self, at: float, commands: list[Command]) -> None:
         self._content_at = at
+        if self._leg is not None and self._leg.trial:
+            self._vouch_at = at + VOUCH_S
         self.phase = SPEAKING
         commands.append(Begin(self._attempt, self._status))
         if self._held:

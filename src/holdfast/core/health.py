@@ -13,7 +13,8 @@ was begun that ended well, if hardly more answers came among them. What was begu
 fell tells of then, whether it ends well or not. A segment that is down rests: 3 s, doubled with
 each trip within five minutes, at most 15 s, so that a call a second finds a recovery within 30 s.
 The other side's own `Retry-After` may lengthen a rest, never shorten it. When the rest is over, one
-trial at a time is let through.
+trial at a time is let through; an answer that has been coming for three seconds is a good one for
+it, as its end may be minutes away.
 
 How many good trials are ENOUGH depends on relapses, not on the length of one outage: who was down
 once, however long, is well after one good trial; who fell again within five minutes needs two,

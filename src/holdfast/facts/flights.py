@@ -213,6 +213,18 @@ class SayError(Struct, frozen=True):
     data: bytes = b""
 
 
+class Vouched(Struct, frozen=True, gc=False):
+    """A trial's answer has been coming for a while: the board may take it for a good one.
+
+    It may go on for minutes, and is settled by its own end. `took_s` is since its attempt began.
+    """
+
+    at: float
+    attempt: int
+    leg: Leg
+    took_s: float
+
+
 class AttemptEnded(Struct, frozen=True, kw_only=True, gc=False):
     """Settles the intent of this attempt, and is what the board observes."""
 
@@ -237,7 +249,7 @@ class FlightEnded(Struct, frozen=True, kw_only=True, gc=False):
     unasked: tuple[tuple[str, str], ...] = ()
 
 
-Note = AttemptEnded | FlightEnded
+Note = Vouched | AttemptEnded | FlightEnded
 Command = Dial | HangUp | Release | Begin | Say | Finish | Break | Decline | SayError | Note
 
 # ------------------------------------------------------- as remembered

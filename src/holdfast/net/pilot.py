@@ -44,6 +44,7 @@ from holdfast.facts.flights import (
     Started,
     Stopping,
     Unfit,
+    Vouched,
 )
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import Failure, Usage
@@ -468,6 +469,10 @@ class Pilot:
 
     # -------------------------------------------------------------- the facts
 
+    def _vouched(self, note: Vouched) -> None:
+        desk = self._desk
+        desk.board.vouched(note, desk.wall(), attempt_id(self.call, note.attempt))
+
     def _attempt_ended(self, note: AttemptEnded) -> None:
         if note.outcome == "unfit":
             return  # no intent was written: nothing left the machine
@@ -537,6 +542,7 @@ _OBEY: dict[type, Callable[[Pilot, Any], None]] = {
     Begin: Pilot._begin,
     Finish: Pilot._finish,
     Dial: Pilot._dial,
+    Vouched: Pilot._vouched,
     AttemptEnded: Pilot._attempt_ended,
     FlightEnded: Pilot._flight_ended,
     HangUp: Pilot._hang_up,

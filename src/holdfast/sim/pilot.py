@@ -32,6 +32,7 @@ from holdfast.facts.flights import (
     SayError,
     Started,
     Unfit,
+    Vouched,
 )
 from holdfast.facts.outcomes import Usage
 from holdfast.sim.attempt import Air, Attempt
@@ -60,6 +61,7 @@ class Sky(Air, Protocol):
 
     def wall(self) -> float: ...
     def before_dial(self, call: Call, command: Dial, *, last_resort: bool) -> None: ...
+    def vouched(self, call: Call, note: Vouched) -> None: ...
     def attempt_ended(self, call: Call, note: AttemptEnded, status: int) -> None: ...
     def landed(self, pilot: Pilot) -> None: ...
     def told(self, told: Told) -> None: ...
@@ -229,6 +231,9 @@ class Pilot:
 
     # -------------------------------------------------------------- the facts
 
+    def _vouched(self, note: Vouched) -> None:
+        self._sky.vouched(self.call, note)
+
     def _attempt_ended(self, note: AttemptEnded) -> None:
         if note.outcome == "unfit":
             return  # no intent was written: nothing left the machine
@@ -294,6 +299,7 @@ _OBEY: dict[type, Callable[[Pilot, Any], None]] = {
     Break: Pilot._break,
     Decline: Pilot._decline,
     SayError: Pilot._say_error,
+    Vouched: Pilot._vouched,
     AttemptEnded: Pilot._attempt_ended,
     FlightEnded: Pilot._flight_ended,
 }

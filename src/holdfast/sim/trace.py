@@ -80,7 +80,8 @@ class Seen(Struct, frozen=True, kw_only=True):
 class Trace:
     """Everything of one run, in order. Two runs of one seed have the same `digest`.
 
-    `flew` are the calls that took off, `landed` those that ended; both by id.
+    `flew` are the calls that took off, `landed` those that ended; both by id. `vouched`: when each
+    trial was vouched for, by the attempt's id.
     """
 
     __slots__ = (
@@ -93,6 +94,7 @@ class Trace:
         "settled",
         "settled_twice",
         "told",
+        "vouched",
     )
 
     def __init__(self) -> None:
@@ -103,6 +105,7 @@ class Trace:
         self.intents: dict[str, Intent] = {}
         self.settled: dict[str, Settled] = {}
         self.settled_twice: list[str] = []
+        self.vouched: dict[str, float] = {}
         self.saw: list[Seen] = []
         self._digest = hashlib.blake2b(digest_size=16)
 

@@ -27,7 +27,7 @@ from holdfast.core.probing import Probe, Probing, View
 from holdfast.core.route import Affinity, NoRoute, candidates, plan
 from holdfast.core.sampling import merged
 from holdfast.facts.calls import Call
-from holdfast.facts.flights import AttemptEnded, Dial, Leg
+from holdfast.facts.flights import AttemptEnded, Dial, Leg, Vouched
 from holdfast.facts.incidents import Event
 from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Failure, Verdict
@@ -374,6 +374,13 @@ class World:
     def stale(self) -> bool:
         """Whether a kept connection is found closed."""
         return self._dice.random() < self._weather.stale
+
+    def vouched(self, call: Call, note: Vouched) -> None:
+        """Let the board know of a trial that goes well."""
+        name = attempt_id(call, note.attempt)
+        self.trace.vouched[name] = note.at
+        self.trace.mark(note.at, f"{name} vouched")
+        self.board.vouched(note, self.wall(), name)
 
     def attempt_ended(self, call: Call, note: AttemptEnded, status: int) -> None:
         """Let the board learn from an attempt."""
