@@ -36,9 +36,14 @@ def asked(at: float):
 
 
 def tell(
-    board: Board, leg: Leg, at: float, failure: Failure | None, wait_s: float | None = None
+    board: Board,
+    leg: Leg,
+    at: float,
+    failure: Failure | None,
+    wait_s: float | None = None,
+    content_s: float | None = None,
 ) -> None:
-    """What the shell does with the end of an attempt."""
+    """What the shell does with the end of an attempt; `content_s`: where a failed one had begun."""
     around = board.circumstances(leg, at, at, retry_after_s=wait_s)
     board.observe(
         Observation(
@@ -54,7 +59,7 @@ def tell(
             status=failure.status if failure else 200,
             failure_kind=failure.kind if failure else "",
             verdict=judge(failure, around) if failure else None,
-            first_content_s=0.1 if failure is None else None,
+            first_content_s=0.1 if failure is None else content_s,
         )
     )
 
@@ -148,6 +153,18 @@ def test_a_trial_that_is_answered_lets_others_in_before_its_end() -> None:
     assert b.standing(leg, 60.0) == WELL
     tell(b, leg, 61.0, Failure(kind="truncated", where="in_stream"))
     assert b.standing(leg, 61.0).rests
+
+
+def test_who_broke_off_is_not_vouched_for_by_another_beginning() -> None:
+    b, (leg, *_) = board(), LEGS
+    for at in (0.0, 1.0):
+        tell(b, leg, at, Failure(kind="idle_timeout", where="in_stream"), content_s=0.5)
+    trial = plan(asked(20.0), LEGS, b).legs[0]
+    b.claim(trial, 20.0, "x.1")
+    b.vouched(Vouched(24.0, 1, trial, 4.0), 24.0, "x.1")
+    assert not b.standing(leg, 24.0).open
+    tell(b, trial, 40.0, None)
+    assert b.standing(leg, 40.0) == WELL
 
 
 def test_a_long_trial_does_not_end_a_rest_that_was_asked_for_meanwhile() -> None:

@@ -158,6 +158,13 @@ def _slow(night: Night) -> None:
     assert served(night.between(65 + AGAIN_S)) == {CLOUD}
 
 
+def _breaks_off(night: Night) -> None:
+    late = night.between(60)
+    broken = sum(t.how == "broken" for t in late)
+    assert broken <= len(late) / 10, f"{broken} of {len(late)} answers broke off"
+    all_whole(t for t in late if t.stand_in)
+
+
 def _flapping(night: Night) -> None:
     all_whole(night.told)
     talk = [t.served_by for t in night.between(0, 130) if t.asking.earlier]
@@ -421,6 +428,17 @@ TELLINGS = (
         ),
         asks=each(2.0, 110.0),
         check=_slow,
+    ),
+    Telling(
+        name="breaks-off",
+        promise="who begins every answer and ends none is not believed for its beginnings",
+        houses=(
+            House(name=CLOUD, timeline=trouble("stall", 5), pace=Pace(0.5, 2.0)),
+            AT_HOME,
+        ),
+        asks=each(2.0, 200.0),
+        limits=Limits(idle_s=20.0),
+        check=_breaks_off,
     ),
     Telling(
         name="flapping",

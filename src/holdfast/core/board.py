@@ -160,9 +160,8 @@ class Board:
 
     def vouched(self, note: Vouched, wall: float, trial_of: str) -> None:
         """A trial's answer is coming, and nobody waits for its end to go there, too."""
-        leg, target = note.leg, note.leg.target
-        leaf = (target.provider, leg.surface, target.model, target.credential)
-        self._succeeded(leaf, note.at, wall, note.took_s, None, trial_of)
+        for segment in path_of(note.leg):
+            self._health.vouch(segment, note.at, wall, took_s=note.took_s, trial_of=trial_of)
 
     def _succeeded(
         self,
@@ -416,6 +415,7 @@ def fail(
         obs.failure_kind,
         obs.status,
         sure=sure,
+        spoke=obs.first_content_s is not None,
         took_s=obs.took_s,
         trial_of=obs.trial_of,
     )

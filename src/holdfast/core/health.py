@@ -14,7 +14,7 @@ fell tells of then, whether it ends well or not. A segment that is down rests: 3
 each trip within five minutes, at most 15 s, so that a call a second finds a recovery within 30 s.
 The other side's own `Retry-After` may lengthen a rest, never shorten it. When the rest is over, one
 trial at a time is let through; an answer that has been coming for three seconds is a good one for
-it, as its end may be minutes away.
+it, as its end may be minutes away, but not for who broke off the last one.
 
 How many good trials are ENOUGH depends on relapses, not on the length of one outage: who was down
 once, however long, is well after one good trial; who fell again within five minutes needs two,
@@ -127,13 +127,15 @@ class Node:
     alone, which it does until `asked_until`; `trips` and `relapses` are the times of the last few.
     `doubts` are the last few failures after which no good answer was begun, as far as is known,
     each with how many `answers` had come by then.
-    `trial_of` is the attempt that is its trial.
+    `trial_of` is the attempt that is its trial. `breaks_off`: its last failure came behind a good
+    beginning.
     """
 
     __slots__ = (
         "answers",
         "asked_until",
         "began_at",
+        "breaks_off",
         "doubts",
         "down_at",
         "failed_at",
@@ -177,6 +179,7 @@ class Node:
         self.knocked = False
         self.knocked_at = 0.0
         self.knocks_lie = False
+        self.breaks_off = False
         self.kind = ""
         self.status: int | None = None
         self.verdict: Verdict | None = None
@@ -261,12 +264,14 @@ class Health:
         status: int | None,
         *,
         sure: bool = False,
+        spoke: bool = False,
         took_s: float = 0.0,
         trial_of: str = "",
     ) -> None:
         """One failure that speaks about this segment, of a call of `took_s` ago.
 
-        `sure`: it puts it down whatever it is. `trial_of`: the attempt, where it was a trial.
+        `sure`: it puts it down whatever it is. `spoke`: it came behind the beginning of an answer.
+        `trial_of`: the attempt, where it was a trial.
         """
         memory_s = self.params.memory_s
         node = self.nodes.get(segment)
@@ -286,6 +291,7 @@ class Health:
                 node.down_at = at
                 node.rests_until = max(node.rests_until, node.asked_until)
             return
+        node.breaks_off = spoke
         if before is WELL:
             node.began_at = at
         clear = kind in AT_ONCE_KINDS or status in AT_ONCE_STATUSES or verdict.rest_s is not None
@@ -378,6 +384,14 @@ class Health:
         else:
             node.turn(Turn.GOOD, wall)
             node.rests_until = at + apart_s
+
+    def vouch(
+        self, segment: Segment, at: float, wall: float, *, took_s: float, trial_of: str
+    ) -> None:
+        """The answer to its trial has been coming for a while; the call was begun `took_s` ago."""
+        node = self.nodes.get(segment)
+        if node is not None and not node.breaks_off:
+            self.succeed(segment, at, wall, took_s=took_s, trial_of=trial_of)
 
     def claim(self, segment: Segment, at: float, *, trial_of: str = "") -> None:
         """A trial is under way through this segment; no other starts until it has ended.
