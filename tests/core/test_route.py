@@ -434,6 +434,7 @@ def test_when_all_rest_the_one_that_failed_longest_ago_is_the_first_to_be_asked(
     last = chosen.last_resort[0]
     assert [leg.target.provider for leg in chosen.last_resort] == ["c", "b", "a"]
     assert last.trial
+    assert last.hurried
     assert last.limits.connect_s == LAST_RESORT_CONNECT_S
     assert len(chosen.passed_over) == 3
 

@@ -28,6 +28,8 @@ SPEAKS: tuple[tuple[Dialect, ...], ...] = (
 )
 SIDES: dict[Dialect, Surface] = {"anthropic": "count_tokens", "openai": "embeddings"}
 FAULTS = tuple(name for name in BEHAVIOURS if name not in ("steady", "slow"))
+# Seconds between words; the slowest are heard out just within the limits.
+WORDS_S = (0.0, 0.02, 0.15)
 LIMITS = Limits(connect_s=2.0, headers_s=4.0, content_s=4.0, idle_s=3.0, whole_s=6.0)
 
 # Four attempts at the end of their patience, and a pause.
@@ -41,7 +43,7 @@ def world(seed: int) -> tuple[World, list[Asking]]:
     places = {
         name: invented_place(
             name,
-            SimProvider(seed, _timeline(dice), name=name, pace=Pace(0.03, dice.choice((0, 0.02)))),
+            SimProvider(seed, _timeline(dice), name=name, pace=Pace(0.03, dice.choice(WORDS_S))),
             dice.choice(SPEAKS),
         )
         for name in names

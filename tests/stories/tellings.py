@@ -165,6 +165,12 @@ def _breaks_off(night: Night) -> None:
     all_whole(t for t in late if t.stand_in)
 
 
+def _alone(night: Night) -> None:
+    whole_s = max(t.took_s for t in night.told if t.good and not t.asking.stream)
+    assert whole_s > 2.0, "no answer takes longer than the patience of a last resort"
+    all_whole(night.between(40 + AGAIN_S))
+
+
 def _flapping(night: Night) -> None:
     all_whole(night.told)
     talk = [t.served_by for t in night.between(0, 130) if t.asking.earlier]
@@ -439,6 +445,18 @@ TELLINGS = (
         asks=each(2.0, 200.0),
         limits=Limits(idle_s=20.0),
         check=_breaks_off,
+    ),
+    Telling(
+        name="alone-after-silence",
+        promise="who has nowhere else to go and asks again and again does not keep down who is"
+        " well: that a last resort was given up soon tells nothing",
+        houses=(House(name=CLOUD, timeline=trouble("silent", 10, 40), pace=Pace(0.1, 0.2)),),
+        asks=(
+            *each(1.0, 10.0),
+            *(a for a in each(1.0, 110.0, stream=False) if a.at_s >= 10),
+        ),
+        limits=Limits(headers_s=5.0, content_s=5.0, whole_s=15.0),
+        check=_alone,
     ),
     Telling(
         name="flapping",

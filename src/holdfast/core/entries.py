@@ -7,6 +7,9 @@ from holdfast.facts.flights import AttemptEnded, Exchange, Intent, Leg, Settled
 from holdfast.facts.observations import Observation
 from holdfast.facts.outcomes import Usage
 
+# Ends of patience before the first content.
+GIVEN_UP_KINDS = frozenset({"connect_timeout", "headers_timeout", "content_timeout"})
+
 
 def attempt_id(call: Call, attempt: int) -> str:
     """The name of an attempt in the book. Those of a flight count from 1; a bypass is 0."""
@@ -58,6 +61,15 @@ def settled_of(
         bytes_in=bytes_in,
         lost=lost,
     )
+
+
+def tells_nothing(note: AttemptEnded) -> bool:
+    """Whether an attempt's end says nothing of its target: its client left, or it was given up
+    sooner than is its due.
+    """
+    failure = note.failure
+    given_up = failure is not None and failure.kind in GIVEN_UP_KINDS
+    return note.outcome == "abandoned" or (note.leg.hurried and given_up)
 
 
 def observation_of(call: Call, note: AttemptEnded, status: int | None, wall: float) -> Observation:

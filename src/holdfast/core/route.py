@@ -252,7 +252,7 @@ def _last_resort(leg: Leg, standing: Standing, board: Board, factor: float) -> L
     limits = _impatient(leg, standing, board, 1.0, unknown_s=0.0, factor=factor)
     limits = msgspec.structs.replace(limits, connect_s=LAST_RESORT_CONNECT_S)
     why = "last resort: no other could be asked"
-    return msgspec.structs.replace(leg, limits=limits, trial=standing.rests, why=why)
+    return msgspec.structs.replace(leg, limits=limits, trial=standing.rests, hurried=True, why=why)
 
 
 def _impatient(

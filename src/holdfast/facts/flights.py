@@ -24,6 +24,7 @@ class Leg(Struct, frozen=True, kw_only=True):
 
     `dialect` and `surface` are the target's; where `dialect` differs from the call's, the call
     is written anew. `why` is in words. `trial`: it is in probation, this call finds out.
+    `hurried`: it is waited for less than it is owed, so its silence tells nothing of it.
     `own_errors` and `losses` are the route's. `lacks`: abilities that the model is known not to
     have (`tools`, `vision`, …); a call that needs one goes on to the next leg. `facts`: all that is
     known of it. `local`: an engine, whose streams are mended where they leave their grammar.
@@ -35,6 +36,7 @@ class Leg(Struct, frozen=True, kw_only=True):
     why: str = ""
     stand_in: bool = False
     trial: bool = False
+    hurried: bool = False
     context_tokens: int | None = None
     limits: Limits = Limits()
     own_errors: bool = True

@@ -12,7 +12,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from holdfast.core.entries import attempt_id, exchange_of, intent_of, observation_of, settled_of
+from holdfast.core.entries import (
+    attempt_id,
+    exchange_of,
+    intent_of,
+    observation_of,
+    settled_of,
+    tells_nothing,
+)
 from holdfast.core.flight import Flight
 from holdfast.core.words import ascii_header, because_of, declined_status, refusal, sentence
 from holdfast.facts.calls import Call, Headers
@@ -487,7 +494,7 @@ class Pilot:
             settled_of(call, note, status, wall, usage=usage, bytes_in=self._bytes_in, lost=told)
         )
         self._unsettled = False
-        if note.outcome == "abandoned":
+        if tells_nothing(note):
             if leg.trial:
                 desk.board.unclaim(leg, attempt_id(call, note.attempt))
             return

@@ -21,7 +21,7 @@ from msgspec import Struct
 from holdfast.core.blame import judge, transient
 from holdfast.core.board import Board
 from holdfast.core.budget import Budget
-from holdfast.core.entries import attempt_id, observation_of
+from holdfast.core.entries import attempt_id, observation_of, tells_nothing
 from holdfast.core.flight import Flight, Policy
 from holdfast.core.probing import Probe, Probing, View
 from holdfast.core.route import Affinity, NoRoute, candidates, plan
@@ -385,7 +385,7 @@ class World:
     def attempt_ended(self, call: Call, note: AttemptEnded, status: int) -> None:
         """Let the board learn from an attempt."""
         leg = note.leg
-        if note.outcome == "abandoned":
+        if tells_nothing(note):
             if leg.trial:
                 self.board.unclaim(leg, attempt_id(call, note.attempt))
             return
