@@ -272,21 +272,22 @@ def test_one_surface_down_leaves_the_others_open() -> None:
 
 def test_who_comes_back_slower_than_before_is_found_to_be_back() -> None:
     """Each trial that ends in silence gives the next twice the patience, up to the usual one;
-    where somebody else can answer after it.
+    where nobody else can answer after it, from the seventh on.
     """
     b, leg, at = Board(lambda: 0.5), LEGS[0], 1.0
     tell(b, leg, 0.0, None)
     tell(b, leg, at, Failure(kind="headers_timeout", where="before_headers"))
-    patience = []
-    for _ in range(6):
+    patience, alone_s = [], []
+    for _ in range(8):
         at += 20.0
         trial, _ = plan(asked(at), LEGS, b).legs
         (alone,) = plan(asked(at), (leg,), b).legs
         assert trial.trial
-        assert alone.limits.headers_s == 1.5
+        alone_s.append(alone.limits.headers_s)
         patience.append(trial.limits.headers_s)
         tell(b, trial, at, Failure(kind="headers_timeout", where="before_headers"))
-    assert patience == [1.5, 3.0, 6.0, 12.0, 24.0, 30.0]
+    assert patience == [1.5, 3.0, 6.0, 12.0, 24.0, 30.0, 30.0, 30.0]
+    assert alone_s == [1.5] * 6 + [3.0, 6.0]
 
 
 @given(st.lists(st.tuples(st.sampled_from([None, 400, 403, 429, 500, 529]), st.floats(0, 20))))

@@ -22,8 +22,9 @@ LAST_RESORT_CONNECT_S = 1.0
 # Who was silent before is listened to for three times the usual while, and at least so long; twice
 # as long with each trial in vain, since who comes back may be slower than before. Where nobody else
 # can be asked, the truth has to come soon: there it is twice as long with each of the client's own
-# retries, which show that it would rather wait.
+# retries, which show that it would rather wait, and with trials only after a minute of them.
 SILENCE_S = 1.5
+SOON_TRIALS = 5
 DOUBLINGS_MAX = 8
 # A trial that is not streamed answers whole, which takes longer than a first word.
 WHOLE_TRIAL_FACTOR = 10.0
@@ -222,7 +223,8 @@ def plan(call: Call, legs: tuple[Leg, ...], board: Board, *, sticky: Target | No
             passed.append((str(leg.target), standing.why))
         elif standing.trial:
             spare = any(s.open and not s.trial for s in standings)
-            factor = _doubled(standing.trips - 1) if spare else alone
+            soon = 1 if spare else 1 + SOON_TRIALS
+            factor = max(1.0 if spare else alone, _doubled(standing.trips - soon))
             limits = _impatient(leg, standing, board, WHOLE_TRIAL_FACTOR, factor=factor)
             why = f"{leg.why}, on trial"
             open_legs.append(msgspec.structs.replace(leg, trial=True, limits=limits, why=why))
