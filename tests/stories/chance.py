@@ -28,9 +28,10 @@ SPEAKS: tuple[tuple[Dialect, ...], ...] = (
 )
 SIDES: dict[Dialect, Surface] = {"anthropic": "count_tokens", "openai": "embeddings"}
 FAULTS = tuple(name for name in BEHAVIOURS if name not in ("steady", "slow"))
-# Seconds between words; the slowest are heard out just within the limits.
+# Seconds to the first word and between words; the slowest are heard out just within the limits.
+FIRST_S = (0.03, 0.03, 1.2)
 WORDS_S = (0.0, 0.02, 0.15)
-LIMITS = Limits(connect_s=2.0, headers_s=4.0, content_s=4.0, idle_s=3.0, whole_s=6.0)
+LIMITS = Limits(connect_s=2.0, headers_s=4.0, content_s=4.0, idle_s=3.0, whole_s=8.0)
 
 # Four attempts at the end of their patience, and a pause.
 LONGEST_S = 4 * (LIMITS.connect_s + LIMITS.headers_s + LIMITS.content_s) + 2.0
@@ -43,17 +44,26 @@ def world(seed: int) -> tuple[World, list[Asking]]:
     places = {
         name: invented_place(
             name,
-            SimProvider(seed, _timeline(dice), name=name, pace=Pace(0.03, dice.choice(WORDS_S))),
+            SimProvider(
+                seed,
+                _timeline(dice),
+                name=name,
+                pace=Pace(dice.choice(FIRST_S), dice.choice(WORDS_S)),
+            ),
             dice.choice(SPEAKS),
         )
         for name in names
     }
-    weather = Weather(splits=dice.choice((0.0, 0.3)), stale=dice.choice((0.0, 0.2)))
+    weather = Weather(
+        rtt_s=dice.choice((0.02, 0.3)),
+        splits=dice.choice((0.0, 0.3)),
+        stale=dice.choice((0.0, 0.2)),
+    )
     routes = (Route("m", tuple(f"{name}/*" for name in names)),)
     crowds = [dice.uniform(0, LENGTH_S) for _ in range(4)]
     calls = [_asking(dice, n, crowds) for n in range(dice.randint(20, 60))]
     calls += [
-        Asking(at_s=TROUBLE_S + n, model="m", words=f"regular {n}", stream=False)
+        Asking(at_s=TROUBLE_S + n, model="m", words=f"regular {n}", stream=bool(seed % 2))
         for n in range(round(BACK_S - TROUBLE_S) + 5)
     ]
     return World(seed, places, routes, limits=LIMITS, weather=weather), calls
