@@ -234,6 +234,19 @@ def test_silence_is_told_with_how_long_it_was_waited_for() -> None:
         assert ended.failure.text == told
 
 
+def test_the_silence_of_a_last_resort_says_that_it_was_not_given_long() -> None:
+    (leg,) = legs("a")
+    last = msgspec.structs.replace(leg, hurried=True, limits=Limits(headers_s=1.5))
+    flight = Flight(call(), Plan(last_resort=(last,)), policy())
+    for event in (Started(0.0), Sent(1.0, 1)):
+        flight.handle(event)
+    ended, *_ = [c for c in flight.handle(Rang(3.0)) if isinstance(c, AttemptEnded)]
+    assert ended.failure is not None
+    assert ended.failure.text == (
+        "connected, but no answer within 1.5 s, which is all that a target at rest is given"
+    )
+
+
 def test_who_says_that_it_thinks_is_not_silent() -> None:
     """Some models show nothing of what they think for minutes, with pings or without."""
     play = Playbook(legs("a"))

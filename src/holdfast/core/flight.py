@@ -404,6 +404,8 @@ class Flight:
         kind, where, text = _SILENCE[self.phase]
         if self.phase is not SPEAKING:
             text = f"{text} within {self.deadline - self._since():.1f} s"
+            if self._leg is not None and self._leg.hurried:
+                text = f"{text}, which is all that a target at rest is given"
         failure = Failure(kind=kind, where=where, text=text)
         return self._failed(at, failure, hang_up=True)
 
