@@ -381,6 +381,20 @@ def test_a_leaf_that_nobody_asks_any_more_does_not_hold_an_incident_open() -> No
     assert tale.told()[-1] == "resolved"
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_what_was_never_there_does_not_hold_an_incident_open(known: bool) -> None:
+    """A count that a provider has not failed with all else, and then says that it is not there;
+    one that was answered before is in trouble as long as it says so.
+    """
+    tale, count = Tale(), {"surface": "count_tokens"}
+    no_such = fails(count, status=404, kind="absent", says=verdict("request", "not_offered"))
+    tale.minutes(10, MESSAGES, *([count] if known else []))
+    tale.minutes(8, fails(MESSAGES), fails(count))
+    assert shown(tale.events[-1]) == {"a · * · m · k1"}, "both surfaces are in it"
+    tale.minutes(10, MESSAGES, no_such)
+    assert (tale.names()[-1] == "resolved") is not known
+
+
 def test_a_crowd_is_told_within_seconds() -> None:
     tale = Tale()
     tale.minutes(2, MESSAGES, every_s=0.1)

@@ -215,6 +215,16 @@ def test_an_endpoint_that_is_not_there_is_asked_once() -> None:
     assert ways(made)["models"] >= 10
 
 
+def test_an_endpoint_that_was_there_is_asked_on_whatever_an_outage_says() -> None:
+    watch = Watch()
+    watch.use()
+    before = ways(watch.run(1200.0))["count_tokens"]
+    watch.fails, watch.status = {"count_tokens"}, 404
+    watch.use()
+    assert before
+    assert ways(watch.run(1200.0))["count_tokens"] > 1
+
+
 def test_two_models_of_one_key_share_the_list() -> None:
     watch = Watch()
     for model in ("gpt", "mini"):

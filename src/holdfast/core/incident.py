@@ -32,7 +32,7 @@ from holdfast.core.stretch import Key, Leaf, Pool, Stretch, shown_as, span
 from holdfast.core.witness import FRESH_S, Way, Witness
 from holdfast.facts.evidence import PageState
 from holdfast.facts.incidents import Event, EventKind, Incident
-from holdfast.facts.observations import Observation
+from holdfast.facts.observations import Observation, absent
 from holdfast.facts.places import Segment
 
 TRANSPORT_KINDS = CONNECT_KINDS | {"reset", "headers_timeout"}
@@ -182,7 +182,7 @@ class Incidents:
         between = obs.verdict is not None and obs.verdict.whose in BETWEEN
         transport = obs.status is None and obs.failure_kind in TRANSPORT_KINDS
         if provider in self.local:
-            return self._blame(obs, transport=transport) if counts(obs) else []
+            return self._charged(obs, transport=transport)
         if transport or between:
             # Who answers in the place of others, as a portal does: that reaches nobody.
             return self._unreached(obs) if counts(obs) and not self._way.waking(wall) else []
@@ -190,7 +190,14 @@ class Incidents:
         if obs.status is not None:
             self._way.reached(provider, wall)
             events = self._net_feed(wall, ok=True)
-        return events + self._blame(obs, transport=False) if counts(obs) else events
+        return events + self._charged(obs, transport=False)
+
+    def _charged(self, obs: Observation, *, transport: bool) -> list[Event]:
+        """A failure of the other side, where it is one at all."""
+        leaf = self._leaves.get((obs.provider, obs.surface, obs.model, obs.credential))
+        if absent(obs) and not (leaf is not None and leaf.ever_good):
+            return self._absent(leaf, obs.wall) if leaf is not None else []
+        return self._blame(obs, transport=transport) if counts(obs) else []
 
     def _unreached(self, obs: Observation) -> list[Event]:
         """A cloud could not be reached: is it that one, or the way to all of them?"""
@@ -398,6 +405,18 @@ class Incidents:
                 leaf.goods, leaf.good_from = 0, wall
                 gone.append(leaf)
         return self._leave(place, stretch, gone, wall) if gone else []
+
+    def _absent(self, leaf: Leaf, wall: float) -> list[Event]:
+        """There is no such surface: it failed with the others, and nobody waits for its return."""
+        stretch = leaf.stretch
+        if stretch is None:
+            return []
+        place = self._places[leaf.key[0]]
+        if not stretch.holds(leaf):
+            self._part(place, stretch, leaf)
+            return []
+        leaf.goods, leaf.good_from = 0, wall
+        return self._leave(place, stretch, [leaf], wall)
 
     def _leave(self, place: Place, stretch: Stretch, gone: list[Leaf], wall: float) -> list[Event]:
         """Leaves are well again: the set gets smaller, or it is over."""

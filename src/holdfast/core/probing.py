@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from holdfast.core.route import TALK
-from holdfast.facts.observations import Observation
+from holdfast.facts.observations import FREE_SURFACES, Observation, absent
 from holdfast.facts.places import Dialect, Provider, Segment, Target
 
 DAY_S = 86_400.0
@@ -141,8 +141,6 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     "embeddings": (Kind("openai", ("models",), answers=False),),
 }
 # Statuses by which a server says that it has no such endpoint.
-ABSENT = (404, 405, 501)
-FREE_SURFACES = ("models", "count_tokens")
 
 
 class _Leaf(Struct):
@@ -153,7 +151,9 @@ class _Leaf(Struct):
 
 
 class _Asked(Struct):
-    """What is remembered of a probe. `spread` is its dice: a factor on every interval."""
+    """What is remembered of a probe. `spread` is its dice: a factor on every interval; `well`: it
+    was once answered as it should be.
+    """
 
     last_wall: float
     spread: float
@@ -162,6 +162,7 @@ class _Asked(Struct):
     answered_wall: float | None = None
     ok: bool = False
     patience: float = 1.0
+    well: bool = False
     absent: bool = False
 
 
@@ -230,9 +231,8 @@ class Probing:
             asked.patience = min(2 * asked.patience, self.params.patience_max)
         elif obs.ok:
             asked.patience = 1.0
-        elif obs.surface in FREE_SURFACES and (
-            obs.status in ABSENT or obs.failure_kind == "absent"
-        ):
+            asked.well = True
+        elif absent(obs) and not asked.well:  # else an outage speaks so
             asked.absent = True
         if obs.surface in KINDS or obs.surface in FREE_SURFACES:
             self._count(obs.provider, obs.wall, paid=asked.paid)

@@ -58,3 +58,13 @@ class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     page: PageClaim | None = None
     peer: str = ""
     slept_s: float = 0.0
+
+
+# What is asked of a provider without a price, where there is such a thing.
+FREE_SURFACES = ("models", "count_tokens")
+_ABSENT = (404, 405, 501)
+
+
+def absent(obs: Observation) -> bool:
+    """Whether an answer says that the provider has no such surface at all."""
+    return obs.surface in FREE_SURFACES and (obs.status in _ABSENT or obs.failure_kind == "absent")
