@@ -323,7 +323,7 @@ def _unresolved(host: str, port: int, problem: Exception, within_s: float) -> Fa
         text = f"no name server answered for {host} within {within_s:g} s (asked for {where})"
         return _failure("connect_timeout", text)
     if isinstance(problem, socket.gaierror) and problem.errno == socket.EAI_AGAIN:
-        why = "no name server answered; is this machine online?"
+        why = "no name server answered (is this machine online?)"
     elif isinstance(problem, UnicodeError):
         why = "it is not a host name; check base_url"
     else:
@@ -334,11 +334,11 @@ def _unresolved(host: str, port: int, problem: Exception, within_s: float) -> Fa
 def _unconnected(where: str, problem: Exception, within_s: float) -> Failure:
     kind = _kind(problem)
     if kind == "refused":
-        text = f"connection refused by {where}: nothing listens there; is it running?"
+        text = f"connection refused by {where}: nothing listens there (is it running?)"
     elif kind == "connect_timeout":
         text = f"no connection to {where} within {within_s:g} s: nothing answers there"
     elif kind == "unreachable":
-        text = f"no way to {where} ({_reason(problem)}): is this machine's network up?"
+        text = f"no way to {where} ({_reason(problem)}; is this machine's network up?)"
     elif kind == "reset":
         text = f"the connection to {where} was reset while it was made"
     else:
