@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,8 +31,6 @@ LEGS = tuple(
 
 
 def asked(at: float):
-    import msgspec
-
     return msgspec.structs.replace(call(), at=at)
 
 
@@ -206,6 +205,45 @@ def test_one_error_among_many_good_answers_changes_nothing() -> None:
     assert live(b, 2.0, {})[0] == "a"
 
 
+def keyed(credential: str, model: str = "m") -> Leg:
+    return msgspec.structs.replace(LEGS[0], target=Target("a", model, credential))
+
+
+def test_keys_that_never_worked_put_nobody_down_but_themselves() -> None:
+    """Whoever may speak to the gateway could keep all others from a provider with two of them."""
+    b, good, bad = board(), keyed("good"), [keyed("bad"), keyed("worse")]
+    tell(b, good, 0.0, None)
+    for at in range(1, 60):
+        for leg in bad:
+            if b.standing(leg, at).open:
+                tell(b, leg, at, answer(401))
+        assert b.standing(good, at) == WELL
+    assert not any(b.standing(leg, 60.0) == WELL for leg in bad)
+
+
+def test_keys_that_worked_and_are_refused_together_speak_for_all() -> None:
+    b, keys = board(), [keyed("one"), keyed("two"), keyed("three")]
+    for leg in keys:
+        tell(b, leg, 0.0, None)
+    for leg in keys[:2]:
+        tell(b, leg, 1.0, answer(403))
+    assert b.standing(keys[2], 1.0).rests
+
+
+def test_two_models_in_trouble_do_not_put_down_a_third_that_answers() -> None:
+    b, models = board(), [keyed("k", name) for name in ("small", "middle", "large")]
+    for at in (1.0, 2.0):
+        tell(b, models[0], at, answer(529))
+    tell(b, models[2], 3.0, None)
+    for at in (4.0, 5.0):
+        tell(b, models[1], at, answer(529))
+    assert b.standing(models[2], 5.0) == WELL
+    for at in (20.0, 21.0):
+        for leg in models[:2]:
+            tell(b, leg, at, answer(529))
+    assert b.standing(models[2], 21.0).rests, "nobody was answered since both fell"
+
+
 def test_of_whom_moved_nothing_is_known_and_of_the_others_all() -> None:
     moved, stayed = board(), board()
     for one in (moved, stayed):
@@ -263,7 +301,6 @@ def test_a_request_that_is_wrong_says_nothing_about_its_target() -> None:
 def test_one_surface_down_leaves_the_others_open() -> None:
     b = board()
     live(b, 0.0, {"a": answer(403)})
-    import msgspec
 
     counting = msgspec.structs.replace(LEGS[0], surface="count_tokens")
     assert b.standing(counting, 1.0).open

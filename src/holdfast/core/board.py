@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from functools import lru_cache
+from math import inf
 from typing import TypeVar
 
 from msgspec import Struct
@@ -238,17 +239,27 @@ class Board:
             part = parent
 
     def _has_trouble_beside(self, part: Segment, at: float) -> bool:
-        """Whether a brother of this segment, of the same sort, is in trouble lately, as it is."""
-        nodes = self._health.nodes
+        """Whether a brother of this segment, of the same sort, is in trouble lately, as it is, and
+        nobody was answered there since.
+
+        A credential that never worked there may just be no good: it speaks for itself alone.
+        """
+        nodes, parent = self._health.nodes, above(part)
         own = nodes.get(part)
-        return (
-            own is not None
-            and own.state in IN_TROUBLE
-            and any(
-                node.state in IN_TROUBLE and at - node.failed_at < LATELY_S
-                for segment, node in nodes.items()
-                if segment != part and sort_of(segment) == sort_of(part)
-            )
+        if own is None or own.state not in IN_TROUBLE or parent is None:
+            return False
+        here = [key for key in self._last_ok if key[0] == part.provider]
+        known = {None, *(credential for _, credential, _ in here)}
+        answered_at = max(
+            (self._last_ok[key] for key in here if parent.surface in (None, key[2])), default=-inf
+        )
+        return part.credential in known and any(
+            node.state in IN_TROUBLE
+            and at - node.failed_at < LATELY_S
+            and segment.credential in known
+            and answered_at < min(own.down_at, node.down_at)
+            for segment, node in nodes.items()
+            if segment != part and sort_of(segment) == sort_of(part)
         )
 
     # ----------------------------------------------------------- the showing
