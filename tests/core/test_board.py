@@ -221,6 +221,15 @@ def test_keys_that_never_worked_put_nobody_down_but_themselves() -> None:
     assert not any(b.standing(leg, 60.0) == WELL for leg in bad)
 
 
+def test_a_key_that_is_refused_says_nothing_of_another_while_a_third_is_answered() -> None:
+    b, good, bad, worse = board(), keyed("good"), keyed("bad"), keyed("worse")
+    tell(b, bad, 1.0, answer(401))
+    assert b.circumstances(worse, 2.0, 2.0).other_credentials_failing
+    tell(b, good, 3.0, None)
+    tell(b, bad, 20.0, answer(401))
+    assert not b.circumstances(worse, 21.0, 21.0).other_credentials_failing
+
+
 def test_keys_that_worked_and_are_refused_together_speak_for_all() -> None:
     b, keys = board(), [keyed("one"), keyed("two"), keyed("three")]
     for leg in keys:

@@ -248,11 +248,8 @@ class Board:
         own = nodes.get(part)
         if own is None or own.state not in IN_TROUBLE or parent is None:
             return False
-        here = [key for key in self._last_ok if key[0] == part.provider]
-        known = {None, *(credential for _, credential, _ in here)}
-        answered_at = max(
-            (self._last_ok[key] for key in here if parent.surface in (None, key[2])), default=-inf
-        )
+        known = {None, *(key for name, key, _ in self._last_ok if name == part.provider)}
+        answered_at = self._answered_at(part.provider, parent.surface)
         return part.credential in known and any(
             node.state in IN_TROUBLE
             and at - node.failed_at < LATELY_S
@@ -260,6 +257,17 @@ class Board:
             and answered_at < min(own.down_at, node.down_at)
             for segment, node in nodes.items()
             if segment != part and sort_of(segment) == sort_of(part)
+        )
+
+    def _answered_at(self, provider: str, surface: str | None, *, but: str | None = None) -> float:
+        """When somebody was last answered there, `but` this credential; -inf: never."""
+        return max(
+            (
+                ok
+                for (name, credential, elsewhere), ok in self._last_ok.items()
+                if name == provider and surface in (None, elsewhere) and credential != but
+            ),
+            default=-inf,
         )
 
     # ----------------------------------------------------------- the showing
@@ -341,6 +349,7 @@ class Board:
             for (name, key, elsewhere), ok in self._last_ok.items()
             if name == provider and key == credential
         }
+        others_ok_at = self._answered_at(provider, surface, but=credential)
         trouble = self._trouble(provider, at)
         burst = self._bursts.get(provider, [])
         node = self._health.nodes.get(Segment(provider, surface, None, credential))
@@ -365,8 +374,11 @@ class Board:
                 s.model is not None and s.model != target.model and s.credential is None
                 for s in trouble
             ),
+            # Not where a third is answered meanwhile: keys are no good for reasons of their own.
             other_credentials_failing=any(
-                s.model is None and s.credential is not None and s.credential != credential
+                s.model is None
+                and s.credential not in (None, credential)
+                and self._health.nodes[s].began_at > others_ok_at
                 for s in trouble
             ),
             other_providers_ok=any(
