@@ -48,6 +48,16 @@ def test_several_choices_their_thoughts_and_their_odds_are_kept() -> None:
     assert openai.read_answer(openai.write_answer(answer, 0)) == answer
 
 
+def test_an_answer_in_pieces_is_read_with_its_thoughts() -> None:
+    """So Mistral's models that reason give it."""
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}], "closed": True}
+    content = [thinking, {"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]
+    body = {"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}
+    answer = openai.read_answer(json.dumps(body).encode())
+    assert answer.choices[0].parts == (Thinking("hm", origin="openai"), Text("Hello"))
+    assert answer.lost == ()
+
+
 @pytest.mark.parametrize(("said", "reason"), [((Refusal("No."),), "stop"), ((), "content_filter")])
 def test_a_refusal_in_words_ends_as_other_answers_do(said: tuple, reason: str) -> None:
     """SDKs raise on `content_filter`, and would never show the words."""

@@ -26,6 +26,7 @@ from tests.wire.recorded import (
 from holdfast.facts.outcomes import PieceKind, Usage
 from holdfast.wire.deltas import Delta, Of, Opened, Stopped, TextDelta
 from holdfast.wire.openai.stream import DeltaReader, StreamReader, StreamWriter
+from holdfast.wire.speech import CITED, STRANGE
 from holdfast.wire.sse import SseReader
 
 OPENING, PING, THINKING, CONTENT, END, FAULT = PieceKind
@@ -61,6 +62,24 @@ def test_each_chunk_is_what_the_flight_takes_it_for() -> None:
 )
 def test_whatever_a_delta_says_commits(delta: dict[str, object], commits: bool) -> None:
     assert kinds(chunk(delta)) == [CONTENT if commits else OPENING]
+
+
+def test_an_answer_in_pieces_crosses_with_its_thoughts() -> None:
+    """So Mistral's models that reason stream: lists while they think, and at times behind it."""
+    stream = (
+        chunk({"role": "assistant", "content": ""})
+        + chunk({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "h"}]}]})
+        + chunk({"content": [{"type": "thinking", "thinking": "m"}]})
+        + chunk({"content": [{"type": "text", "text": "He"}, {"type": "reference", "of": [1]}]})
+        + chunk({"content": "llo"})
+        + chunk({"content": [{"type": "of_tomorrow"}]}, "stop")
+    )
+    reader = DeltaReader("m")
+    said = says(mended(reader, stream + DONE))
+    assert said.blocks == [("thinking", "hm"), ("text", "Hello")]
+    assert said.stop == "end"
+    assert reader.lost == (CITED, STRANGE)
+    assert kinds(stream)[1] is CONTENT
 
 
 # ------------------------------------------------------------------------ endings

@@ -27,6 +27,7 @@ from holdfast.wire.openai.stream import (
     Words,
     losses,
     read_usage,
+    spoken,
     stop_name,
     usage_body,
 )
@@ -181,11 +182,11 @@ def read_answer(body: bytes) -> Answer:
 def _choice(choice: _Choice) -> Choice:
     words = choice.message
     parts: list[Part] = []
-    thought = words.reasoning_content or words.reasoning
+    thought, text = spoken(words)
     if thought:
         parts.append(Thinking(text=thought, origin=DIALECT))
-    if words.content:
-        parts.append(Text(words.content))
+    if text:
+        parts.append(Text(text))
     if words.refusal:
         parts.append(Refusal(words.refusal))
     for call in words.tool_calls or ():
@@ -194,7 +195,7 @@ def _choice(choice: _Choice) -> Choice:
             raise CannotCrossError("the answer calls a tool without a name")
         parts.append(ToolCall(call.id or "", function.name, function.arguments or "{}"))
     stop = STOPS.get(choice.finish_reason or "", "end")
-    if words.refusal and not words.content:
+    if words.refusal and not text:
         stop = "refusal"
     logprobs = bytes(choice.logprobs)
     return Choice(tuple(parts), stop, logprobs=b"" if logprobs == b"null" else logprobs)

@@ -48,7 +48,7 @@ from holdfast.wire.freeform import input_of
 from holdfast.wire.odds import listed
 from holdfast.wire.openai.ask import DIALECT, ID_CHARS_MAX
 from holdfast.wire.said import read_said
-from holdfast.wire.speech import CITED, FILED, UNREADABLE
+from holdfast.wire.speech import CITED, FILED, STRANGE, UNREADABLE
 from holdfast.wire.sse import SseEvent
 
 DONE = b"[DONE]"
@@ -101,10 +101,18 @@ class _Call(Struct):
     function: _Function | None = None
 
 
+class _Piece(Struct):
+    """One of the pieces in which Mistral's models that reason say their answer."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | list[_Piece] | None = None
+
+
 class Words(Struct):
     """What a delta or a message says, in the shapes that can be carried."""
 
-    content: str | None = None
+    content: str | list[_Piece] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -115,10 +123,32 @@ class Words(Struct):
     images: Raw = Raw()
 
 
+def spoken(words: Words) -> tuple[str, str]:
+    """The thoughts and the words, in whichever of the shapes they came."""
+    thought = words.reasoning_content or words.reasoning or ""
+    content = words.content
+    if content is None or isinstance(content, str):
+        return thought, content or ""
+    return thought + _thoughts(content), _texts(content)
+
+
+def _thoughts(pieces: list[_Piece]) -> str:
+    inner = [piece.thinking for piece in pieces if piece.thinking is not None]
+    return "".join([one if isinstance(one, str) else _texts(one) for one in inner])
+
+
+def _texts(pieces: list[_Piece]) -> str:
+    return "".join([piece.text for piece in pieces if piece.text is not None])
+
+
 def losses(words: Words) -> Iterator[Lost]:
-    """What stands beside the words that nobody else has a place for."""
-    if bytes(words.annotations) not in _NOTHING:
+    """What stands among the words, or beside them, that nobody else has a place for."""
+    pieces = words.content if isinstance(words.content, list) else ()
+    kinds = {piece.type for piece in pieces if piece.text is None and piece.thinking is None}
+    if bytes(words.annotations) not in _NOTHING or "reference" in kinds:
         yield CITED
+    if kinds - {"reference"}:
+        yield STRANGE
     if bytes(words.audio) not in _NOTHING or bytes(words.images) not in _NOTHING:
         yield FILED
 
@@ -489,12 +519,12 @@ class DeltaReader:
 
     def _words(self, words: Words, found: list[Delta]) -> None:
         self.lost += tuple(loss for loss in losses(words) if loss not in self.lost)
-        thought = words.reasoning_content or words.reasoning
+        thought, text = spoken(words)
         if thought:
             found.append(ThinkingDelta(0, thought, origin=DIALECT))
-        if words.content:
+        if text:
             self._spoke = True
-            found.append(TextDelta(0, words.content))
+            found.append(TextDelta(0, text))
         if words.refusal:
             self._spoke = True
             found.append(RefusalDelta(0, words.refusal))
