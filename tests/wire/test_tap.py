@@ -80,6 +80,22 @@ def fault(pieces: list[Piece]) -> str:
 # -------------------------------------------------------------- the same dialect
 
 
+@pytest.mark.parametrize("dialect", ["anthropic", "openai"])
+def test_a_character_that_is_cut_in_two_passes_untouched(dialect: str) -> None:
+    """A program of UTF-16 cuts a text where it likes, and its client puts it together again."""
+    whole = {"anthropic": ANTHROPIC, "openai": OPENAI}[dialect]["text"]
+    ours = joined(play(dialect, dialect, [whole.stream]))
+    for half in (b"\\ud83d", b"\\ude00"):
+        cut = ours.replace(b"Hello", b"He" + half)
+        assert cut != ours
+        for parts in ([cut], split(cut, list(range(0, len(cut), 7)))):
+            pieces = play(dialect, dialect, parts)
+            assert (pieces[-1].kind, joined(pieces)) == (PieceKind.END, cut)
+        crossed = play(OTHER[dialect], dialect, [cut])
+        assert crossed[-1].kind is PieceKind.END
+        assert "He\ufffd" in joined(crossed).decode()
+
+
 @each_recorded
 @settings(max_examples=40)
 @given(cuts=CUTS)

@@ -105,6 +105,14 @@ def test_an_answer_passes_as_it_came(dialect: str, cuts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+def test_half_a_character_costs_nobody_the_answer(dialect: str) -> None:
+    body = json.dumps(WHOLE[dialect]).replace("\\ude00", "").encode()
+    assert joined(answered(dialect, body, target=dialect)) == body
+    crossed = joined(answered(OTHER[dialect], body, target=dialect)).decode()
+    assert "Grüß dich \ufffd" in crossed
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_an_answer_that_is_cut_anywhere_is_a_fault(dialect: str) -> None:
     body = dumps(WHOLE[dialect])
     for cut in range(len(body)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from holdfast.wire.halves import without_halves
 from holdfast.wire.sse import EVENT_BYTES_MAX, SseEvent, WireError
 
 CLOSED = b"[DONE]"
@@ -51,7 +52,7 @@ class ElementReader:
                 behind = self._behind(buffer)
                 raw = bytes(buffer[start:behind])
                 whole = bytes(buffer[self._begun : self._at]) if mark == b"}" else CLOSED
-                events.append(SseEvent(raw, b"", whole))
+                events.append(SseEvent(raw, b"", without_halves(whole)))
                 start = self._at = behind
         else:
             self._at = len(buffer)

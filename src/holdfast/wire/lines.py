@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from holdfast.wire.halves import without_halves
 from holdfast.wire.sse import LINE_BYTES_MAX, SseEvent, WireError
 
 
@@ -41,4 +42,4 @@ class LineReader:
 
 
 def _event(line: bytes) -> SseEvent:
-    return SseEvent(line, b"", line.strip())
+    return SseEvent(line, b"", without_halves(line.strip()))

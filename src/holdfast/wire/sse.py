@@ -3,7 +3,8 @@
 After the WHATWG specification's "event stream interpretation": lines end in LF, CRLF or CR, a
 blank line ends an event, lines that begin with `:` are comments, several `data` lines are joined
 by LF, one BOM at the very start is passed over. Unlike a browser's reader this one keeps the raw
-bytes of each event, because what is passed on is passed on untouched.
+bytes of each event, because what is passed on is passed on untouched; its data is readable JSON
+where it is JSON (`wire.halves`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import re
 
 from msgspec import Struct
+
+from holdfast.wire.halves import without_halves
 
 LINE_BYTES_MAX = 8 << 20
 EVENT_BYTES_MAX = 16 << 20
@@ -154,13 +157,14 @@ class SseReader:
             # The two forms that nearly every event has; anything else goes the long way.
             last = len(text) - 2
             if text.startswith(b"data: ") and text.find(b"\n") == last:
-                return SseEvent(raw, b"", text[6:last])
+                return SseEvent(raw, b"", without_halves(text[6:last]))
             if text.startswith(b"event: "):
                 end = text.find(b"\n")
                 if text.startswith(b"data: ", end + 1) and text.find(b"\n", end + 1) == last:
-                    return SseEvent(raw, text[7:end].strip(), text[end + 7 : last])
+                    data = without_halves(text[end + 7 : last])
+                    return SseEvent(raw, text[7:end].strip(), data)
         name, data = fields(text)
-        return SseEvent(raw, name, data)
+        return SseEvent(raw, name, without_halves(data))
 
 
 def fields(text: bytes) -> tuple[bytes, bytes]:

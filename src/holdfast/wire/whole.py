@@ -9,6 +9,7 @@ from typing import Literal
 from holdfast.facts.calls import Headers
 from holdfast.facts.losses import Lost
 from holdfast.facts.outcomes import CONTENT, END, FAULT, Failure, FailureKind, Piece, Said, Usage
+from holdfast.wire.halves import without_halves
 from holdfast.wire.speech import UNREADABLE, CannotCrossError, Speaking, UnshownError, Whole
 from holdfast.wire.tap import NOTHING, fault
 
@@ -91,7 +92,7 @@ class WholeTap:
                 return [Piece(FAULT, b"", problem)]
         if self._rewrite is not None:
             try:
-                body, self.lost = self._rewrite(body)
+                body, self.lost = self._rewrite(without_halves(body))
             except UnshownError as error:
                 return [fault("unshown", str(error))]
             except CannotCrossError as error:
@@ -111,7 +112,7 @@ class WholeTap:
         if start == b"[" and self._demand == "json":
             return None
         try:
-            found = self._speaking.read_whole(body)
+            found = self._speaking.read_whole(without_halves(body))
         except UNREADABLE:
             return self._failure("garbage", "the answer is not whole JSON of the dialect", body)
         self.usage = found.usage
