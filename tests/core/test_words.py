@@ -75,6 +75,15 @@ def test_where_asking_again_is_no_cure_that_is_said() -> None:
     assert "holdfast logs" in said
 
 
+@pytest.mark.parametrize(("wait_s", "told"), [(31.0, "1 min"), (600.0, "10 min"), (7200.0, "2 h")])
+def test_a_long_wait_is_told_and_not_called_hopeless(wait_s: float, told: str) -> None:
+    """`retry-after` says the same beside it, and a limit does end."""
+    decline = Decline(verdict=verdict(), tried=TRIED, should_retry=False, retry_after_s=wait_s)
+    said = refusal(decline)
+    assert f"Ask again in about {told}; before, it will not help." in said
+    assert "by itself" not in said
+
+
 def test_where_nobody_counts_that_is_said_with_what_to_do() -> None:
     none = msgspec.structs.replace(verdict("request"), cause="not_offered")
     said = refusal(Decline(verdict=none, tried=(("a/m", "404 Not Found"),), should_retry=False))

@@ -11,6 +11,9 @@ SURE = 0.8
 # A prompt that is too long for a target, and for none with a larger window.
 SHRINK: Action = "shrink_or_larger_context"
 
+# A wait up to this is worth it for a client that retries by itself.
+SOON_S = 30.0
+
 # One failed attempt, and what it was judged to be.
 Declined = tuple[Leg, Failure, Verdict]
 
@@ -67,7 +70,7 @@ def decline(
     # A wait that stands in words or in a body is said in a header, too, where SDKs look for it.
     said = wait_s is not None and passed_on is not None and _says_wait(passed_on)
     welcome = not all(forbidden(failure) for _, failure, _ in failed)
-    soon = welcome and (wait_s is None or wait_s <= 30)
+    soon = welcome and (wait_s is None or wait_s <= SOON_S)
     return Decline(
         verdict=verdict,
         failure=passed_on,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from holdfast.core.letters import WHOSE
+from holdfast.core.declining import SOON_S
+from holdfast.core.letters import WHOSE, span
 from holdfast.core.route import FIRST
 from holdfast.core.signatures import NOT_OFFERED
 from holdfast.facts.flights import Decline
@@ -66,6 +67,9 @@ def refusal(command: Decline, outlook: str = "") -> str:
     if command.should_retry:
         wait = round(command.retry_after_s or 3)
         remedy = f"Ask again in about {max(1, wait)} s; `holdfast status` shows what is up."
+    elif command.retry_after_s is not None and command.retry_after_s > SOON_S:
+        wait_s = command.retry_after_s
+        remedy = f"Ask again in about {span(wait_s)}; before, it will not help."
     else:
         remedy = "Asking again will not help by itself; `holdfast logs` tells of this call."
     said = f" {_misleading(command.instead_of)}" if command.instead_of is not None else ""
